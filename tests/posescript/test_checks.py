@@ -1,0 +1,302 @@
+"""The check language: hand-checked quantities, mirror property, closed grammar."""
+
+import contextlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stick_figure import mirror, moved, random_joints, t_pose, turned
+
+from pose_rft.body.skeleton import JOINT_NAMES
+from pose_rft.errors import UserError
+from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied
+from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES
+
+T = t_pose()
+X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+BEND_FORWARD, LEAN_LEFT, TURN_LEFT = X, (0.0, 0.0, -1.0), Y  # axes of positive rotation
+
+
+def value(expression: str, joints: torch.Tensor) -> float:
+    return float(measure(expression, joints)[0])
+
+
+@pytest.mark.parametrize(
+    ("expression", "joints", "expected"),
+    [
+        # coordinates of the stick figure in stick_figure.py
+        ("x(left_wrist)", T, 0.7),
+        ("y(head)", T, 1.6),
+        ("z(left_foot)", T, 0.1),
+        ("height(head)", T, 1.6),
+        ("height(head)", T + torch.tensor([0.0, 5.0, 0.0]), 1.6),
+        ("height(left_foot)", moved(left_foot=(0.1, 0.4, 0.1)), 0.4),
+        # straight limbs 180, right angles 90, a heel-to-seat knee 0
+        ("angle(left_knee)", T, 180),
+        ("angle(left_knee)", moved(left_ankle=(0.1, 0.5, -0.4)), 90),
+        ("angle(left_knee)", moved(left_ankle=(0.1, 0.9, 0.0)), 0),
+        ("angle(right_elbow)", moved(right_wrist=(-0.45, 1.7, 0.0)), 90),
+        ("angle(left_hip)", T, 180),
+        ("angle(left_hip)", moved(left_knee=(0.1, 0.95, 0.45)), 90),
+        ("angle(left_shoulder)", T, 90),
+        ("angle(left_shoulder)", moved(left_elbow=(0.2, 1.2, 0.0)), 0),
+        ("angle(left_shoulder)", moved(left_elbow=(0.2, 1.7, 0.0)), 180),
+        ("angle(left_ankle)", T, 135),  # foot at 45 degrees below level
+        ("angle(neck)", moved(head=(0.0, 1.5, 0.1)), 90),
+        ("angle(spine2)", T, 180),
+        ("distance(left_wrist, right_wrist)", T, 1.4),
+        ("distance(left_knee, head)", T, math.hypot(0.1, 1.1)),
+        # the torso's frame stands upright here, so that it is the world's, from the pelvis at (0, 1, 0)
+        ("front(left_foot)", T, 0.1),
+        ("left(left_wrist)", T, 0.7),
+        ("left(right_wrist)", T, -0.7),
+        ("up(head)", T, 0.6),
+        ("up(left_knee)", T, -0.5),
+        ("up(left_knee, left_ankle)", T, 0.4),
+        ("left(left_wrist, left_shoulder)", T, 0.5),
+        # it goes with the body: bent over, lying, turned round
+        ("front(left_foot)", turned(T, BEND_FORWARD, 120), 0.1),
+        ("left(left_wrist)", turned(T, LEAN_LEFT, 90), 0.7),
+        ("up(head)", turned(T, BEND_FORWARD, -90), 0.6),
+        ("left(left_wrist)", turned(T, TURN_LEFT, 180), 0.7),
+        # torso
+        ("lean()", T, 0),
+        ("lean()", turned(T, BEND_FORWARD, 30), 30),
+        ("lean()", turned(T, LEAN_LEFT, 90), 90),
+        ("lean()", turned(T, BEND_FORWARD, 180), 180),
+        ("pitch()", turned(T, BEND_FORWARD, 30), 30),
+        ("pitch()", turned(T, BEND_FORWARD, 120), 120),
+        ("pitch()", turned(T, BEND_FORWARD, -90), -90),
+        ("pitch()", turned(turned(T, BEND_FORWARD, 40), TURN_LEFT, 130), 40),
+        ("pitch()", turned(T, LEAN_LEFT, 90), 0),
+        ("roll()", turned(T, LEAN_LEFT, 20), 20),
+        ("roll()", turned(T, LEAN_LEFT, -90), -90),
+        ("roll()", turned(turned(T, LEAN_LEFT, 25), TURN_LEFT, -100), 25),
+        ("roll()", turned(T, BEND_FORWARD, 70), 0),
+        ("turn()", T, 0),
+        ("turn()", turned(T, TURN_LEFT, 90), 90),
+        ("turn()", turned(T, TURN_LEFT, -135), -135),
+        ("turn()", turned(turned(T, BEND_FORWARD, 90), TURN_LEFT, 50), 50),
+        ("turn()", turned(turned(T, LEAN_LEFT, 90), TURN_LEFT, 50), 50),
+        # segments from vertical-up
+        ("tilt(left_elbow, left_wrist)", T, 90),
+        ("tilt(pelvis, head)", T, 0),
+        ("tilt(left_hip, left_knee)", T, 180),
+        ("tilt(left_ankle, left_foot)", T, 135),
+        # arithmetic
+        ("abs(left(right_wrist)) + 2 * 0.5", T, 1.7),
+        ("min(y(head), y(neck), 3) - max(y(left_foot), -1)", T, 1.5),
+    ],
+)
+def test_a_quantity_has_the_value_worked_out_by_hand(expression, joints, expected):
+    assert value(expression, joints) == pytest.approx(expected, abs=2e-3 * max(1, abs(expected) / 10))
+
+
+def test_every_quantity_of_the_language_is_in_the_hand_worked_table():
+    marks = test_a_quantity_has_the_value_worked_out_by_hand.pytestmark[0].args[1]
+    assert {expression.split("(")[0] for expression, _, _ in marks} >= set(QUANTITIES)
+
+
+def test_a_side_bend_leaves_the_heading_where_the_hips_face():
+    bent = T.clone()
+    above = [JOINT_NAMES.index(n) for n in JOINT_NAMES if "spine" in n or n in ("neck", "head") or "shoulder" in n]
+    bent[:, above] = turned(T - torch.tensor([0.0, 1.0, 0.0]), LEAN_LEFT, 40)[:, above] + torch.tensor([0.0, 1.0, 0.0])
+    assert value("turn()", bent) == pytest.approx(0, abs=1e-3)
+    assert value("roll()", bent) == pytest.approx(40, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        ("80 < angle(left_shoulder) < 100", True),
+        ("80 < angle(left_shoulder) < 85", False),
+        ("angle(left_knee) < 110 or lean() < 5", True),
+        ("angle(left_knee) < 110 and lean() < 5", False),
+        ("angle(left_knee) > 110 and lean() < 5 or y(head) < 0", True),
+        ("y(left_wrist) > y(head) + 0.05", False),
+        ("1.4 <= y(left_wrist) <= 1.5 < y(head)", True),
+        ("2 < 3 < x(left_wrist)", False),
+    ],
+)
+def test_conditions_combine_as_python_would(check, expected):
+    assert satisfied([check], T).tolist() == [[expected]]
+
+
+def test_satisfied_has_a_row_per_pose_and_a_column_per_check():
+    joints = torch.cat([T, turned(T, BEND_FORWARD, 90), moved(left_wrist=(0.2, 1.9, 0.0))])
+    held = satisfied(["lean() > 60", "y(left_wrist) > y(head)"], joints)
+    assert held.tolist() == [[False, False], [True, False], [False, True]]
+    assert satisfaction(["lean() > 60", "y(left_wrist) > y(head)"], joints).tolist() == [0, 0.5, 0.5]
+    assert satisfied([], joints).shape == (3, 0)
+
+
+def test_arrays_and_single_poses_are_welcome():
+    assert satisfied(["lean() < 5"], T.numpy()).tolist() == [[True]]
+    assert satisfied(["lean() < 5"], T[0].numpy().astype(np.float64)).tolist() == [[True]]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_pose_that_is_not_finite_fulfils_nothing(bad):
+    joints = T.clone()
+    joints[0, 3, 1] = bad  # a joint that the check does not name
+    assert satisfied(["lean() < 500", "y(head) > 0 or lean() < 9"], joints).tolist() == [[False, False]]
+
+
+def test_no_checks_have_no_share():
+    with pytest.raises(UserError, match="at least one check"):
+        satisfaction([], T)
+
+
+@pytest.mark.parametrize("shape", [(22,), (3, 21, 3), (3, 22, 2), (1, 1, 22, 3)])
+def test_joints_of_another_shape_are_refused(shape):
+    with pytest.raises(UserError, match=r"\(N, 22, 3\)"):
+        satisfied(["lean() < 5"], torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("check", "part"),
+    [
+        ("", "is a text such as"),
+        ("lean() <", "is not understood"),
+        ("lean()", "compares nothing"),
+        ("not lean() < 5", "compares nothing"),
+        ("lean() == 5", "compare with"),
+        ("lean() in 5", "compare with"),
+        ("1 < 2", "says nothing about a pose"),
+        ("1 < 2 or lean() < 4", "says nothing about a pose"),
+        ("bend() < 5", "there are: x, y, z"),
+        ("angel(left_knee) < 5", "did you mean angle"),
+        ("y(left_hand) < 5", "there are: pelvis, left_hip"),
+        ("angle(left_kne) < 5", "did you mean left_knee"),
+        ("angle(head) < 5", "head has no angle; these have"),
+        ("angle(pelvis) < 5", "has no angle"),
+        ("distance(head) < 5", "takes 2 joints, not 1"),
+        ("lean(head) < 5", "takes 0 joints, not 1"),
+        ("distance(head, head) < 5", "two different joints"),
+        ("y('head') < 5", "not the name of a joint"),
+        ("y(2) < 5", "not the name of a joint"),
+        ("head < 5", "alone is not a quantity"),
+        ("lean() < 1e999", "too large a number"),
+        ("lean() < 1" + "0" * 500, "too large a number"),
+        ("lean() < True", "not part of the check language"),
+        ("abs(lean(), 2) < 1", "takes one value"),
+        ("max() < lean()", "takes values"),
+    ],
+)
+def test_a_wrong_check_is_refused_in_one_line_that_says_what_exists(check, part):
+    with pytest.raises(UserError) as caught:
+        compile_check(check)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "().__class__ < 3",
+        "lean().real < 3",
+        "lean.__globals__ < 3",
+        "__import__('os').system('true') < lean()",
+        "eval('1') < lean()",
+        "open(head) < lean()",
+        "(lambda: 1)() < lean()",
+        "[lean() for _ in (1, 2)] < 3",
+        "(a := lean()) < 3",
+        "lean() < 3 if 1 else 2",
+        "{**lean()} < 3",
+        "max(*lean()) < 3",
+        "angle(left_knee, **{}) < 3",
+        "y(joint=head) < 3",
+        "lean()[0] < 3",
+        "f'{lean()}' < 3",
+        "9 ** 9 ** 9 < lean()",
+        "lean() / 0 < 3",
+        "lean() << 3 < 4",
+        "'a' * 99 < lean()",
+        "1j < lean()",
+        "-" * 500 + "lean() < 1",
+        "(" * 500 + "lean()" + ")" * 500 + " < 1",
+        "lean() < 1 or " * 400 + "lean() < 1",
+        "lean()\0 < 1",
+        "import os",
+        "lean() < 1; lean() < 2",
+    ],
+)
+def test_nothing_but_the_grammar_is_accepted(check):
+    with pytest.raises(UserError):
+        compile_check(check)
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        ("angle(left_knee) < 110", "angle(right_knee) < 110"),
+        ("left(left_wrist) > 0.2", "left(right_wrist) < -0.2"),
+        ("roll() > 10", "roll() < -10"),
+        ("-10 < turn() < 20", "10 > turn() > -20"),
+        ("x(left_wrist) > x(pelvis)", "x(right_wrist) < x(pelvis)"),
+        ("front(left_wrist, right_shoulder) > 0.1", "front(right_wrist, left_shoulder) > 0.1"),
+    ],
+)
+def test_a_mirrored_check_reads_as_one_would_write_it(check, expected):
+    assert mirrored(check) == expected
+
+
+NAMES = st.sampled_from(JOINT_NAMES)
+
+
+@st.composite
+def quantities(draw):
+    function = draw(st.sampled_from(sorted(QUANTITIES)))
+    arity = draw(st.sampled_from(QUANTITIES[function].arity))
+    names = draw(st.lists(st.sampled_from(ANGLED_JOINTS) if function == "angle" else NAMES,
+                          min_size=arity, max_size=arity, unique=True))  # fmt: skip
+    return f"{function}({', '.join(names)})"
+
+
+NUMBERS = st.floats(-180, 180).map(lambda number: f"{number:.3f}") | st.floats(-1, 1).map(lambda n: f"{n:.3f}")
+EXPRESSIONS = st.recursive(
+    quantities() | NUMBERS,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        inner.map(lambda e: f"-{e}"),
+        inner.map(lambda e: f"abs({e})"),
+        st.tuples(st.sampled_from(["min", "max"]), inner, inner).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
+    ),
+    max_leaves=4,
+)
+SIGNS = st.sampled_from(["<", "<=", ">", ">="])
+COMPARISONS = st.tuples(quantities(), SIGNS, EXPRESSIONS).map(" ".join) | st.tuples(
+    EXPRESSIONS, SIGNS, quantities(), SIGNS, EXPRESSIONS
+).map(" ".join)
+CONDITIONS = st.recursive(
+    COMPARISONS,
+    lambda inner: st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+    max_leaves=3,
+)
+POSES = random_joints(200, seed=1).double()
+
+
+@settings(max_examples=300, deadline=None)
+@given(check=CONDITIONS)
+def test_a_mirrored_check_holds_for_the_mirrored_pose(check):
+    other = mirrored(check)
+    assert torch.equal(satisfied([check], POSES), satisfied([other], mirror(POSES)))
+    assert torch.equal(satisfied([check], POSES), satisfied([mirrored(other)], POSES))
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=60) | st.text(alphabet="xyz()<>=-+*/.,_ 0123456789abdefgnlort\"'[]{}:", max_size=60))
+def test_any_other_text_is_refused_politely(text):
+    with contextlib.suppress(UserError):  # any other exception fails the test
+        compile_check(text)
+
+
+def test_measured_once_or_alone_is_the_same():
+    checks = [f"{q} > {0.1 * k}" for k, q in enumerate(["lean()", "pitch()", "roll()", "turn()", "up(head)"] * 4)]
+    together = satisfied(checks, POSES)
+    alone = torch.cat([satisfied([check], POSES) for check in checks], dim=1)
+    assert torch.equal(together, alone)
