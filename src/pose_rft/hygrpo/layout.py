@@ -1,0 +1,167 @@
+"""The shared-prefix layout: answers of one prompt packed behind a single copy of it.
+
+A group is laid out as ``[prompt | answer_1 | ... | answer_G]`` and several groups share a row. A block mask lets every
+answer see its prompt and itself only, and position ids restart after the prompt, so each answer is read exactly as if
+it stood alone behind the prompt, while the prompt is computed once. With one answer per prompt this is ordinary
+sequence packing, which the supervised stage uses: next to nothing is spent on padding in either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PackedGroups:
+    """N answers to B prompts in R rows of L tokens. Indices point into the flattened (R * L) tokens.
+
+    Attributes:
+        input_ids: (R, L) tokens.
+        position_ids: (R, L) position of each token as if its answer stood alone behind its prompt.
+        attention: (R, 1, L, L) bool, true where a token (row) may look at another (column).
+        targets: (N, T) the answers' tokens, zero-padded.
+        target_mask: (N, T) true on tokens of the answers.
+        predictors: (N, T) where each target is predicted: the token before it.
+        memory: (N, S) where the prompt and the answer up to the action token stand.
+        memory_mask: (N, S).
+        action: (N,) where the action token stands; 0 where there is none.
+        has_action: (N,) bool.
+        group: (N,) index of each answer's prompt.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    attention: Tensor
+    targets: Tensor
+    target_mask: Tensor
+    predictors: Tensor
+    memory: Tensor
+    memory_mask: Tensor
+    action: Tensor
+    has_action: Tensor
+    group: Tensor
+
+    def to(self, device: torch.device | str) -> "PackedGroups":
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def pack_groups(
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[Sequence[int]]],
+    action_token: int,
+    row_tokens: int = 1024,
+    pad_token: int = 0,
+) -> PackedGroups:
+    """Lay groups out in as few rows as first-fit-decreasing finds.
+
+    Args:
+        prompts: B token lists.
+        answers: B lists of token lists; groups may differ in size. Answers include their end-of-turn token.
+        action_token: the id of ``<POSE>``. Only the first one of an answer counts.
+        row_tokens: budget of a row; a group longer than this gets a row of its own length.
+        pad_token: fills rows up; padding attends to itself only and is read by nobody.
+
+    Returns:
+        The layout; answers in the order given, group after group.
+
+    Raises:
+        ValueError: an empty prompt, or a group without answers.
+    """
+    if len(prompts) != len(answers):
+        raise ValueError(f"{len(prompts)} prompts but {len(answers)} groups of answers")
+    sizes = []
+    for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
+        if not prompt or not group:
+            raise ValueError(f"group {index} has an empty prompt or no answer")
+        sizes.append(len(prompt) + sum(len(answer) for answer in group))
+    rows = _first_fit(sizes, max(row_tokens, max(sizes)))
+    length = max(sum(sizes[g] for g in row) for row in rows)
+
+    input_ids = torch.full((len(rows), length), pad_token)
+    position_ids = torch.zeros((len(rows), length), dtype=torch.long)
+    # Prompt tokens are of part 0 of their group, answers of parts 1, 2, ...; -1 is padding.
+    group_of = torch.full((len(rows), length), -1)
+    part_of = torch.full((len(rows), length), -1)
+    placed: dict[tuple[int, int], tuple[list[int], list[int], list[int]]] = {}
+    for r, row in enumerate(rows):
+        start = 0
+        for g in row:
+            base, prompt = r * length, prompts[g]
+            prompt_places = list(range(base + start, base + start + len(prompt)))
+            _write(input_ids, position_ids, group_of, part_of, r, start, prompt, 0, g, 0)
+            start += len(prompt)
+            for i, answer in enumerate(answers[g]):
+                _write(input_ids, position_ids, group_of, part_of, r, start, answer, len(prompt), g, i + 1)
+                places = list(range(base + start, base + start + len(answer)))
+                before = [prompt_places[-1], *places[:-1]][: len(places)]
+                seen = answer.index(action_token) + 1 if action_token in answer else 0
+                placed[g, i] = (places, before, prompt_places + places[:seen] if seen else [])
+                start += len(answer)
+
+    order = sorted(placed)
+    targets, target_mask = _ragged([answers[g][i] for g, i in order])
+    predictors, _ = _ragged([placed[key][1] for key in order])
+    memory, memory_mask = _ragged([placed[key][2] for key in order])
+    has_action = memory_mask.any(dim=1)
+    last = (memory_mask.sum(dim=1) - 1).clamp(min=0)
+    return PackedGroups(
+        input_ids=input_ids,
+        position_ids=position_ids,
+        attention=_block_mask(group_of, part_of),
+        targets=targets,
+        target_mask=target_mask,
+        predictors=predictors,
+        memory=memory,
+        memory_mask=memory_mask,
+        action=memory.gather(1, last[:, None])[:, 0],
+        has_action=has_action,
+        group=torch.tensor([g for g, _ in order]),
+    )
+
+
+def _first_fit(sizes: list[int], budget: int) -> list[list[int]]:
+    """Indices of items, by bin; biggest first, each into the first bin with room."""
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for item in sorted(range(len(sizes)), key=lambda k: (-sizes[k], k)):
+        for b, left in enumerate(room):
+            if sizes[item] <= left:
+                bins[b].append(item)
+                room[b] -= sizes[item]
+                break
+        else:
+            bins.append([item])
+            room.append(budget - sizes[item])
+    return bins
+
+
+def _write(ids, positions, groups, parts, row, start, tokens, first_position, group, part) -> None:
+    where = slice(start, start + len(tokens))
+    ids[row, where] = torch.as_tensor(tokens, dtype=torch.long)
+    positions[row, where] = torch.arange(first_position, first_position + len(tokens))
+    groups[row, where] = group
+    parts[row, where] = part
+
+
+def _block_mask(group: Tensor, part: Tensor) -> Tensor:
+    """(R, L), (R, L) -> (R, 1, L, L): causal, within the group, and to the prompt or the same part."""
+    length = group.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    same_group = group[:, :, None] == group[:, None, :]
+    own_or_prompt = (part[:, :, None] == part[:, None, :]) | (part[:, None, :] == 0)
+    itself = torch.eye(length, dtype=torch.bool)
+    real = (group >= 0)[:, :, None]
+    return ((causal & same_group & own_or_prompt & real) | itself)[:, None]
+
+
+def _ragged(lists: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Lists of different lengths -> (N, longest) padded with 0, and the mask of what is real."""
+    longest = max((len(items) for items in lists), default=0)
+    table = torch.zeros(len(lists), max(longest, 1), dtype=torch.long)
+    mask = torch.zeros_like(table, dtype=torch.bool)
+    for row, items in enumerate(lists):
+        table[row, : len(items)] = torch.as_tensor(items, dtype=torch.long)
+        mask[row, : len(items)] = True
+    return table, mask
