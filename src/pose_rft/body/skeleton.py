@@ -4,6 +4,8 @@ Conventions of the whole project: y is up, the rest pose is a T-pose that faces 
 radians. Joint order and tree are those of SMPL (Loper et al., SIGGRAPH Asia 2015) without the two hand joints.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,8 @@ JOINT_NAMES = (
 )
 NUM_JOINTS = len(JOINT_NAMES)
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
+# The joints come in order of depth, so each generation of the tree is a slice whose parents all lie in the one before.
+GENERATIONS = ((0, 1), (1, 4), (4, 7), (7, 10), (10, 15), (15, 18), (18, 20), (20, 22))
 JOINT_INDEX = {name: index for index, name in enumerate(JOINT_NAMES)}
 
 
@@ -74,11 +78,12 @@ def forward_kinematics(rotations: Tensor, offsets: Tensor) -> tuple[Tensor, Tens
     if rotations.shape[-3:] != (NUM_JOINTS, 3, 3):
         raise ValueError(f"rotations must end in (22, 3, 3), not {tuple(rotations.shape)}")
     offsets = offsets.expand(*rotations.shape[:-3], NUM_JOINTS, 3)
-    orientation = [rotations[..., 0, :, :]]
-    position = [offsets[..., 0, :]]
-    for joint in range(1, NUM_JOINTS):
-        parent = PARENTS[joint]
-        orientation.append(orientation[parent] @ rotations[..., joint, :, :])
-        moved = orientation[parent] @ offsets[..., joint, :].unsqueeze(-1)
-        position.append(position[parent] + moved.squeeze(-1))
-    return torch.stack(position, dim=-2), torch.stack(orientation, dim=-3)
+    orientation = [rotations[..., :1, :, :]]
+    position = [offsets[..., :1, :]]
+    for (before, _), (first, last) in pairwise(GENERATIONS):
+        parents = [PARENTS[joint] - before for joint in range(first, last)]
+        parent = orientation[-1][..., parents, :, :]
+        orientation.append(parent @ rotations[..., first:last, :, :])
+        moved = (parent * offsets[..., first:last, None, :]).sum(-1)
+        position.append(position[-1][..., parents, :] + moved)
+    return torch.cat(position, dim=-2), torch.cat(orientation, dim=-3)
