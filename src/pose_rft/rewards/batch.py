@@ -1,0 +1,44 @@
+"""The poses that one call of a reward grades."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pose_rft.body.pose import Pose
+
+
+@dataclass(frozen=True, slots=True)
+class PoseBatch:
+    """M poses, one per graded item; a sequence of `Pose | None` that can also be read as tensors.
+
+    Attributes:
+        joints: (M, 22, 3) joint positions, metres.
+        axis_angle: (M, 22, 3) rotations, radians, SMPL order.
+        valid: (M,) bool. False where the answer holds no usable `<POSE>`; the tensors mean nothing there.
+    """
+
+    joints: Tensor
+    axis_angle: Tensor
+    valid: Tensor
+
+    def __post_init__(self) -> None:
+        items = self.valid.shape[0]
+        for name, tensor in (("joints", self.joints), ("axis_angle", self.axis_angle)):
+            if tensor.shape != (items, 22, 3):
+                raise ValueError(f"{name} must be ({items}, 22, 3) to go with {items} flags, not {tuple(tensor.shape)}")
+
+    def __len__(self) -> int:
+        return self.valid.shape[0]
+
+    def __getitem__(self, index: int) -> Pose | None:
+        if not self.valid[index]:  # an index past the end raises IndexError here
+            return None
+        return Pose.from_axis_angle(self.axis_angle[index])
+
+    def __iter__(self) -> Iterator[Pose | None]:
+        return (self[index] for index in range(len(self)))
+
+    def slice(self, start: int, stop: int) -> "PoseBatch":
+        """Items `start` to `stop - 1` as a batch of their own."""
+        return PoseBatch(self.joints[start:stop], self.axis_angle[start:stop], self.valid[start:stop])

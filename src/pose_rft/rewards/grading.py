@@ -1,0 +1,192 @@
+"""Grade one step's answers and poses with all rewards of a run, and sum the grades up.
+
+The rule of the sum. For every item (an answer, or a pose): grade = sum of weight x grade over the rewards that graded
+it. A reward that returns None for an item leaves that item to the others; one that returns None for a whole group adds
+nothing to that group. An item that no reward graded is marked as ungraded. Rewards that credit text add up to the grade
+of the answer, rewards that credit pose to the grade of the pose; the two never mix.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pose_rft.errors import UserError
+from pose_rft.rewards.batch import PoseBatch
+from pose_rft.rewards.contract import RewardError
+from pose_rft.rewards.spec import ResolvedReward, RewardSpec, check_columns, resolve
+
+OnError = Literal["raise", "skip"]
+SAME = 1e-6  # grades of a group that differ by no more than this teach nothing
+
+logger = logging.getLogger(__name__)
+_warned: set[tuple[str, str]] = set()  # (reward, kind of failure): a long run logs each once
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """Grades of B prompts x G answers x K poses.
+
+    Attributes:
+        text: (B, G) weighted sum of the rewards that credit text; 0 where ungraded.
+        pose: (B, G, K) the same for the rewards that credit pose; 0 where ungraded.
+        text_graded: (B, G) bool, at least one reward graded this answer.
+        pose_graded: (B, G, K) bool, likewise; never true for an invalid answer.
+        metrics: per reward `rewards/<name>/...`: `mean` and `std` over all graded items of the step; `zero_variance`,
+            the share of groups (the items of one prompt) whose grades are all the same; `graded`, the share of items
+            graded. Nothing graded: only `graded`, which is 0.
+    """
+
+    text: Tensor
+    pose: Tensor
+    text_graded: Tensor
+    pose_graded: Tensor
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """What one reward is called with: M items and their columns."""
+
+    prompts: list[str]
+    completions: list[str]
+    poses: PoseBatch
+    columns: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def slice(self, start: int, stop: int) -> "_Items":
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return _Items(self.prompts[start:stop], self.completions[start:stop], self.poses.slice(start, stop), columns)
+
+
+def grade(
+    rewards: Sequence[RewardSpec],
+    step: int,
+    prompts: Sequence[str],
+    completions: Sequence[Sequence[str]],
+    poses_joints: Tensor,
+    poses_axis_angle: Tensor,
+    valid: Tensor,
+    columns: Mapping[str, Sequence[Any]],
+    on_error: OnError = "raise",
+) -> Graded:
+    """Call every reward once and combine its grades by the rule above.
+
+    Args:
+        rewards: the run's rewards.
+        step: optimiser step, for the schedules of the weights.
+        prompts: B prompts.
+        completions: B x G decoded answers, special tokens kept.
+        poses_joints: (B, G, K, 22, 3) metres.
+        poses_axis_angle: (B, G, K, 22, 3) radians.
+        valid: (B, G) bool, the answer holds a `<POSE>`.
+        columns: the samples' other columns, B values each.
+        on_error: what to do with an item on which a reward raises or returns NaN: "raise", or "skip", which leaves it
+            ungraded by that reward and logs the first failure of each kind.
+
+    Raises:
+        RewardError: as above, naming reward, prompt and completion.
+        UserError: an unknown reward or option, a missing column or model; also under "skip", because it concerns the
+            run and not an item.
+    """
+    num_prompts, num_answers, num_poses = poses_joints.shape[:3]
+    if len(prompts) != num_prompts or any(len(group) != num_answers for group in completions):
+        raise ValueError(f"poses are for {num_prompts} prompts x {num_answers} answers; the texts are not")
+    answers = [text for group in completions for text in group]  # B*G
+    device = poses_joints.device
+
+    def items(per_answer: int) -> _Items:
+        """One item per answer, or per pose; prompt-major, so that an item's group is its row."""
+        flat = num_prompts * num_answers * per_answer
+        poses = PoseBatch(
+            joints=poses_joints[:, :, :per_answer].reshape(flat, 22, 3),
+            axis_angle=poses_axis_angle[:, :, :per_answer].reshape(flat, 22, 3),
+            valid=valid.to(device).flatten().repeat_interleave(per_answer),
+        )
+        repeated = {name: _repeat(values, num_answers * per_answer) for name, values in columns.items()}
+        return _Items(_repeat(prompts, num_answers * per_answer), _repeat(answers, per_answer), poses, repeated)
+
+    shape = {"text": (num_prompts, num_answers), "pose": (num_prompts, num_answers, num_poses)}
+    total = {part: torch.zeros(size, device=device) for part, size in shape.items()}
+    any_graded = {part: torch.zeros(size, dtype=torch.bool, device=device) for part, size in shape.items()}
+    items_of: dict[str, _Items] = {}
+    metrics: dict[str, float] = {}
+    for reward in map(resolve, rewards):
+        part = reward.credits
+        if part not in items_of:
+            items_of[part] = items(1 if part == "text" else num_poses)
+        check_columns(reward, columns)
+        grades, graded = _grades(reward, items_of[part], on_error)  # (M,), (M,)
+        total[part] += reward.spec.weight_at(step) * grades.view(shape[part]).to(device)
+        any_graded[part] |= graded.view(shape[part]).to(device)
+        metrics |= _metrics(reward.spec.name, grades.view(num_prompts, -1), graded.view(num_prompts, -1))
+    return Graded(total["text"], total["pose"], any_graded["text"], any_graded["pose"], metrics)
+
+
+def _repeat(values: Sequence[Any], times: int) -> list[Any]:
+    return [value for value in values for _ in range(times)]
+
+
+def _grades(reward: ResolvedReward, items: _Items, on_error: OnError) -> tuple[Tensor, Tensor]:
+    """Grades (M,) float32, 0 where there is none, and whether there is one, (M,) bool."""
+    name = reward.spec.name
+    try:
+        # an option takes the place of a column of the same name
+        returned = reward.function(
+            items.prompts, items.completions, items.poses, **{**items.columns, **reward.spec.options}
+        )
+        numbers = [0.0 if value is None else float(value) for value in returned]
+    except UserError:
+        raise
+    except Exception as error:
+        if len(items) > 1:  # look for the items that it fails on, by halves
+            middle = len(items) // 2
+            halves = (items.slice(0, middle), items.slice(middle, len(items)))
+            (left, left_graded), (right, right_graded) = (_grades(reward, half, on_error) for half in halves)
+            return torch.cat([left, right]), torch.cat([left_graded, right_graded])
+        what = f"raised {type(error).__name__}: {error}"
+        _fail(name, type(error).__name__, what, items, 0, on_error, cause=error)
+        return torch.zeros(1), torch.zeros(1, dtype=torch.bool)
+    if len(numbers) != len(items):
+        _fail(name, "length", f"returned {len(numbers)} grades for {len(items)} items", items, 0, on_error)
+        return torch.zeros(len(items)), torch.zeros(len(items), dtype=torch.bool)
+    grades = torch.tensor(numbers)
+    graded = torch.tensor([value is not None for value in returned])
+    if reward.credits == "pose":
+        graded &= items.poses.valid.cpu()  # whatever it said about poses that are not there
+    broken = graded & ~grades.isfinite()
+    if broken.any():
+        first = int(broken.nonzero()[0])
+        _fail(name, "not finite", f"returned {numbers[first]}", items, first, on_error)
+        graded &= ~broken
+    return torch.where(graded, grades, 0.0), graded
+
+
+def _fail(
+    name: str, kind: str, what: str, items: _Items, item: int, on_error: OnError, cause: Exception | None = None
+) -> None:
+    """Raise, or under "skip" log the first failure of this kind."""
+    message = f"reward {name!r} {what} (prompt: {items.prompts[item]!r}, completion: {items.completions[item]!r})"
+    if on_error == "raise":
+        raise RewardError(message) from cause
+    if (name, kind) not in _warned:
+        _warned.add((name, kind))
+        logger.warning("%s; left ungraded, and so will others like it, without a word", message)
+
+
+def _metrics(name: str, grades: Tensor, graded: Tensor) -> dict[str, float]:
+    """grades, graded: (B, n), a row per prompt."""
+    metrics = {f"rewards/{name}/graded": graded.float().mean().item()}
+    if graded.any():
+        values = grades[graded]
+        highest = grades.masked_fill(~graded, -torch.inf).amax(1)  # (B,)
+        lowest = grades.masked_fill(~graded, torch.inf).amin(1)  # (B,)
+        metrics[f"rewards/{name}/mean"] = values.mean().item()
+        metrics[f"rewards/{name}/std"] = values.std(correction=0).item()
+        metrics[f"rewards/{name}/zero_variance"] = ((highest - lowest)[graded.any(1)] <= SAME).float().mean().item()
+    return metrics

@@ -1,0 +1,87 @@
+"""Spatial location reward: how close the joints are to those of the recorded pose (METHOD: 1 / ||J_pred - J_gt||)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.rewards.batch import PoseBatch
+from pose_rft.rewards.contract import credits
+
+MIN_ERROR = 1e-3  # metres; keeps 1 / error finite for a pose that hits the target
+
+
+def joint_error(joints: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the joints to the target's, both moved so that the pelvis is at the origin.
+
+    Args:
+        joints, target: (M, 22, 3) metres.
+
+    Returns:
+        (M,) metres. The mean runs over all 22 joints, the pelvis included.
+    """
+    difference = (joints - joints[:, :1]) - (target - target[:, :1])
+    return difference.norm(dim=-1).mean(dim=-1)
+
+
+def _errors(poses: PoseBatch, targets: Sequence[np.ndarray | None]) -> list[float | None]:
+    """Joint error per item; None where the pose is invalid or no pose was recorded."""
+    rows: dict[int, int] = {}  # poses of one prompt share one target object, whose joints are computed once
+    distinct: list[Tensor] = []
+    items, row_of_item = [], []
+    for item, (target, usable) in enumerate(zip(targets, poses.valid.tolist(), strict=True)):
+        if target is None or not usable:
+            continue
+        if id(target) not in rows:
+            rows[id(target)] = len(distinct)
+            distinct.append(torch.as_tensor(target, dtype=torch.float32))
+        items.append(item)
+        row_of_item.append(rows[id(target)])
+    errors: list[float | None] = [None] * len(poses)
+    if items:
+        recorded = load_body().joints(torch.stack(distinct)).to(poses.joints)  # (T, 22, 3)
+        for item, error in zip(items, joint_error(poses.joints[items], recorded[row_of_item]).tolist(), strict=True):
+            errors[item] = error
+    return errors
+
+
+@credits("pose")
+def spatial(
+    prompts: list[str],
+    completions: list[str],
+    poses: PoseBatch,
+    *,
+    pose: Sequence[np.ndarray | None],
+    **columns: object,
+) -> list[float | None]:
+    """The paper's reward, 1 / error with the error in metres: 10 at 100 mm, 20 at 50 mm; at most 1000.
+
+    Args:
+        prompts, completions: not looked at.
+        poses: the poses to judge.
+        pose: per item, the recorded pose, (22, 3) axis-angle radians, or None (not graded).
+    """
+    return [None if error is None else 1.0 / max(error, MIN_ERROR) for error in _errors(poses, pose)]
+
+
+@credits("pose")
+def spatial_bounded(
+    prompts: list[str],
+    completions: list[str],
+    poses: PoseBatch,
+    *,
+    pose: Sequence[np.ndarray | None],
+    scale: float = 0.1,
+    **columns: object,
+) -> list[float | None]:
+    """exp(-error / scale), between 0 and 1: one lucky sample cannot outweigh its group, as it can with 1 / error.
+
+    Args:
+        prompts, completions: not looked at.
+        poses: the poses to judge.
+        pose: per item, the recorded pose, (22, 3) axis-angle radians, or None (not graded).
+        scale: metres of error at which the reward has fallen to 1/e.
+    """
+    return [None if error is None else float(np.exp(-error / scale)) for error in _errors(poses, pose)]

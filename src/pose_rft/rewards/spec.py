@@ -1,0 +1,137 @@
+"""Which rewards a run uses and how much each counts, as its config says."""
+
+import importlib
+import inspect
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pose_rft.config import from_mapping
+from pose_rft.errors import UserError
+from pose_rft.rewards.contract import Part, Reward
+
+BUILT_IN = {  # a new reward: one file, and one line here
+    "format": "pose_rft.rewards.format.format_reward",
+    "posecodes": "pose_rft.rewards.posecodes.posecode_satisfaction",
+    "spatial": "pose_rft.rewards.spatial.spatial",
+    "spatial_bounded": "pose_rft.rewards.spatial.spatial_bounded",
+    "semantic": "pose_rft.rewards.semantic.semantic_alignment",
+    "text_similarity": "pose_rft.rewards.text_similarity.text_similarity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSpec:
+    """One line of a run's `rewards`.
+
+    Attributes:
+        name: a built-in reward, or the dotted path of any function (`my_module.my_reward`). Also its name in the logs.
+        weight: factor of its grades in the sum; 0 logs the reward without using it.
+        warm_up: (first, last) step of a linear rise of the weight from 0 to `weight`; None keeps it constant.
+        credits: "text" or "pose", for a function that does not say so itself by `@credits`.
+        options: keyword arguments for the reward, such as `scale` of `spatial_bounded`.
+    """
+
+    name: str
+    weight: float = 1.0
+    warm_up: tuple[int, int] | None = None
+    credits: Part | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight):
+            raise UserError(f"rewards: the weight of {self.name} must be a number, not {self.weight}")
+        steps = self.warm_up
+        if steps is not None and (len(steps) != 2 or any(type(s) is not int for s in steps) or steps[0] >= steps[1]):
+            raise UserError(f"rewards: warm_up of {self.name} must be two rising steps such as [0, 100], not {steps}")
+
+    def weight_at(self, step: int) -> float:
+        """The weight at an optimiser step."""
+        if self.warm_up is None:
+            return self.weight
+        first, last = self.warm_up
+        return self.weight * min(1.0, max(0.0, (step - first) / (last - first)))
+
+
+def reward_specs(config: Sequence[str | Mapping[str, Any]]) -> list[RewardSpec]:
+    """Read the `rewards` of a config: a list of names, or of mappings with RewardSpec's fields.
+
+    Raises:
+        UserError: an unknown field, a value of the wrong kind, the same reward twice.
+    """
+    if not isinstance(config, list | tuple):
+        raise UserError(f"rewards must be a list of names or mappings, not {config!r}")
+    specs = []
+    for entry in config:
+        fields = {"name": entry} if isinstance(entry, str) else entry
+        if not isinstance(fields, Mapping):
+            raise UserError(f"rewards: {entry!r} is no reward; write a name, or a mapping with a name")
+        specs.append(from_mapping(RewardSpec, fields, where="rewards"))
+    names = [spec.name for spec in specs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"rewards: {repeated[0]} is listed twice; give it one entry and one weight")
+    return specs
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedReward:
+    """A reward that can be called: `call(prompts, completions, poses, **columns)`, and the part it credits."""
+
+    spec: RewardSpec
+    function: Reward
+    credits: Part
+
+
+def resolve(spec: RewardSpec) -> ResolvedReward:
+    """Find the function that a spec names.
+
+    A dotted path is imported, from the working directory too, as `python -m` would. That runs its code.
+
+    Raises:
+        UserError: no such reward, an option that it does not have, or no word on what it credits.
+    """
+    function = _import(spec.name, BUILT_IN.get(spec.name, spec.name))
+    part = spec.credits or getattr(function, "credits", None)
+    if part not in ("text", "pose"):
+        raise UserError(f"reward {spec.name!r} does not say what it credits; set `credits: text` or `credits: pose`")
+    parameters = inspect.signature(function).parameters
+    if unknown := sorted(set(spec.options) - set(parameters)):
+        raise UserError(f"reward {spec.name!r} has no option {unknown[0]!r}; it takes {', '.join(parameters)}")
+    return ResolvedReward(spec, function, part)
+
+
+def check_columns(reward: ResolvedReward, columns: Mapping[str, Any]) -> None:
+    """Raise UserError if the reward needs a column that the samples do not have."""
+    given = {*columns, *reward.spec.options}
+    parameters = list(inspect.signature(reward.function).parameters.values())
+    for parameter in parameters[3:]:
+        named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if named and parameter.default is parameter.empty and parameter.name not in given:
+            there = ", ".join(sorted(columns)) or "none"
+            raise UserError(
+                f"reward {reward.spec.name!r} needs the column {parameter.name!r}, which the samples do not have; "
+                f"they have: {there}"
+            )
+
+
+def _import(name: str, path: str) -> Reward:
+    module_name, _, attribute = path.rpartition(".")
+    choices = f"built in are {', '.join(BUILT_IN)}; or give the dotted path of a function, such as my_module.my_reward"
+    if not module_name:
+        raise UserError(f"unknown reward {name!r}: {choices}")
+    working_directory = str(Path.cwd())
+    if working_directory not in sys.path:
+        sys.path.append(working_directory)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise UserError(f"unknown reward {name!r}: there is no module {error.name!r}; {choices}") from error
+        raise UserError(f"reward {name!r}: its module needs {error.name!r}, which is not installed") from error
+    function = vars(module).get(attribute)
+    if not callable(function):
+        raise UserError(f"unknown reward {name!r}: module {module_name!r} has no function {attribute!r}; {choices}")
+    return function

