@@ -1,0 +1,92 @@
+"""Words of the retrieval model: a vocabulary from its training captions, and pieces of words for all others.
+
+A word is the sum of its own vector, if it was common in training, and the mean vector of its character n-grams, hashed
+into a fixed number of buckets (Bojanowski et al., "Enriching word vectors with subword information", TACL 2017), so
+that "kneeling", met in training, says something about "kneels".
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[.,;:!?]")  # "person's" -> person, s
+_NGRAM_LENGTHS = (3, 4, 5)
+START = 0  # row of the token that begins every text, so that no text is empty
+UNKNOWN = 1  # row of a word that has no vector of its own
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, numbers and punctuation marks."""
+    return _WORD.findall(text.lower())
+
+
+def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:
+    """The `size` most common words that occur at least twice, most common first (alphabetically where equal)."""
+    counts = Counter(word for text in texts for word in words(text))
+    common = sorted((word for word, count in counts.items() if count > 1), key=lambda word: (-counts[word], word))
+    return common[:size]
+
+
+@lru_cache(maxsize=65_536)
+def ngram_buckets(word: str, buckets: int) -> tuple[int, ...]:
+    """Hash buckets of the n-grams of `<word>`; a stable hash, so that they mean the same in every process."""
+    marked = f"<{word}>"
+    return tuple(
+        crc32(marked[start : start + length].encode()) % buckets
+        for length in _NGRAM_LENGTHS
+        for start in range(max(1, len(marked) - length + 1))
+    )
+
+
+class WordEmbedding(nn.Module):
+    """Texts -> padded word vectors.
+
+    Args:
+        vocabulary: words with a vector of their own.
+        buckets: number of n-gram vectors.
+        width: D.
+        max_words: words beyond it are not read.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], buckets: int, width: int, max_words: int) -> None:
+        super().__init__()
+        self.row = {word: index + 2 for index, word in enumerate(vocabulary)}
+        self.buckets = buckets
+        self.max_words = max_words
+        self.word = nn.Embedding(len(vocabulary) + 2, width)
+        self.ngram = nn.EmbeddingBag(buckets, width, mode="mean")
+        nn.init.normal_(self.word.weight, std=0.5)
+        nn.init.normal_(self.ngram.weight, std=0.5)
+
+    def forward(self, texts: Sequence[str], forget: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Vectors (N, T, D) and padding mask (N, T), True where there is no word.
+
+        Args:
+            texts: N texts.
+            forget: share of the words treated as unknown, which trains the n-grams.
+        """
+        device = self.word.weight.device
+        split = [words(text)[: self.max_words - 1] for text in texts]
+        distinct = sorted({word for text in split for word in text})
+        index = {word: number + 1 for number, word in enumerate(distinct)}  # 0: the start token
+        own = torch.tensor([START] + [self.row.get(word, UNKNOWN) for word in distinct], device=device)
+        buckets = [ngram_buckets(word, self.buckets) for word in ["", *distinct]]
+        first = torch.tensor([0] + [len(piece) for piece in buckets[:-1]], device=device).cumsum(0)
+        flat = torch.tensor([bucket for piece in buckets for bucket in piece], device=device)
+        pieces = self.ngram(flat, first)  # (distinct + 1, D)
+
+        longest = max(len(text) for text in split) + 1 if split else 1
+        rows = torch.zeros(len(texts), longest, dtype=torch.long)
+        padding = torch.ones(len(texts), longest, dtype=torch.bool)
+        for number, text in enumerate(split):
+            rows[number, 1 : len(text) + 1] = torch.tensor([index[word] for word in text], dtype=torch.long)
+            padding[number, : len(text) + 1] = False
+        rows, padding = rows.to(device), padding.to(device)
+        word = own[rows]  # (N, T)
+        forgotten = (torch.rand(word.shape, device=device) < forget) & (word != START)
+        return self.word(word.masked_fill(forgotten, UNKNOWN)) + pieces[rows], padding

@@ -1,0 +1,228 @@
+"""The retrieval model reads unknown words, learns a mapping, counts recall rightly and survives its file."""
+
+import json
+import math
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
+from pose_rft.posescript.retrieval_training import (
+    RetrievalTraining,
+    contrastive_loss,
+    evaluate_retrieval,
+    recall,
+    train_retrieval,
+)
+from pose_rft.posescript.retrieval_words import START, UNKNOWN, WordEmbedding, build_vocabulary, ngram_buckets, words
+
+SMALL = RetrievalSettings(width=32, heads=2, layers=1, pose_width=64, pose_blocks=1, vocabulary_size=60, buckets=64)
+OFFSETS = torch.full((22, 3), 0.1)  # any bones will do
+
+
+def model(vocabulary=("arm", "bent")) -> RetrievalModel:
+    torch.manual_seed(0)
+    return RetrievalModel(SMALL, vocabulary, OFFSETS).eval()
+
+
+def toy_samples(count: int, seed: int) -> list[Sample]:
+    """Six joints turn by one of three amounts each, and the text says so: 3^6 = 729 different poses."""
+    random = np.random.default_rng(seed)
+    joints = ["left_elbow", "right_elbow", "left_knee", "right_knee", "left_hip", "right_hip"]
+    amounts = {"straight": 0.0, "half bent": 0.8, "fully bent": 1.6}
+    samples = []
+    for _ in range(count):
+        pose = random.normal(0, 0.05, (22, 3)).astype(np.float32)
+        phrases = []
+        for joint in joints:
+            amount = random.choice(list(amounts))
+            pose[JOINT_INDEX[joint], 0] += amounts[amount]
+            phrases.append(f"the {joint.replace('_', ' ')} is {amount}")
+        random.shuffle(phrases)
+        samples.append(Sample(prompt=", ".join(phrases) + ".", answer="<POSE>.", pose=pose))
+    return samples
+
+
+def test_texts_become_lower_case_words_numbers_and_marks():
+    assert words("The person's LEFT knee, bent at 90°.") == [
+        "the",
+        "person",
+        "s",
+        "left",
+        "knee",
+        ",",
+        "bent",
+        "at",
+        "90",
+        ".",
+    ]
+
+
+def test_the_vocabulary_holds_the_most_common_words_that_repeat():
+    assert build_vocabulary(["b a c", "a b", "a d"], size=10) == ["a", "b"]
+    assert build_vocabulary(["b a c", "a b c", "a d"], size=2) == ["a", "b"]  # b and c are equal: alphabetical
+
+
+def test_ngram_buckets_are_the_same_in_every_process():
+    # <up> has two 3-grams, one 4-gram, and is too short for a 5-gram, which is then the whole
+    assert ngram_buckets("up", 1_000_000) == (867_625, 504_436, 817_123, 817_123)  # crc32 % 10^6
+
+
+def test_a_known_word_has_a_vector_of_its_own_and_an_unknown_one_its_pieces():
+    embedding = WordEmbedding(["bent"], buckets=64, width=8, max_words=10)
+    vectors, padding = embedding(["bent knee"])
+    assert padding.tolist() == [[False, False, False]]
+    knee = embedding.ngram.weight[list(ngram_buckets("knee", 64))].mean(0) + embedding.word.weight[UNKNOWN]
+    bent = embedding.ngram.weight[list(ngram_buckets("bent", 64))].mean(0) + embedding.word.weight[2]
+    assert torch.allclose(vectors[0, 1], bent, atol=1e-6)
+    assert torch.allclose(vectors[0, 2], knee, atol=1e-6)
+
+
+def test_forgetting_every_word_leaves_only_its_pieces_and_the_start():
+    embedding = WordEmbedding(["bent"], buckets=64, width=8, max_words=10)
+    vectors, _ = embedding(["bent"], forget=1.0)
+    pieces = embedding.ngram.weight[list(ngram_buckets("bent", 64))].mean(0)
+    assert torch.allclose(vectors[0, 1], pieces + embedding.word.weight[UNKNOWN], atol=1e-6)
+    start = embedding.ngram.weight[list(ngram_buckets("", 64))].mean(0) + embedding.word.weight[START]
+    assert torch.allclose(vectors[0, 0], start, atol=1e-6)
+
+
+def test_embeddings_are_unit_vectors_whatever_the_text():
+    texts = ["arm bent", "", "§§", "zzyzx " * 500]
+    embedding = model().embed_text(texts)
+    assert embedding.shape == (4, 32)
+    assert embedding.norm(dim=-1).tolist() == pytest.approx([1.0] * 4, abs=1e-5)
+
+
+def test_an_embedding_does_not_depend_on_what_else_is_in_the_batch():
+    together = model().embed_text(["arm bent", "arm " * 30, ""])
+    alone = torch.cat([model().embed_text([text]) for text in ("arm bent", "arm " * 30, "")])
+    assert torch.allclose(together, alone, atol=1e-5)
+    poses = torch.randn(5, 22, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(model().embed_pose(poses), model().embed_pose(poses, batch_size=2), atol=1e-5)
+
+
+def test_a_full_turn_of_a_joint_is_the_same_pose():
+    poses = torch.zeros(2, 22, 3)
+    poses[1, 4, 0] = 2 * math.pi
+    one, other = model().embed_pose(poses)
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_the_score_is_the_cosine_of_text_and_pose():
+    poses = torch.randn(2, 22, 3, generator=torch.Generator().manual_seed(0))
+    texts = ["arm bent", "arm"]
+    expected = torch.cosine_similarity(model().embed_text(texts), model().embed_pose(poses))
+    assert torch.allclose(model().score(texts, poses), expected, atol=1e-6)
+
+
+def test_poses_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"axis_angle must be \(N, 22, 3\), not \(2, 66\)"):
+        model().embed_pose(torch.zeros(2, 66))
+
+
+def test_the_contrastive_loss_of_two_pairs_is_worked_by_hand():
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    pose = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    apart = torch.eye(2, dtype=torch.bool)
+    # logits at scale 2: [[2, 1.2], [0, 1.6]]; log(1 + e^d) for the four comparisons
+    losses = [math.log(1 + math.exp(d)) for d in (1.2 - 2, 0 - 1.6, 0 - 2, 1.2 - 1.6)]
+    assert contrastive_loss(text, pose, torch.tensor(2.0), apart).item() == pytest.approx(sum(losses) / 4)
+
+
+def test_pairs_that_share_text_or_pose_are_not_negatives_of_each_other():
+    text = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    pose = torch.tensor([[0.6, 0.8], [1.0, 0.0]])
+    same = torch.ones(2, 2, dtype=torch.bool)
+    assert contrastive_loss(text, pose, torch.tensor(5.0), same).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_recall_counts_ranks_both_ways():
+    # 12 items on a circle; text i points at pose i, except that text 0 points at pose 1 and so has rank 2
+    angle = torch.arange(12) * 2 * math.pi / 12
+    pose = torch.stack([angle.cos(), angle.sin()], dim=1)
+    turned = angle.clone()
+    turned[0] = angle[1] - 0.01
+    text = torch.stack([turned.cos(), turned.sin()], dim=1)
+    metrics = recall(text, pose)
+    assert metrics["text_to_pose/recall@1"] == pytest.approx(100 * 11 / 12)
+    assert metrics["text_to_pose/recall@5"] == 100
+    # pose 0 finds texts 1 and 11 (30 degrees away) tied behind nothing but text 0 (29.4 degrees): still first
+    assert metrics["pose_to_text/recall@1"] == 100
+    assert metrics["mean_recall"] == pytest.approx((100 * 11 / 12 + 500) / 6)
+
+
+def test_a_model_that_tells_nothing_apart_has_no_recall():
+    metrics = recall(torch.ones(100, 4) / 2, torch.ones(100, 4) / 2)
+    assert metrics["mean_recall"] == 0  # everybody's rank is 50.5
+    assert recall(torch.full((100, 4), math.nan), torch.ones(100, 4))["mean_recall"] == 0
+
+
+def test_training_learns_a_toy_mapping():
+    training = RetrievalTraining(SMALL, steps=150, batch_size=64, learning_rate=3e-3, forget_words=0.0)
+    losses: list[float] = []
+    trained = train_retrieval(
+        toy_samples(2000, seed=0), training, report=lambda step, steps, loss: losses.append(loss), offsets=OFFSETS
+    )
+    metrics = evaluate_retrieval(trained, toy_samples(200, seed=1))
+    assert len(losses) == 150
+    assert metrics["mean_recall"] > 50  # chance: (1 + 5 + 10) / 3 / 200 = 2.7 %; measured 85
+
+
+def test_training_is_repeatable_and_leaves_the_global_generator_alone():
+    training = RetrievalTraining(SMALL, steps=2, batch_size=16)
+    before = torch.random.get_rng_state()
+    first, second = (train_retrieval(toy_samples(40, seed=0), training, offsets=OFFSETS) for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_samples_without_a_pose_are_left_out_and_too_few_are_refused():
+    chat = [Sample(prompt="Hello", answer="Hi.")] * 50
+    with pytest.raises(UserError, match="10 pairs of text and pose are fewer than batch_size 16"):
+        train_retrieval(chat + toy_samples(10, seed=0), RetrievalTraining(SMALL, batch_size=16), offsets=OFFSETS)
+
+
+def test_a_saved_model_comes_back_the_same(tmp_path):
+    original = model(["arm", "bent", "knee"])
+    once = RetrievalModel.load(original.save(tmp_path / "once.safetensors"))
+    twice = RetrievalModel.load(once.save(tmp_path / "twice.safetensors"))
+    assert (once.settings, once.vocabulary) == (original.settings, original.vocabulary)
+    for name, value in once.state_dict().items():
+        assert torch.equal(value, twice.state_dict()[name]), name  # float16 loses nothing the second time
+    poses = torch.randn(4, 22, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(once.embed_text(["arm bent"]), original.embed_text(["arm bent"]), atol=5e-3)
+    assert torch.allclose(once.embed_pose(poses), original.embed_pose(poses), atol=5e-3)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["once.safetensors", "twice.safetensors"]
+
+
+def test_the_file_is_safetensors_with_json_and_no_pickle(tmp_path):
+    path = model().save(tmp_path / "model.safetensors")
+    with safe_open(str(path), framework="pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["vocabulary"]) == ["arm", "bent"]
+    assert json.loads(metadata["settings"])["role"] == "reward"
+    with pytest.raises(pickle.UnpicklingError):
+        pickle.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all", b"\x80\x04K\x01."])
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(f"{path} is not a retrieval model")):
+        RetrievalModel.load(path)
+
+
+def test_a_default_model_fits_into_three_megabytes(tmp_path):
+    settings = RetrievalSettings()
+    vocabulary = [f"word{number}" for number in range(settings.vocabulary_size)]
+    assert RetrievalModel(settings, vocabulary, OFFSETS).save(tmp_path / "full").stat().st_size < 3_000_000
