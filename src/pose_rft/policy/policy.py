@@ -1,0 +1,473 @@
+"""PosePolicy: a language model and a pose head that act as one policy ``pi(text, pose | prompt)``."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import roma
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pose_rft.body.pose import Pose
+from pose_rft.errors import UserError
+from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.hygrpo.rollout import sample_answers
+from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
+from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.heads import HeadConfig, PoseHead
+from pose_rft.storage import atomic_directory
+
+DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
+POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
+
+
+@dataclass
+class LoraSettings:
+    """Low-rank adapters on the language model.
+
+    Attributes:
+        rank: 0 trains no adapter (the ``<POSE>`` embedding still is).
+        alpha: scale.
+        dropout: on the adapters' input.
+        targets: module names as peft takes them.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    targets: str | list[str] = "all-linear"
+
+
+@dataclass
+class PolicyConfig:
+    """What a policy is made of.
+
+    Attributes:
+        backbone: preset, directory or Hugging Face id of a causal language model.
+        layer: which hidden states the pose head reads: 0 is the embedding, -1 the last layer.
+        head: the pose head.
+        lora: the adapters.
+    """
+
+    backbone: str = "smollm2-135m"
+    layer: int = -1
+    head: HeadConfig = field(default_factory=HeadConfig)
+    lora: LoraSettings = field(default_factory=LoraSettings)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        text: the words, with ``<POSE>`` where the pose stands.
+        valid: there is exactly one ``<POSE>``, so there is a pose.
+        pose: the pose, or None.
+        logp: log-likelihood of the text and, if valid, of the pose (action space); None at temperature 0 for the pose.
+    """
+
+    text: str
+    valid: bool
+    pose: Pose | None
+    logp_text: float
+    logp_pose: float | None
+
+    def _repr_png_(self) -> bytes | None:
+        return self.pose._repr_png_() if self.pose is not None else None
+
+
+@dataclass
+class Rollout:
+    """What a policy did: G answers to each of B prompts, K poses to each answer.
+
+    Attributes:
+        prompt_ids: B token lists.
+        answer_ids: B lists of G token lists.
+        texts: B lists of G strings.
+        valid: (B, G) bool, the answer holds exactly one ``<POSE>``.
+        action: (B, G, K, 22, 6) sampled actions; meaningless where invalid.
+        logp_text: B lists of G token log-probability lists.
+        logp_pose: (B, G, K) log-likelihood of the sampled actions.
+    """
+
+    prompt_ids: list[list[int]]
+    answer_ids: list[list[list[int]]]
+    texts: list[list[str]]
+    valid: Tensor
+    action: Tensor
+    logp_text: list[list[list[float]]]
+    logp_pose: Tensor
+
+
+@dataclass
+class Scores:
+    """What a policy thinks of N answers.
+
+    Attributes:
+        logp_text: (N, T) log-probability of each target of the layout.
+        pose: the N Gaussians; meaningless where the layout has no action.
+    """
+
+    logp_text: Tensor
+    pose: PoseGaussian
+
+
+class PosePolicy(nn.Module):
+    """A hybrid policy over text tokens and poses.
+
+    The language model is frozen; its LoRA adapters, the ``<POSE>`` embedding and the pose head are trained.
+    """
+
+    def __init__(self, config: PolicyConfig, backbone: Backbone) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        layers = backbone.num_layers
+        if not -layers - 1 <= config.layer <= layers:
+            raise UserError(f"layer {config.layer}: {config.backbone} has hidden states 0 to {layers}")
+        self.layer = config.layer % (layers + 1)
+        lora = LoraConfig(
+            r=max(config.lora.rank, 1),
+            lora_alpha=config.lora.alpha,
+            lora_dropout=config.lora.dropout,
+            target_modules=config.lora.targets,
+            trainable_token_indices=[backbone.pose_token],
+            task_type="CAUSAL_LM",
+        )
+        # peft's seedless initialisation must not depend on what ran before.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.language_model = get_peft_model(backbone.model, lora)
+            self.head = PoseHead(backbone.hidden_size, config.head)
+        if config.lora.rank == 0:
+            for name, parameter in self.language_model.named_parameters():
+                if "lora_" in name:
+                    parameter.requires_grad_(False)
+        self._reference: dict[str, Tensor] | None = None
+
+    # ---- loading and saving ----
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "default", device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    ) -> "PosePolicy":
+        """Load a trained policy, or start an untrained one on a language model.
+
+        Args:
+            name: "default"; a directory that ``save_pretrained`` wrote; a Hugging Face id of such a directory; or a
+                backbone (preset, directory, id), which gives a policy whose adapters and pose head are untrained.
+            dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
+
+        Raises:
+            UserError: nothing of that name, or a checkpoint that does not fit its backbone.
+        """
+        directory = DEFAULT_CHECKPOINT if str(name) == "default" else Path(name)
+        if str(name) == "default" and not directory.is_dir():
+            raise UserError(f"the default policy is missing from this installation ({directory}); reinstall pose-rft")
+        if not directory.is_dir() and str(name) not in PRESETS:
+            directory = _download(str(name)) or directory
+        if not (directory / POLICY_FILE).is_file():
+            return cls.create(PolicyConfig(backbone=str(name)), device, dtype)
+        config = _read_config(directory / POLICY_FILE)
+        policy = cls.create(config, device, dtype)
+        policy.load_weights(directory)
+        return policy
+
+    @classmethod
+    def create(
+        cls, config: PolicyConfig, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    ) -> "PosePolicy":
+        """An untrained policy."""
+        backbone = load_backbone(config.backbone, dtype or best_dtype(device))
+        return cls(config, backbone).to(device).eval()
+
+    def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
+        """Write config, adapter (peft's format) and head as JSON and safetensors, all or nothing.
+
+        Args:
+            dtype: store weights in this precision (float16 halves the size); None keeps float32.
+        """
+        head, adapter = self._weights()
+        with atomic_directory(Path(directory)) as part:
+            document = dataclasses.asdict(self.config) | {"fingerprint": self._fingerprint(), "format": 1}
+            (part / POLICY_FILE).write_text(json.dumps(document, indent=2) + "\n")
+            save_file({k: _stored(v, dtype) for k, v in head.items()}, part / HEAD_FILE)
+            save_file({k: _stored(v, dtype) for k, v in adapter.items()}, part / ADAPTER_FILE)
+            self.language_model.peft_config["default"].save_pretrained(str(part))
+
+    def load_weights(self, directory: Path) -> None:
+        """Take over the weights that ``save_pretrained`` wrote.
+
+        Raises:
+            UserError: files missing or broken, or made for another backbone or another head.
+        """
+        config_path = directory / POLICY_FILE
+        if not config_path.is_file():
+            raise UserError(f"{directory}: no {POLICY_FILE}; not a policy checkpoint")
+        theirs = json.loads(config_path.read_text()).get("fingerprint")
+        if theirs != self._fingerprint():
+            raise UserError(
+                f"{directory}: made for another backbone ({theirs}) than {self.config.backbone} ({self._fingerprint()})"
+            )
+        try:
+            head, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
+            self.head.load_state_dict({k: v.float() for k, v in head.items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"{directory}: cannot be read as a policy checkpoint ({str(error).splitlines()[0]})"
+            ) from error
+        result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
+        if result.unexpected_keys:
+            raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
+
+    def _weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        adapter = get_peft_model_state_dict(self.language_model, save_embedding_layers=False)
+        return dict(self.head.state_dict()), dict(adapter)
+
+    def _fingerprint(self) -> dict[str, Any]:
+        text = self.backbone.model.config.get_text_config()
+        return {
+            "model_type": text.model_type,
+            "hidden_size": text.hidden_size,
+            "layers": text.num_hidden_layers,
+            "pose_token": self.backbone.pose_token,
+        }
+
+    # ---- the reference policy ----
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def freeze_reference(self) -> None:
+        """Remember the present weights as the reference policy that KL terms pull towards."""
+        self._reference = {name: parameter.detach().clone() for name, parameter in self.trainable().items()}
+
+    @contextlib.contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """Be the reference policy inside the block, without gradients."""
+        if self._reference is None:
+            raise RuntimeError("freeze_reference() has not been called")
+        current = {name: parameter.data for name, parameter in self.trainable().items()}
+        try:
+            for name, parameter in self.trainable().items():
+                parameter.data = self._reference[name].to(parameter.device)
+            with torch.no_grad():
+                yield
+        finally:
+            for name, parameter in self.trainable().items():
+                parameter.data = current[name]
+
+    # ---- acting ----
+
+    @property
+    def decoder(self) -> nn.Module:
+        return self.language_model.base_model.model.base_model
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.centre.device
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return output_logits(self.language_model.base_model.model, hidden)
+
+    @torch.no_grad()
+    def act(
+        self,
+        prompts: Sequence[str],
+        answers: int = 1,
+        poses: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int = 48,
+    ) -> Rollout:
+        """Sample ``answers`` texts to every prompt and ``poses`` poses to every text.
+
+        K poses cost K samples of a Gaussian, not K passes of the language model.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
+        sampled = sample_answers(
+            self.decoder,
+            self.logits,
+            prompt_ids,
+            answers,
+            self.backbone.end_tokens,
+            self.layer,
+            max_new_tokens,
+            temperature,
+            generator,
+        )
+        token = self.backbone.pose_token
+        flat = [
+            (prompt, answer, hidden)
+            for prompt, group, states in zip(prompt_ids, sampled.ids, sampled.hidden, strict=True)
+            for answer, hidden in zip(group, states, strict=True)
+        ]
+        valid = torch.tensor([answer.count(token) == 1 for _, answer, _ in flat], device=self.device)
+        memory = [
+            hidden[: len(prompt) + (answer.index(token) if token in answer else 0) + 1][: len(hidden)]
+            for prompt, answer, hidden in flat
+        ]
+        padded = nn.utils.rnn.pad_sequence(memory, batch_first=True)  # (N, S, H)
+        lengths = torch.tensor([len(states) for states in memory], device=self.device)
+        mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
+        state = padded[torch.arange(len(memory), device=self.device), lengths - 1]
+        gaussian = self.head(padded, mask, state)
+        if self.head.is_deterministic:
+            temperature = 0.0
+        action = gaussian.sample(poses, temperature, generator)
+        shape = (len(prompts), answers)
+        return Rollout(
+            prompt_ids=prompt_ids,
+            answer_ids=sampled.ids,
+            texts=[[self.backbone.text(answer) for answer in group] for group in sampled.ids],
+            valid=valid.view(shape),
+            action=action.unflatten(0, shape),
+            logp_text=sampled.logp,
+            logp_pose=gaussian.log_prob(action).sum(dim=-1).unflatten(0, shape),
+        )
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Any] | None = None,
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int = 48,
+        batch_size: int = 32,
+    ) -> list[list[Answer]]:
+        """Answer every prompt ``num_samples`` times, in words and with a pose.
+
+        Args:
+            prompts: what users say.
+            images: one per prompt (PIL image, path or None). No policy of this version takes images yet.
+            temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
+            seed: the same seed gives the same answers to the same prompts.
+
+        Raises:
+            UserError: an image was given, an empty prompt, or a number out of range.
+        """
+        if images is not None and any(image is not None for image in images):
+            raise UserError("images: this policy answers texts only; image policies are not part of this version")
+        if isinstance(prompts, str):
+            raise UserError("prompts: give a list of strings, not one string")
+        if num_samples < 1 or temperature < 0:
+            raise UserError(
+                f"num_samples must be at least 1 and temperature at least 0, not {num_samples}, {temperature}"
+            )
+        if any(not prompt.strip() for prompt in prompts):
+            raise UserError("prompts: a prompt is empty; say what pose you want")
+        result: list[list[Answer]] = []
+        for start in range(0, len(prompts), batch_size):
+            batch = prompts[start : start + batch_size]
+            # At temperature 0 all samples are the same: decode once.
+            distinct = num_samples if temperature > 0 else 1
+            rollout = self.act(batch, distinct, 1, temperature, seed + start, max_new_tokens)
+            poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
+            for b in range(len(batch)):
+                group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
+                result.append(group if distinct == num_samples else group * num_samples)
+        return result
+
+    def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int) -> Answer:
+        valid = bool(rollout.valid[b, g])
+        return Answer(
+            text=rollout.texts[b][g],
+            valid=valid,
+            pose=Pose.from_axis_angle(poses[b, g]) if valid else None,
+            logp_text=sum(rollout.logp_text[b][g]),
+            logp_pose=float(rollout.logp_pose[b, g, 0]) if valid else None,
+        )
+
+    # ---- scoring, with gradients ----
+
+    def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedGroups:
+        """The shared-prefix layout of a rollout."""
+        return pack_groups(rollout.prompt_ids, rollout.answer_ids, self.backbone.pose_token, row_tokens)
+
+    def forward(self, packed: PackedGroups) -> Scores:
+        """Log-probabilities of the layout's answers, and their pose distributions."""
+        last, read = self._hidden_states(packed)
+        where = packed.target_mask
+        logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
+        logp = torch.log_softmax(self.logits(last[packed.predictors[where]]), dim=-1)  # only the answers' tokens
+        logp_text[where] = logp.gather(1, packed.targets[where][:, None])[:, 0]
+        # An answer without <POSE> has an empty memory, over which attention is undefined: it looks at one token.
+        memory_mask = packed.memory_mask.clone()
+        memory_mask[:, 0] |= ~packed.has_action
+        pose = self.head(read[packed.memory], memory_mask, read[packed.action])
+        return Scores(logp_text, pose)
+
+    def hidden_states(self, packed: PackedGroups) -> Tensor:
+        """(R * L, H) the states of the layout's tokens that the pose head reads."""
+        return self._hidden_states(packed)[1]
+
+    def _hidden_states(self, packed: PackedGroups) -> tuple[Tensor, Tensor]:
+        """Last and read hidden states, both (R * L, H)."""
+        states = self.decoder(
+            input_ids=packed.input_ids,
+            attention_mask=additive_mask(packed.attention, self.language_model.dtype),
+            position_ids=packed.position_ids,
+            use_cache=False,
+            output_hidden_states=True,
+        )
+        return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
+
+
+def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Boolean attention mask -> what transformers adds to attention scores."""
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min)
+
+
+def best_dtype(device: str | torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies matrices in it, else float32."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if kind == "cpu" and "bf16" in _cpu_flags():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
+    except OSError:
+        return ""
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.to(dtype) if dtype is not None else tensor.clone()
+
+
+def _download(name: str) -> Path | None:
+    """The local copy of a policy on the Hugging Face hub, or None if there is no policy of that name."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[POLICY_FILE, HEAD_FILE, ADAPTER_FILE]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+
+
+def _read_config(path: Path) -> PolicyConfig:
+    try:
+        document = json.loads(path.read_text())
+        return PolicyConfig(
+            backbone=document["backbone"],
+            layer=document["layer"],
+            head=HeadConfig(**document["head"]),
+            lora=LoraSettings(**document["lora"]),
+        )
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a policy description ({error})") from error

@@ -1,0 +1,271 @@
+"""Supervised fine-tuning in two phases: the pose head on cached hidden states, then adapters and head together.
+
+The frozen language model's hidden states of a caption never change, so the head, which has most to learn, is warmed up
+on states that were computed once; only then is the language model touched. Neither phase spends work on padding:
+captions of one length go together in the first, and the second packs many into a row.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from transformers import TrainerCallback, TrainingArguments
+
+from pose_rft.body import load_body
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.policy import PosePolicy
+from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
+from pose_rft.training import CheckpointTrainer
+
+
+@dataclass
+class PhaseConfig:
+    """One phase of supervised training.
+
+    Attributes:
+        samples: how many of the mixture's samples it sees (they are repeated if ``steps`` needs more).
+        steps: updates; 0 skips the phase.
+        batch_size: samples in an update.
+        learning_rate: peak; warm-up over 3 % of the steps, then cosine to a tenth.
+        weight_decay: AdamW's.
+    """
+
+    samples: int = 20_000
+    steps: int = 1_000
+    batch_size: int = 128
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+
+
+@dataclass
+class LoopConfig:
+    """The training loop of both phases.
+
+    Attributes:
+        row_tokens: tokens in a row of the packed layout.
+        max_grad_norm: gradient clipping.
+        seed: of the order of samples.
+        save_steps: updates between checkpoints.
+        keep_checkpoints: older ones are deleted.
+        logging_steps: updates between log lines.
+        workers: processes that lay batches out; 0 does it in the training process.
+        report_to: transformers' integrations: "none", "tensorboard", "wandb", "trackio".
+    """
+
+    row_tokens: int = 512
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    save_steps: int = 500
+    keep_checkpoints: int = 2
+    logging_steps: int = 10
+    workers: int = 0
+    report_to: str = "none"
+
+    def training_arguments(self, phase: PhaseConfig, output_dir: str, device: str) -> TrainingArguments:
+        return TrainingArguments(
+            output_dir=output_dir,
+            max_steps=phase.steps,
+            per_device_train_batch_size=phase.batch_size,
+            learning_rate=phase.learning_rate,
+            lr_scheduler_type="cosine_with_min_lr",
+            lr_scheduler_kwargs={"min_lr_rate": 0.1},
+            warmup_steps=max(1, round(0.03 * phase.steps)),
+            weight_decay=phase.weight_decay,
+            max_grad_norm=self.max_grad_norm,
+            seed=self.seed,
+            save_steps=self.save_steps,
+            save_total_limit=self.keep_checkpoints,
+            logging_steps=self.logging_steps,
+            report_to=self.report_to,
+            remove_unused_columns=False,
+            use_cpu=device == "cpu",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            dataloader_num_workers=self.workers,
+        )
+
+
+class LengthBatches(Sampler[list[int]]):
+    """Endless batches of samples of nearly one length, in random order."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, pool: int = 32) -> None:
+        self.lengths, self.batch, self.seed, self.pool = np.asarray(lengths), batch, seed, pool
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng(self.seed)
+        while True:
+            order = rng.permutation(len(self.lengths))
+            batches: list[list[int]] = []
+            for start in range(0, len(order), self.batch * self.pool):
+                part = order[start : start + self.batch * self.pool]
+                part = part[np.argsort(self.lengths[part], kind="stable")]
+                batches += [part[i : i + self.batch].tolist() for i in range(0, len(part), self.batch)]
+            for index in rng.permutation(len(batches)):
+                yield batches[index]
+
+    def __len__(self) -> int:
+        return 2**31 - 1  # one endless epoch: the run ends by its number of steps
+
+
+class SupervisedTrainer(CheckpointTrainer):
+    """What both phases share: the pose losses and the means of the log."""
+
+    def __init__(
+        self,
+        policy: PosePolicy,
+        phase: PhaseConfig,
+        loop: LoopConfig,
+        weights: LossWeights,
+        output_dir: str,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        self.phase, self.loop, self.weights = phase, loop, weights
+        self.body = load_body()
+        self._metrics: dict[str, list[Tensor]] = defaultdict(list)
+        super().__init__(
+            model=policy,
+            args=loop.training_arguments(phase, output_dir, policy.device.type),
+            train_dataset=[],  # type: ignore[arg-type]
+            callbacks=callbacks,
+        )
+
+    def pose_loss(self, policy: PosePolicy, predicted: Any, poses: Tensor) -> Tensor:
+        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses)
+        self.record(**losses)
+        return self.weights.likelihood * losses["likelihood"] + self.weights.joints * losses["joints"]
+
+    def record(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._metrics[f"loss/{name}"].append(value.detach())
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        means = {name: torch.stack(values).mean().item() for name, values in self._metrics.items()}
+        self._metrics.clear()
+        super().log(logs | means, start_time)
+
+
+# ---- phase 1: the head on cached hidden states ----
+
+
+@dataclass
+class CachedStates:
+    """Hidden states of many captions, end to end.
+
+    Attributes:
+        states: (total tokens, H) of prompts and answers up to ``<POSE>``.
+        starts: (N + 1,) where each caption begins; the last entry is the end.
+        poses: (N, 22, 3) axis-angle targets.
+    """
+
+    states: Tensor
+    starts: Tensor
+    poses: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.starts[1:] - self.starts[:-1]
+
+
+@torch.no_grad()
+def cache_states(
+    policy: PosePolicy, samples: Sequence[Sample], row_tokens: int = 512, batch: int = 128, progress: bool = True
+) -> CachedStates:
+    """Run the language model once over all samples that hold a pose, packed."""
+    posed = [sample for sample in samples if sample.pose is not None]
+    if not posed:
+        raise UserError("sft: no training sample has a pose")
+    pieces, lengths = [], []
+    starts = range(0, len(posed), batch)
+    for start in track(starts, description="Hidden states, computed once", disable=not progress):
+        packed = _pack(policy, posed[start : start + batch], row_tokens).to(policy.device)
+        read = policy.hidden_states(packed)
+        pieces.append(read[packed.memory[packed.memory_mask]].to(torch.bfloat16))
+        lengths.append(packed.memory_mask.sum(dim=1))
+    poses = torch.from_numpy(np.stack([sample.pose for sample in posed]).astype(np.float32))  # type: ignore[misc]
+    ends = torch.cat(lengths).cumsum(dim=0).cpu()
+    return CachedStates(torch.cat(pieces), torch.cat([ends.new_zeros(1), ends]), poses.to(policy.device))
+
+
+class HeadTrainer(SupervisedTrainer):
+    """Phase 1: only the pose head learns."""
+
+    def __init__(self, policy: PosePolicy, cache: CachedStates, *args: Any, **kwargs: Any) -> None:
+        self.cache = cache
+        super().__init__(policy, *args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        batches = LengthBatches(self.cache.lengths.tolist(), self.phase.batch_size, self.loop.seed)
+        return DataLoader(
+            range(len(self.cache.poses)),  # type: ignore[arg-type]
+            batch_sampler=batches,
+            collate_fn=lambda indices: {"indices": torch.tensor(indices)},
+        )
+
+    def compute_loss(self, model: PosePolicy, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+        indices = inputs["indices"].cpu()
+        lengths = self.cache.lengths[indices]
+        places = torch.arange(int(lengths.max()))
+        mask = places < lengths[:, None]
+        where = torch.where(mask, self.cache.starts[indices][:, None] + places, 0).to(model.device)
+        memory = self.cache.states[where].float()  # (N, S, H)
+        last = (lengths - 1).to(model.device)
+        state = memory[torch.arange(len(indices), device=model.device), last]
+        return self.pose_loss(model, model.head(memory, mask.to(model.device), state), self.cache.poses[indices])
+
+
+# ---- phase 2: adapters and head ----
+
+
+class PolicyTrainer(SupervisedTrainer):
+    """Phase 2: adapters, ``<POSE>`` embedding and head learn words and poses together."""
+
+    def __init__(self, policy: PosePolicy, samples: Sequence[Sample], *args: Any, **kwargs: Any) -> None:
+        self.samples = samples
+        super().__init__(policy, *args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
+        # Packing needs no equal lengths; a pool of one batch keeps the order random.
+        batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1)
+        return DataLoader(
+            self.samples,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            collate_fn=self._collate,
+            num_workers=self.loop.workers,
+            prefetch_factor=4 if self.loop.workers else None,
+        )
+
+    def _collate(self, samples: list[Sample]) -> dict[str, Any]:
+        packed = _pack(self.model, samples, self.loop.row_tokens)
+        poses = [sample.pose for sample in samples if sample.pose is not None]
+        stacked = np.stack(poses).astype(np.float32) if poses else np.zeros((0, 22, 3), np.float32)
+        return {"packed": packed, "poses": torch.from_numpy(stacked)}
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
+        policy: PosePolicy = self.accelerator.unwrap_model(model)
+        packed: PackedGroups = inputs["packed"].to(policy.device)
+        scores = model(packed)
+        text = cross_entropy(scores.logp_text, packed.target_mask)
+        self.record(text=text)
+        loss = self.weights.text * text
+        if packed.has_action.any():
+            loss = loss + self.pose_loss(policy, scores.pose[packed.has_action], inputs["poses"].to(policy.device))
+        return loss
+
+
+def _pack(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedGroups:
+    backbone = policy.backbone
+    return pack_groups(
+        [backbone.prompt_ids(sample.prompt) for sample in samples],
+        [[backbone.answer_ids(sample.answer)] for sample in samples],
+        backbone.pose_token,
+        row_tokens,
+    )

@@ -1,0 +1,154 @@
+"""transformers' Trainer with checkpoints that are atomic, exact and free of pickle.
+
+A checkpoint folder appears complete or not at all. It holds the policy as ``save_pretrained`` writes it, the optimiser
+as safetensors, and scheduler, random states and progress as JSON. A run killed at any point goes on from the last one
+to the same weights, bit for bit on one machine.
+"""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import Trainer
+from transformers.trainer_utils import get_last_checkpoint
+
+from pose_rft.errors import UserError
+
+OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
+    "optimizer.safetensors",
+    "optimizer.json",
+    "scheduler.json",
+    "random_{rank}.json",
+)
+UNFINISHED = ".unfinished"
+
+
+class NonFiniteError(RuntimeError):
+    """The loss is NaN or infinite: training stops where it arises instead of writing broken weights."""
+
+
+class CheckpointTrainer(Trainer):
+    """Trainer for modules with ``save_pretrained(dir)`` and ``load_weights(dir)``."""
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise NonFiniteError(
+                f"the loss became {loss.item()} at step {self.state.global_step}; the last checkpoint in "
+                f"{self.args.output_dir} is good: lower the learning rate and resume"
+            )
+        return loss
+
+    # ---- saving ----
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        final = Path(self.args.output_dir)
+        part = final / UNFINISHED
+        if self.args.should_save:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        self.args.output_dir, limit = str(part), self.args.save_total_limit
+        self.args.save_total_limit = None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir, self.args.save_total_limit = str(final), limit
+        self.accelerator.wait_for_everyone()
+        if not self.args.should_save:
+            return
+        for folder in part.iterdir():
+            target = final / folder.name
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(folder, target)
+        part.rmdir()
+        if limit is not None:
+            for old in sorted(final.glob("checkpoint-*"), key=_step_of)[:-limit]:
+                shutil.rmtree(old)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.args.should_save:
+            return
+        state = self.optimizer.state_dict()
+        tensors, numbers = {}, {}
+        for index, entries in state["state"].items():
+            for key, value in entries.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{index}.{key}"] = value.detach().cpu().contiguous()
+                else:
+                    numbers[f"{index}.{key}"] = value
+        folder = Path(output_dir)
+        save_file(tensors, folder / OPTIMIZER_FILE)
+        (folder / OPTIMIZER_GROUPS).write_text(json.dumps({"groups": state["param_groups"], "numbers": numbers}))
+        (folder / SCHEDULER_FILE).write_text(json.dumps(self.lr_scheduler.state_dict(), default=lambda _: None))
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        python, numpy_state = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002
+        states: dict[str, Any] = {
+            "python": [python[0], list(python[1]), python[2]],
+            "numpy": [numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]],
+            "torch": torch.random.get_rng_state().tolist(),
+        }
+        if torch.cuda.is_available():
+            states["cuda"] = torch.cuda.get_rng_state().tolist()
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        (Path(output_dir) / RANDOM_FILE.format(rank=self.args.process_index)).write_text(json.dumps(states))
+
+    # ---- resuming ----
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        self.accelerator.unwrap_model(model or self.model).load_weights(Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        folder = Path(checkpoint)
+        document = json.loads((folder / OPTIMIZER_GROUPS).read_text())
+        state: dict[int, dict[str, Any]] = {}
+        for name, value in {**load_file(folder / OPTIMIZER_FILE), **document["numbers"]}.items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": document["groups"]})
+        self.lr_scheduler.load_state_dict(
+            {k: v for k, v in json.loads((folder / SCHEDULER_FILE).read_text()).items() if k != "lr_lambdas"}
+            | {"lr_lambdas": [None] * len(self.optimizer.param_groups)}
+        )
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        path = Path(checkpoint) / RANDOM_FILE.format(rank=self.args.process_index)
+        if not path.is_file():
+            raise UserError(f"{checkpoint}: written by a run of fewer processes; resume with as many as it had")
+        states = json.loads(path.read_text())
+        version, words, gauss = states["python"]
+        random.setstate((version, tuple(words), gauss))
+        np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+        torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
+        if torch.cuda.is_available() and "cuda" in states:
+            torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def checkpoint_to_resume(output_dir: str | Path) -> str:
+    """The newest complete checkpoint of a run.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = get_last_checkpoint(str(output_dir)) if Path(output_dir).is_dir() else None
+    if found is None:
+        raise UserError(f"{output_dir}: no checkpoint to resume from; start the run without --resume")
+    return found

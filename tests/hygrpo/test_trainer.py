@@ -1,0 +1,148 @@
+"""The trainer on a small model: it learns, it resumes exactly, it stops on NaN."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pose_rft.errors import UserError
+from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
+from pose_rft.training import NonFiniteError
+
+SAMPLES = [SimpleNamespace(prompt=f"pose number {i}") for i in range(6)]
+
+
+def grade(step, samples, rollout):
+    """Rewards low first coordinates of the action and answers with many letters e."""
+    text = torch.tensor([[answer.count("e") / 8 for answer in group] for group in rollout.texts])
+    pose = -rollout.action[..., 0, 0].square()
+    return SimpleNamespace(
+        text=text,
+        pose=pose,
+        text_graded=torch.ones_like(text, dtype=torch.bool),
+        pose_graded=torch.ones_like(pose, dtype=torch.bool),
+        metrics={"rewards/toy/mean": pose.mean().item()},
+    )
+
+
+def always_pose(policy):
+    """Make the small policy say <POSE> in most answers, so that its pose part has something to learn."""
+    act = policy.act
+
+    def act_with_pose(*args, **kwargs):
+        rollout = act(*args, **kwargs)
+        token = policy.backbone.pose_token
+        rollout.answer_ids = [[[*answer[:2], token, 0] for answer in group] for group in rollout.answer_ids]
+        rollout.valid[:] = True
+        return rollout
+
+    policy.act = act_with_pose
+    return policy
+
+
+def config(**changes):
+    settings = {
+        "steps": 4, "prompts_per_step": 2, "answers_per_prompt": 2, "poses_per_answer": 4, "max_new_tokens": 6,
+        "warmup_steps": 1, "save_steps": 2, "learning_rate": 1e-3,
+    }  # fmt: skip
+    return HyGRPOConfig(**(settings | changes))
+
+
+def run(policy, directory, resume=None, grade=grade, **changes):
+    policy.freeze_reference()
+    trainer = HyGRPOTrainer(always_pose(policy), config(**changes), SAMPLES, grade, str(directory))
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+@pytest.fixture
+def make_policy(tiny_backbone):
+    from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+
+    head = HeadConfig(width=32, depth=1, heads=4, rank=2)
+    lora = LoraSettings(rank=2, alpha=4)
+    return lambda: PosePolicy.create(PolicyConfig(tiny_backbone, 2, head, lora), dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"updates_per_rollout": 2, "ratio": "per_joint"},
+        {"pose_group": "prompt", "beta_text": 0.0, "beta_pose": 0.0, "advantage_scale": "none"},
+    ],
+    ids=["default", "several updates", "prompt groups"],
+)
+def test_pose_reward_rises(make_policy, tmp_path, changes):
+    trainer = run(make_policy(), tmp_path, steps=25, learning_rate=3e-3, **changes)
+    rewards = [entry["rewards/toy/mean"] for entry in trainer.state.log_history if "rewards/toy/mean" in entry]
+    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.1
+
+
+def test_tokens_only_leaves_the_pose_head_alone(make_policy, tmp_path):
+    policy = make_policy()
+    before = {name: p.detach().clone() for name, p in policy.head.named_parameters()}
+    run(policy, tmp_path, pose_coefficient=0.0, text_sees_pose_rewards=True, beta_pose=0.0)
+    assert all(torch.equal(p, before[name]) for name, p in policy.head.named_parameters())
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(make_policy, tmp_path, updates):
+    whole, broken = make_policy(), make_policy()
+    changes = {"updates_per_rollout": updates, "save_steps": 2 * updates}
+    run(whole, tmp_path / "whole", **changes)
+    run(make_policy(), tmp_path / "broken", **changes)
+    last = tmp_path / "broken" / f"checkpoint-{4 * updates}"
+    shutil.rmtree(last)
+    run(broken, tmp_path / "broken", resume=str(tmp_path / "broken" / f"checkpoint-{2 * updates}"), **changes)
+    for (name, a), b in zip(whole.trainable().items(), broken.trainable().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_checkpoints_hold_no_pickle_and_nothing_unfinished(make_policy, tmp_path):
+    run(make_policy(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".safetensors"}
+    state = json.loads((tmp_path / "checkpoint-4" / "trainer_state.json").read_text())
+    assert state["global_step"] == 4
+
+
+def test_the_reference_is_where_training_started(make_policy, tmp_path):
+    policy = make_policy()
+    trainer = run(policy, tmp_path, learning_rate=1e-2, steps=6)
+    kl = [entry["pose/kl"] for entry in trainer.state.log_history if "pose/kl" in entry]
+    assert kl[0] == pytest.approx(0, abs=1e-4)
+    assert kl[-1] > 0.01
+    fresh = make_policy()
+    with policy.as_reference():
+        assert all(torch.equal(a, b) for a, b in zip(policy.trainable().values(), fresh.trainable().values(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):
+    def poison(policy):
+        with torch.no_grad():
+            policy.head.mean.bias.fill_(float("inf"))
+
+    policy = make_policy()
+    policy.freeze_reference()
+    poison(policy)
+    trainer = HyGRPOTrainer(always_pose(policy), config(), SAMPLES, grade, str(tmp_path))
+    with pytest.raises((NonFiniteError, ValueError), match=r"loss became|NaN or infinity"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 0), ("temperature", 0.0), ("poses_per_answer", 1), ("answers_per_prompt", 0)]
+)
+def test_settings_that_cannot_work_are_refused(field, value):
+    with pytest.raises(UserError, match=r"hygrpo"):
+        config(**{field: value})
+
+
+def test_no_prompts_is_an_error(make_policy, tmp_path):
+    with pytest.raises(UserError, match="no training prompt"):
+        HyGRPOTrainer(make_policy(), config(), [], grade, str(Path(tmp_path)))
