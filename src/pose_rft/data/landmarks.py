@@ -59,7 +59,7 @@ LANDMARKS = {
     "ribs": Landmark("chest_side", (0.16, -0.12, 0.10), "back + 0.6 out"),
     "belly": Landmark("spine1", (0.0, 0.03, 0.16), "out + 0.6 back"),
     "groin": Landmark("pelvis", (0.0, -0.08, 0.15), "out + 0.5 back"),
-    "hip": Landmark("pelvis_side", (0.19, 0.06, 0.02), "out + 0.6 back", 0.05),
+    "hip": Landmark("pelvis_side", (0.18, 0.03, 0.02), "out + 0.6 back", 0.03),
     "pocket": Landmark("pelvis_side", (0.20, -0.08, 0.05), "back + 0.5 out", 0.05),
     "buttock": Landmark("pelvis_side", (0.09, -0.07, -0.13), "back + 0.6 out"),
     "lower_back": Landmark("spine1", (0.0, -0.02, -0.13), "out + back", 0.05),

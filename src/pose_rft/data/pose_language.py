@@ -32,6 +32,11 @@ SIDED_NUMBERS = {
     ("root", "roll"),
     ("root", "turn"),
 }
+# Human ranges, degrees.
+NUMBER_LIMITS = {
+    ("trunk", "bend"): (-75, 150), ("trunk", "side"): (-50, 50), ("trunk", "twist"): (-60, 60),
+    ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75), ("head", "tilt"): (-40, 40),
+}  # fmt: skip
 PAIRS = {"arms": "arm", "hands": "hand", "palms": "palm", "legs": "leg", "feet": "foot"}
 POSE_KEYS = {
     "base",
@@ -124,7 +129,7 @@ def parse_direction(text: object) -> Direction:
         high = float(match["hi"] or low)
         if high < low:
             raise UserError(f"range {low}..{high} runs backwards in {text!r}")
-        terms.append((sign * low, sign * high, match["word"]))
+        terms.append((min(sign * low, sign * high), max(sign * low, sign * high), match["word"]))
     return Direction(tuple(terms), world)
 
 
@@ -251,7 +256,7 @@ def parse_pose(pose: object) -> PoseSpec:
         for number in names:
             if number in given:
                 try:
-                    numbers[group, number] = parse_span(given[number])
+                    numbers[group, number] = _within(parse_span(given[number]), group, number)
                 except UserError as error:
                     raise UserError(f"{group}.{number}: {error}") from None
     look_text = _group(own, "head").get("look", None if _group(own, "head") else _group(stance, "head").get("look"))
@@ -276,6 +281,8 @@ def parse_pose(pose: object) -> PoseSpec:
                 "left_hand and right_hand cannot both go to the other arm; give one of them a place in space"
             )
     vary = parse_span(pose.get("vary", 1.0))[0]
+    if not 0 <= vary <= 3:
+        raise UserError(f"vary is a factor from 0 to 3, not {vary:g}")
     return PoseSpec(
         base=name,
         numbers=numbers,
@@ -286,6 +293,13 @@ def parse_pose(pose: object) -> PoseSpec:
         fixed=frozenset(fixed),
         arms_free=bool(entry.get("arms_free", True)),
     )
+
+
+def _within(span: Span, group: str, number: str) -> Span:
+    low, high = NUMBER_LIMITS.get((group, number), (-360, 360))
+    if not low <= span[0] <= span[1] <= high:
+        raise UserError(f"{span[0]:g} to {span[1]:g} degrees is outside {low} to {high}, the human range")
+    return span
 
 
 def _group(pose: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -354,7 +368,15 @@ def _parse_limb(side: str, limb: str, own: Mapping[str, Any], stance: Mapping[st
     return Limb(
         upper=parse_direction(bones[upper_name]),
         lower="straight" if lower == "straight" else None if lower is None else parse_direction(lower),
-        angle=None if joint not in bones else parse_span(bones[joint]),
+        angle=None if joint not in bones else _bendable(parse_span(bones[joint]), joint),
         palm=palm_direction,
         foot=foot,
     )
+
+
+def _bendable(span: Span, joint: str) -> Span:
+    if not 15 <= span[0] <= span[1] <= 180:
+        raise UserError(
+            f"{joint} is an interior angle from 15 (folded) to 180 (straight), not {span[0]:g} to {span[1]:g}"
+        )
+    return span

@@ -17,18 +17,13 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 from pose_rft.data.landmarks import LANDMARKS
 from pose_rft.data.limb_geometry import about, angle_between, frame, limb_rotations, reach, rotate, unit
-from pose_rft.data.pose_language import Direction, Limb, PoseSpec, Reach, parse_direction
+from pose_rft.data.pose_language import NUMBER_LIMITS, Direction, Limb, PoseSpec, Reach, parse_direction
 
 # Noise where the writer gives one number instead of a range: standard deviations, degrees.
 NUMBER_NOISE = {
     ("trunk", "bend"): 3.5, ("trunk", "side"): 2.0, ("trunk", "twist"): 2.5,
     ("head", "nod"): 4.0, ("head", "turn"): 5.0, ("head", "tilt"): 2.5,
     ("root", "pitch"): 3.0, ("root", "roll"): 2.0, ("root", "turn"): 6.0,
-}  # fmt: skip
-# Human ranges, degrees.
-NUMBER_LIMITS = {
-    ("trunk", "bend"): (-75, 150), ("trunk", "side"): (-50, 50), ("trunk", "twist"): (-60, 60),
-    ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75), ("head", "tilt"): (-40, 40),
 }  # fmt: skip
 DIRECTION_NOISE = 5.0  # degrees
 STANCE_NOISE = 2.5  # of legs that carry the body
@@ -255,7 +250,7 @@ class _Solver:
         return upper, lower, flexion
 
     def level_feet(self) -> None:
-        """Bend the leg whose foot is lower until both ankles are equally high (on tiptoe: by the heel's height more)."""
+        """Bend the leg whose foot is lower until both ankles are equally high (on tiptoe: the heel's height more)."""
         raised = {
             side: 0.10 * (self.spec.limbs[f"{side}_leg"].foot in ("tiptoe", "tucked")) for side in ("left", "right")
         }
