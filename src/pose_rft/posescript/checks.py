@@ -266,3 +266,37 @@ def mirrored(check: str) -> str:
     """
     compile_check(check)
     return ast.unparse(ast.fix_missing_locations(_Mirror().visit(_parse(check, "check"))))
+
+
+DEGREES = {"angle", "lean", "pitch", "roll", "turn", "tilt"}
+
+
+class _Tighten(ast.NodeTransformer):
+    """Every comparison a < b becomes a + margin < b; without negation the whole condition becomes stricter."""
+
+    def __init__(self, degrees: float, metres: float):
+        self.degrees, self.metres = degrees, metres
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        named = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        margin = self.degrees if named & DEGREES else self.metres
+        pairs: list[ast.expr] = []
+        terms = [node.left, *node.comparators]
+        for smaller, op, larger in zip(terms[:-1], node.ops, terms[1:], strict=True):
+            if isinstance(op, (ast.Gt, ast.GtE)):
+                smaller, larger = larger, smaller
+            pairs.append(ast.Compare(ast.BinOp(smaller, ast.Add(), ast.Constant(margin)), [ast.Lt()], [larger]))
+        return pairs[0] if len(pairs) == 1 else ast.BoolOp(ast.And(), pairs)
+
+
+def tightened(check: str, degrees: float = 5.0, metres: float = 0.03) -> str:
+    """The same statement with a margin: whoever fulfils it fulfils ``check`` with that much to spare.
+
+    Captions state only what holds with a margin and are graded by the plain check, so that nothing borderline is said.
+
+    Args:
+        degrees: margin of comparisons of angles.
+        metres: margin of all other comparisons.
+    """
+    compile_check(check)
+    return ast.unparse(ast.fix_missing_locations(_Tighten(degrees, metres).visit(_parse(check, "check"))))
