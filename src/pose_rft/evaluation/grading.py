@@ -1,0 +1,151 @@
+"""From answers to numbers: every prompt graded by geometry, every number with an interval over prompts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.sample import Sample
+from pose_rft.evaluation import metrics
+from pose_rft.posescript.checks import satisfied
+
+MILLIMETRES = 1000.0
+# Columns of a row that are averaged over prompts. docs/evaluation.md says what each one means.
+MEASURES = (
+    "satisfaction",
+    "all_met",
+    "valid",
+    "mpjpe_mm",
+    "pa_mpjpe_mm",
+    "best_mpjpe_mm",
+    "nearest_mm",
+    "diversity_mm",
+)
+
+Row = dict[str, Any]
+
+
+class GradedAnswer(Protocol):
+    """What grading reads of an answer: ``pose`` has ``axis_angle() -> (22, 3)`` radians, or is None if not valid."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def valid(self) -> bool: ...
+    @property
+    def pose(self) -> Any: ...
+
+
+def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
+    """Poses (N, K, 22, 3) axis-angle of N prompts with K answers each; NaN where an answer holds no pose."""
+    poses = torch.full((len(answers), len(answers[0]), NUM_JOINTS, 3), math.nan)
+    for n, group in enumerate(answers):
+        for k, answer in enumerate(group):
+            if answer.valid:
+                poses[n, k] = torch.as_tensor(answer.pose.axis_angle())
+    return poses
+
+
+def grade_poses(samples: Sequence[Sample], poses: Tensor, reference: Tensor | None = None) -> list[Row]:
+    """Grade K poses per prompt on the bundled body of mean shape.
+
+    Args:
+        samples: N prompts, with checks and perhaps a recorded pose.
+        poses: (N, K, 22, 3) axis-angle; a NaN pose is an invalid answer: it meets no check and has no distances.
+        reference: (M, 22, 3) real poses, axis-angle, for ``nearest_mm``; None leaves it out.
+
+    Returns:
+        One row per prompt: the measures of ``MEASURES`` that apply, distances averaged over the valid poses (None if
+        there are none), and ``met``: for each check, the share of the K poses that meet it.
+    """
+    body = load_body()
+    count, num_samples = poses.shape[:2]
+    joints = body.joints(poses.reshape(-1, NUM_JOINTS, 3)).reshape(count, num_samples, NUM_JOINTS, 3)
+    valid = joints.isfinite().flatten(2).all(dim=2)  # (N, K)
+    nearest = torch.full((count, num_samples), math.nan)
+    if reference is not None:
+        nearest[valid] = metrics.nearest_pose_distance(joints[valid], body.joints(reference))
+    return [
+        {
+            **_checks_met(sample.checks, joints[n]),
+            "valid": float(valid[n].float().mean()),
+            **_distances(sample, joints[n][valid[n]]),
+            **({} if reference is None else {"nearest_mm": _mean_mm(nearest[n][valid[n]])}),
+            **({} if num_samples < 2 else {"diversity_mm": _diversity_mm(joints[n][valid[n]])}),
+        }
+        for n, sample in enumerate(samples)
+    ]
+
+
+def _checks_met(checks: Sequence[str], joints: Tensor) -> Row:
+    """joints: (K, 22, 3)."""
+    if not checks:
+        return {}
+    met = satisfied(checks, joints).float()  # (K, C)
+    return {
+        "satisfaction": float(met.mean()),
+        "all_met": float(met.all(dim=1).float().mean()),
+        "met": met.mean(dim=0).tolist(),
+    }
+
+
+def _distances(sample: Sample, joints: Tensor) -> Row:
+    """To the recorded pose; joints: (V, 22, 3) of the valid answers."""
+    if sample.pose is None:
+        return {}
+    target = load_body().joints(torch.as_tensor(sample.pose, dtype=joints.dtype)).expand_as(joints)
+    error = metrics.mpjpe(joints, target)
+    return {
+        "mpjpe_mm": _mean_mm(error),
+        "pa_mpjpe_mm": _mean_mm(metrics.pa_mpjpe(joints, target)) if len(joints) else None,
+        "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
+    }
+
+
+def _mean_mm(values: Tensor) -> float | None:
+    return float(values.mean()) * MILLIMETRES if len(values) else None
+
+
+def _diversity_mm(joints: Tensor) -> float | None:
+    return float(metrics.mean_pairwise_distance(joints)) * MILLIMETRES if len(joints) > 1 else None
+
+
+def column(rows: Sequence[Row], measure: str) -> np.ndarray:
+    """One measure of all rows as float64, NaN where a prompt has none."""
+    return np.array([math.nan if row.get(measure) is None else row[measure] for row in rows], dtype=np.float64)
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """Mean and 95 % bootstrap interval over prompts of every measure that occurs, and ``checks_met``.
+
+    ``satisfaction`` weighs prompts equally; ``checks_met`` is the share of all checks that are met.
+    """
+    summary: dict[str, Any] = {}
+    for measure in MEASURES:
+        interval = metrics.bootstrap_interval(column(rows, measure))
+        if interval.n:
+            summary[measure] = asdict(interval)
+    met = [share for row in rows for share in row.get("met", [])]
+    if met:
+        summary["checks_met"] = sum(met) / len(met)
+    return summary
+
+
+def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Paired differences ``after - before`` with intervals, for every measure that both have.
+
+    Raises:
+        ValueError: the rows are of different prompts.
+    """
+    if [row.get("prompt") for row in before] != [row.get("prompt") for row in after]:
+        raise ValueError("the two results answer different prompts: evaluate both on the same benchmark and split")
+    differences = {
+        measure: metrics.paired_difference(column(before, measure), column(after, measure)) for measure in MEASURES
+    }
+    return {measure: asdict(interval) for measure, interval in differences.items() if interval.n}

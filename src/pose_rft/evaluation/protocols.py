@@ -1,0 +1,226 @@
+"""Named benchmarks: which prompts, which real poses, and how a policy is asked."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.evaluation.everyday import Split, everyday_prompts
+from pose_rft.evaluation.grading import GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.storage import atomic_file
+
+RANDOM_POSES = 64  # real poses drawn for the reference row
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What ``pose-rft benchmarks`` lists.
+
+    Attributes:
+        name: for ``pose-rft evaluate NAME``.
+        summary: what it asks and how it judges.
+        needs: what a user must bring.
+    """
+
+    name: str
+    summary: str
+    needs: str
+
+
+BENCHMARKS = (
+    Benchmark(
+        "everyday-prompts",
+        "229 prompts as people type them, judged by 2-5 geometric checks each",
+        "nothing; --poses FILE adds random real poses and the distance to the nearest one",
+    ),
+    Benchmark(
+        "captions",
+        "captions of poses from recordings in no training set, judged by their posecodes and the recorded pose",
+        "--poses FILE: npz with `pose` (N,22,3) and `sequence` (N,); without it, procedural poses kept out of training",
+    ),
+)
+
+
+def list_benchmarks() -> list[Benchmark]:
+    """All benchmarks, in the order of the documentation."""
+    return list(BENCHMARKS)
+
+
+class Answering(Protocol):
+    """What a benchmark asks of a policy."""
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Any] | None = None,
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Sequence[Sequence[GradedAnswer]]: ...
+
+
+def evaluate(
+    benchmark: str,
+    policy: Answering,
+    *,
+    poses: Path | None = None,
+    split: Split = "test",
+    limit: int | None = None,
+    num_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> dict[str, Any]:
+    """Judge a policy on a named benchmark.
+
+    Args:
+        benchmark: a name of ``list_benchmarks()``.
+        policy: see ``Answering``.
+        poses: real poses, see ``needs`` of the benchmark.
+        split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
+        limit: ask only the first so many prompts.
+        num_samples: sampled answers per prompt, beside the one at temperature 0.
+        temperature: of the sampled answers.
+        seed: of sampling; the same seed gives the same result.
+        show_progress: draw a progress bar with the time left.
+
+    Returns:
+        The result of ``judge``, with the benchmark's name.
+
+    Raises:
+        UserError: an unknown benchmark, or poses that cannot be read.
+    """
+    samples, reference = load_benchmark(benchmark, poses=poses, split=split, limit=limit)
+    result = judge(
+        samples,
+        policy,
+        reference=reference,
+        num_samples=num_samples,
+        temperature=temperature,
+        seed=seed,
+        show_progress=show_progress,
+    )
+    return {"benchmark": benchmark, "split": split, "poses": str(poses) if poses else None, **result}
+
+
+def load_benchmark(
+    benchmark: str, *, poses: Path | None = None, split: Split = "test", limit: int | None = None
+) -> tuple[list[Sample], Tensor | None]:
+    """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
+
+    Raises:
+        UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit: ask at least 1 prompt, not {limit}")
+    if benchmark == "everyday-prompts":
+        samples, reference = everyday_prompts(split), None
+    elif benchmark == "captions":
+        raise NotImplementedError
+    else:
+        names = ", ".join(known.name for known in BENCHMARKS)
+        raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
+    return samples[:limit], reference
+
+
+def judge(
+    samples: Sequence[Sample],
+    policy: Answering,
+    *,
+    reference: Tensor | None = None,
+    num_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 32,
+    show_progress: bool = False,
+) -> dict[str, Any]:
+    """Ask a policy every prompt, once at temperature 0 (the mean pose) and ``num_samples`` times, and grade.
+
+    Args:
+        samples: prompts with checks and perhaps recorded poses.
+        reference: (M, 22, 3) real poses, axis-angle; None leaves out what needs them.
+        batch_size: prompts per call of ``policy.generate``.
+        others: see ``evaluate``.
+
+    Returns:
+        What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
+        (the same for poses that ignore the prompt), ``categories`` (mean satisfaction) and ``rows``, one per prompt.
+    """
+    started = time.monotonic()
+    greedy: list[Sequence[GradedAnswer]] = []
+    sampled: list[Sequence[GradedAnswer]] = []
+    starts = range(0, len(samples), batch_size)
+    for start in track(starts, description="Asking the policy", disable=not show_progress):
+        prompts = [sample.prompt for sample in samples[start : start + batch_size]]
+        greedy += policy.generate(prompts, num_samples=1, temperature=0.0, seed=seed)
+        sampled += policy.generate(prompts, num_samples=num_samples, temperature=temperature, seed=seed + start)
+    graded = {
+        "mean_pose": grade_poses(samples, answered_poses(greedy), reference),
+        "sampled": grade_poses(samples, answered_poses(sampled), reference),
+    }
+    rows = [
+        {
+            "prompt": sample.prompt,
+            "category": sample.extra.get("category"),
+            "checks": list(sample.checks),
+            "answer": greedy[n][0].text,
+            "mean_pose": graded["mean_pose"][n],
+            "sampled": graded["sampled"][n],
+        }
+        for n, sample in enumerate(samples)
+    ]
+    return {
+        "version": version("pose-rft"),
+        "settings": {"num_samples": num_samples, "temperature": temperature, "seed": seed},
+        "prompts": len(samples),
+        "seconds": round(time.monotonic() - started, 1),
+        **{way: summarise(graded[way]) for way in graded},
+        "references": reference_summaries(samples, reference, seed),
+        "categories": _by_category(rows),
+        "rows": rows,
+    }
+
+
+def reference_summaries(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Any]:
+    """What poses that know nothing of the prompt reach: the rest pose and, given real poses, random ones."""
+    rest = torch.zeros(len(samples), 1, NUM_JOINTS, 3)
+    summaries = {"rest pose": summarise(grade_poses(samples, rest, reference))}
+    if reference is not None:
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(len(reference), (len(samples), RANDOM_POSES), generator=generator)
+        summaries["random real poses"] = summarise(grade_poses(samples, reference[drawn]))
+    return summaries
+
+
+def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["category"] and row["checks"]:
+            groups.setdefault(row["category"], []).append(row)
+    return {
+        category: {
+            way: sum(row[way]["satisfaction"] for row in members) / len(members) for way in ("mean_pose", "sampled")
+        }
+        | {"prompts": len(members)}
+        for category, members in groups.items()
+    }
+
+
+def save_result(result: dict[str, Any], path: Path) -> None:
+    """Write a result as JSON; an earlier file stays whole if that fails.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
