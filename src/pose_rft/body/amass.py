@@ -83,9 +83,10 @@ def read_poses(path: str | Path, up: Literal["y", "z"] = "y") -> PoseFile:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give an .npz with 'pose' (N, 22, 3) or AMASS 'poses' (N, 156)")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if not isinstance(data, np.lib.npyio.NpzFile):
-                raise UserError(f"{path}: a single array, not an .npz; save it with np.savez(path, pose=array)")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UserError(f"{path}: a single array, not an .npz; save it with np.savez(path, pose=array)")
+        with loaded as data:
             pose = _body_pose(path, data)
             trans = _optional(path, data, "trans", (len(pose), 3))
             betas = np.asarray(data["betas"], np.float32).reshape(-1) if "betas" in data else None
@@ -94,7 +95,7 @@ def read_poses(path: str | Path, up: Literal["y", "z"] = "y") -> PoseFile:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path}: not an .npz of plain arrays ({_first_line(error)}); save it with np.savez") from error
+        raise UserError(f"{path}: not an .npz of plain arrays; save it with np.savez(path, pose=array)") from error
     if up == "z":
         pose, trans = _z_up_to_y_up(pose, trans)
     return PoseFile(pose, trans, betas, gender, rates[0] if rates else None)
@@ -138,7 +139,3 @@ def _z_up_to_y_up(pose: np.ndarray, trans: np.ndarray | None) -> tuple[np.ndarra
     root = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(torch.from_numpy(pose[:, 0])))
     turned = np.concatenate([root.numpy()[:, None], pose[:, 1:]], axis=1)
     return turned, None if trans is None else trans @ turn.numpy().T
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

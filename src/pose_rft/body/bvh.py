@@ -76,7 +76,7 @@ def read_bvh(path: str | Path) -> PoseFile:
         channels = [line[2:] for line in words if line and line[0] == "CHANNELS"]
         _, step, *rows = [line for line in motion.splitlines() if line.strip()]
         fps = 1.0 / float(step.split(":")[1])
-        frames = np.array([row.split() for row in rows], np.float64)  # (N, 3 + 66)
+        frames = np.array([row.split() for row in rows], np.float64).reshape(len(rows), 3 * (1 + len(names)))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
