@@ -99,7 +99,7 @@ TRUTH = {
     r"(feet)\.wide": lambda p, s: gap(p, "left_ankle", "right_ankle") > 0.6,
     r"(torso)\.upright": lambda p, s: steepness(p, "pelvis", "neck") > 77,
     r"(torso)\.(?:forward|backward|left|right)": lambda p, s: steepness(p, "pelvis", "neck") < 80,
-    r"(body)\.upside_down": lambda p, s: steepness(p, "pelvis", "neck") < -40,
+    r"(body)\.upside_down": lambda p, s: steepness(p, "pelvis", "neck") < -30,
     r"(body)\.lying_on_\w+": lambda p, s: abs(steepness(p, "pelvis", "neck")) < 36,
     r"(head)\.below_hips": lambda p, s: above(p, "head", "pelvis") < -0.05,
 }

@@ -21,16 +21,20 @@ from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import as_joints
-from pose_rft.posescript.posecodes import load_posecodes
+from pose_rft.posescript.posecodes import Posecode, load_posecodes
 from pose_rft.posescript.selection import Statement, part_of, select
 from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Voice, Words, participle, third_person, words_of
 from pose_rft.storage import atomic_file
 
 Style = Literal["short", "medium", "full", "any"]
-LENGTHS = {"short": (1, 2), "medium": (2, 4), "full": (4, 7)}
+LENGTHS = {"short": (1, 3), "medium": (2, 4), "full": (4, 7)}
 READING_ORDER = ("body", "torso", "head", "arm", "leg")
 CHUNK = 2000  # poses captioned at once
-MERGED_STATES = {"straight", "slightly_bent", "bent", "square", "level", "vertical"}
+# One state of two parts, "the left knee and the right elbow are bent": which parts share which states.
+MERGED_STATES = (
+    ({"knee", "elbow"}, {"straight", "slightly_bent", "bent", "square"}),
+    ({"thigh", "shin", "upper_arm", "forearm"}, {"level", "vertical"}),
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,12 @@ class Unit:
     words: tuple[Words, ...]
 
 
+def _share_a_state(one: Posecode, other: Posecode) -> bool:
+    parts = {code.subject.removeprefix("left_").removeprefix("right_") for code in (one, other)}
+    same = one.predicate == other.predicate and one.subject != other.subject
+    return same and any(parts <= shared and one.predicate in states for shared, states in MERGED_STATES)
+
+
 def _units(statements: Sequence[Statement], rng: Random) -> list[Unit]:
     """Aggregate statements: the same state of two parts, two states of one part."""
     units: list[tuple[Statement, Unit]] = []
@@ -75,12 +85,7 @@ def _units(statements: Sequence[Statement], rng: Random) -> list[Unit]:
         code = statement.code
         for at, (other, candidate) in enumerate(units):
             same_part = other.code.subject == code.subject and other.both == statement.both and unit.words[0].be
-            same_state = (
-                other.code.predicate == code.predicate
-                and code.predicate in MERGED_STATES
-                and not (statement.both or other.both)
-                and other.code.subject != code.subject
-            )
+            same_state = not (statement.both or other.both) and _share_a_state(code, other.code)
             if same_part and candidate.words[0].be and code.subject != "body" and rng.random() < 0.6:
                 unit = replace(unit, words=unit.words + candidate.words)
             elif same_state and rng.random() < 0.7:
@@ -237,7 +242,9 @@ def _instruct(units: Sequence[Unit], rng: Random) -> str:
     sentences = []
     for chunk in _chunks(units, rng):
         deeds = [speaker.deed(unit, "base") for unit in chunk]
-        sentences.append(_sentence(_listed(deeds) if rng.random() < 0.7 else ", then ".join(deeds)))
+        sentences.append(
+            _sentence(", then ".join(deeds) if len(deeds) == 2 and rng.random() < 0.25 else _listed(deeds))
+        )
     if len(sentences) > 1 and rng.random() < 0.25:
         sentences[-1] = "Also, " + sentences[-1][0].lower() + sentences[-1][1:]
     return " ".join(sentences)
@@ -279,7 +286,7 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any") -> lis
     Args:
         joints: (N, 22, 3) metres, SMPL order, y up.
         seed: another seed gives other captions; the same seed the same.
-        style: about how much is said: short (1 or 2 statements), medium (2 to 4), full (4 to 7), or any of them.
+        style: about how much is said: short (1 to 3 statements), medium (2 to 4), full (4 to 7), or any of them.
 
     Returns:
         N captions.

@@ -37,6 +37,7 @@ class Posecode:
         clearly: ``check`` with a margin; captions state the posecode only where this holds.
         rivals: other predicates of the same subject that a caption does not state beside this one.
         implies: ids that need not be stated beside this one, besides those the statistics find.
+        salience: how readily people would state it, against others as rare; 1 for most.
         nouns: names of the subject as "one side|both sides".
         be, verb, do, act: wordings, see ``posecodes.yaml``.
     """
@@ -48,6 +49,7 @@ class Posecode:
     clearly: str
     rivals: frozenset[str]
     implies: tuple[str, ...]
+    salience: float
     nouns: tuple[str, ...]
     be: tuple[str, ...]
     verb: tuple[str, ...]
@@ -77,6 +79,7 @@ def _posecode(subject: str, predicate: str, part: dict[str, Any]) -> Posecode:
         clearly=tightened(entry["check"]),
         rivals=frozenset(name for group in groups for name in group) - {predicate},
         implies=tuple(entry.get("implies", ())),
+        salience=float(entry.get("salience", 1)),
         nouns=tuple(entry.get("nouns", part["nouns"])),
         **{kind: tuple(entry.get(kind, ())) for kind in ("be", "verb", "do", "act")},
     )

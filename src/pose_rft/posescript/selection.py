@@ -57,7 +57,7 @@ def _limbs(code: Posecode) -> frozenset[str]:
 def _table() -> _Table:
     codes, index, statistics = load_posecodes(), posecode_index(), load_statistics()
     return _Table(
-        weight=np.log(-np.log(np.clip(statistics.frequency, RAREST, 0.97))),
+        weight=np.log(-np.log(np.clip(statistics.frequency, RAREST, 0.97)) * [code.salience for code in codes]),
         partner=tuple(index[code.partner] if code.partner else -1 for code in codes),
         rivals=tuple(frozenset(index[f"{code.subject}.{name}"] for name in code.rivals) for code in codes),
         implied=statistics.implied,
