@@ -119,7 +119,9 @@ def test_the_reference_is_where_training_started(make_policy, tmp_path):
     assert kl[-1] > 0.01
     fresh = make_policy()
     with policy.as_reference():
-        assert all(torch.equal(a, b) for a, b in zip(policy.trainable().values(), fresh.trainable().values(), strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(policy.trainable().values(), fresh.trainable().values(), strict=True)
+        )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):

@@ -1,0 +1,42 @@
+"""Writing a policy's answers to a directory."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pose_rft.policy import Answer
+from pose_rft.storage import atomic_file
+
+FORMATS = ("npz", "glb", "bvh", "png")
+
+
+def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Write ``answers.jsonl`` and, for every answer with a pose, ``pose_00.npz`` (AMASS), ``.glb``, ``.bvh``, ``.png``.
+
+    Returns:
+        What the lines of ``answers.jsonl`` hold: prompt, text, valid, logp and file names.
+
+    Raises:
+        UserError: the directory cannot be written; earlier files stay.
+    """
+    lines = []
+    for index, answer in enumerate(answers):
+        files: dict[str, str] = {}
+        if answer.pose is not None:
+            files = {suffix: f"pose_{index:02d}.{suffix}" for suffix in FORMATS}
+            for name in files.values():
+                answer.pose.save(directory / name)
+        lines.append(
+            {
+                "prompt": prompt,
+                "text": answer.text,
+                "valid": answer.valid,
+                "logp_text": answer.logp_text,
+                "logp_pose": answer.logp_pose,
+                "files": files,
+            }
+        )
+    with atomic_file(directory / "answers.jsonl") as part:
+        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return lines

@@ -1,0 +1,73 @@
+import pytest
+import roma
+import torch
+
+from pose_rft.errors import UserError
+from pose_rft.policy.heads import HeadConfig, PoseHead
+
+HIDDEN = 16
+
+
+def head(**settings):
+    torch.manual_seed(0)
+    return PoseHead(HIDDEN, HeadConfig(**({"width": 32, "depth": 1, "heads": 4, "rank": 3} | settings)))
+
+
+def states(n=3, length=5):
+    torch.manual_seed(1)
+    memory = torch.randn(n, length, HIDDEN)
+    return memory, torch.ones(n, length, dtype=torch.bool), memory[:, -1]
+
+
+@pytest.mark.parametrize("kind", ["query", "mlp"])
+@pytest.mark.parametrize("covariance", ["diagonal", "low_rank", "none"])
+def test_every_head_predicts_a_usable_distribution(kind, covariance):
+    gaussian = head(kind=kind, covariance=covariance)(*states())
+    assert gaussian.mean.shape == (3, 132)
+    assert gaussian.is_diagonal == (covariance != "low_rank")
+    assert torch.isfinite(gaussian.log_prob(gaussian.sample(2))).all()
+
+
+def test_standard_deviations_are_floored():
+    floored = head(covariance="diagonal", min_std=0.05)
+    with torch.no_grad():
+        floored.std.bias.fill_(-100.0)
+    assert floored(*states()).scale_tril.min().item() == pytest.approx(0.05)
+
+
+def test_padding_does_not_change_the_query_head():
+    query = head()
+    memory, mask, state = states()
+    padded = torch.cat([memory, torch.full((3, 4, HIDDEN), 9.0)], dim=1)
+    padded_mask = torch.cat([mask, torch.zeros(3, 4, dtype=torch.bool)], dim=1)
+    torch.testing.assert_close(query(padded, padded_mask, state).mean, query(memory, mask, state).mean)
+
+
+def test_the_query_head_reads_every_position_and_the_mlp_only_the_pose_token():
+    memory, mask, state = states()
+    changed = memory.clone()
+    changed[:, 0] += 1.0
+    assert not torch.allclose(head()(changed, mask, state).mean, head()(memory, mask, state).mean)
+    mlp = head(kind="mlp")
+    assert torch.equal(mlp(changed, mask, state).mean, mlp(memory, mask, state).mean)
+
+
+def test_poses_survive_the_action_space():
+    poses = torch.randn(50, 22, 3)
+    action_space = head()
+    action_space.fit_action_space(poses)
+    action = action_space.to_action(poses)
+    torch.testing.assert_close(action.mean(0), torch.zeros(22, 6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(action_space.to_rotations(action), roma.rotvec_to_rotmat(poses), atol=1e-5, rtol=0)
+
+
+def test_any_action_is_a_rotation():
+    rotations = head().to_rotations(torch.randn(20, 22, 6) * 3)
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand_as(rotations), atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(20, 22), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [{"kind": "lstm"}, {"covariance": "full"}, {"width": 30}])
+def test_unknown_heads_are_refused(settings):
+    with pytest.raises(UserError, match="head"):
+        head(**settings)

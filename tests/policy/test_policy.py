@@ -1,0 +1,174 @@
+"""The public contract of PosePolicy, on a small model."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pose_rft.errors import UserError
+from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
+
+
+@pytest.fixture
+def speaking_policy(tiny_policy):
+    """The small policy, made to answer "<POSE>" and stop."""
+    token = tiny_policy.backbone.pose_token
+
+    def act(prompts, answers=1, poses=1, temperature=1.0, seed=0, max_new_tokens=48):
+        return original(prompts, answers, poses, temperature, seed, max_new_tokens)
+
+    original = tiny_policy.act
+    inner = tiny_policy.logits
+
+    def logits(hidden):
+        values = inner(hidden)
+        if values.ndim == 2:  # sampling: <POSE> first, then the end
+            values = values.clone()
+            said = tiny_policy._said = getattr(tiny_policy, "_said", -1) + 1
+            values[:, token if said % 2 == 0 else 0] += 1e4
+        return values
+
+    tiny_policy.act, tiny_policy.logits = act, logits
+    return tiny_policy
+
+
+def test_generate_gives_one_list_per_prompt_with_words_and_poses(speaking_policy):
+    answers = speaking_policy.generate(["a dancer", "someone sitting"], num_samples=3, seed=1)
+    assert [len(group) for group in answers] == [3, 3]
+    answer = answers[1][2]
+    assert answer.valid
+    assert answer.text == "<POSE>"
+    assert answer.pose.global_orient.shape == (3,)
+    assert answer.pose.body_pose.shape == (21, 3)
+    assert answer.pose.joints().shape == (22, 3)
+    assert not np.allclose(answers[0][0].pose.body_pose, answers[0][1].pose.body_pose)
+
+
+def test_the_same_seed_gives_the_same_answers(tiny_policy):
+    first, second = (tiny_policy.generate(["a dancer"], num_samples=2, seed=5, max_new_tokens=8) for _ in range(2))
+    assert [a.text for a in first[0]] == [a.text for a in second[0]]
+    other = tiny_policy.generate(["a dancer"], num_samples=2, seed=6, max_new_tokens=8)
+    assert [a.text for a in first[0]] != [a.text for a in other[0]]
+
+
+def test_temperature_zero_is_the_mean_pose(speaking_policy):
+    answers = speaking_policy.generate(["a dancer"], num_samples=2, temperature=0.0)[0]
+    assert np.array_equal(answers[0].pose.body_pose, answers[1].pose.body_pose)
+
+
+def test_an_answer_without_a_pose_is_invalid_and_has_none(tiny_policy):
+    answer = tiny_policy.generate(["hello"], max_new_tokens=4)[0][0]
+    assert not answer.valid
+    assert answer.pose is None
+    assert answer.logp_pose is None
+
+
+@pytest.mark.parametrize("poses_in_answer", [0, 1, 2])
+def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, monkeypatch):
+    from pose_rft.hygrpo.rollout import SampledAnswers
+
+    token = tiny_policy.backbone.pose_token
+    answer = [5] + [token] * poses_in_answer + [0]
+
+    def sampled(decoder, logits_of, prompts, *_):
+        hidden = torch.randn(len(prompts[0]) + len(answer) - 1, 32)
+        return SampledAnswers([[answer]], [[[0.0] * len(answer)]], [[hidden]])
+
+    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sampled)
+    assert tiny_policy.generate(["hello"])[0][0].valid == (poses_in_answer == 1)
+
+
+def test_sampling_and_scoring_agree(tiny_policy):
+    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seed=2)
+    scores = tiny_policy(tiny_policy.pack(rollout, row_tokens=80))
+    sampled = [logp for group in rollout.logp_text for logp in group]
+    for row, logp in enumerate(sampled):
+        torch.testing.assert_close(scores.logp_text[row, : len(logp)], torch.tensor(logp), atol=1e-4, rtol=1e-4)
+
+
+def test_a_saved_policy_loads_to_the_same_numbers(tiny_policy, tmp_path):
+    with torch.no_grad():
+        for parameter in tiny_policy.trainable().values():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    tiny_policy.save_pretrained(tmp_path / "saved")
+    loaded = PosePolicy.from_pretrained(tmp_path / "saved", dtype=torch.float32)
+    assert all(
+        torch.equal(a, b) for a, b in zip(tiny_policy.trainable().values(), loaded.trainable().values(), strict=True)
+    )
+    first, second = (p.generate(["hi"], seed=3, max_new_tokens=6)[0][0].logp_text for p in (tiny_policy, loaded))
+    assert first == second
+    assert {p.suffix for p in (tmp_path / "saved").iterdir()} == {".json", ".safetensors"}
+
+
+def test_saving_replaces_a_checkpoint_whole_and_leaves_nothing_behind(tiny_policy, tmp_path):
+    tiny_policy.save_pretrained(tmp_path / "saved")
+    tiny_policy.save_pretrained(tmp_path / "saved", dtype=torch.float16)
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_a_plain_language_model_starts_an_untrained_policy(tiny_backbone):
+    policy = PosePolicy.from_pretrained(tiny_backbone, dtype=torch.float32)
+    assert policy.config == PolicyConfig(backbone=tiny_backbone)
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(tiny_policy, tmp_path):
+    tiny_policy.save_pretrained(tmp_path)
+    document = json.loads((tmp_path / "policy.json").read_text())
+    document["fingerprint"]["hidden_size"] = 999
+    (tmp_path / "policy.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match="another backbone"):
+        PosePolicy.from_pretrained(tmp_path, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("broken", ["head.safetensors", "adapter_model.safetensors", "policy.json"])
+def test_broken_checkpoints_are_one_line(tiny_policy, tmp_path, broken):
+    tiny_policy.save_pretrained(tmp_path)
+    (tmp_path / broken).write_bytes(b"broken")
+    with pytest.raises(UserError) as caught:
+        PosePolicy.from_pretrained(tmp_path, dtype=torch.float32)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompts": [""]}, "empty"),
+        ({"prompts": "hello"}, "list"),
+        ({"prompts": ["a"], "num_samples": 0}, "num_samples"),
+        ({"prompts": ["a"], "temperature": -1.0}, "temperature"),
+        ({"prompts": ["a"], "images": ["photo.jpg"]}, "images"),
+    ],
+)
+def test_bad_requests_are_refused(tiny_policy, arguments, message):
+    with pytest.raises(UserError, match=message):
+        tiny_policy.generate(**arguments)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UserError, match="no-such-policy"):
+        PosePolicy.from_pretrained("no-such-policy")
+
+
+def test_a_layer_the_backbone_lacks_is_refused(tiny_backbone):
+    with pytest.raises(UserError, match="layer 9"):
+        PosePolicy.create(PolicyConfig(backbone=tiny_backbone, layer=9), dtype=torch.float32)
+
+
+def test_deterministic_heads_always_answer_the_mean(tiny_backbone):
+    config = PolicyConfig(tiny_backbone, 2, HeadConfig(covariance="none", width=32, depth=1, heads=4))
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    action = policy.act(["hi"], poses=3, max_new_tokens=3).action
+    assert torch.equal(action[0, 0, 0], action[0, 0, 2])
+
+
+def test_only_adapters_pose_embedding_and_head_are_trained(tiny_policy):
+    trained = {name.split(".")[0] for name in tiny_policy.trainable()}
+    assert trained == {"language_model", "head"}
+    assert all(
+        "lora_" in name or "trainable_tokens" in name
+        for name in tiny_policy.trainable()
+        if name.startswith("language_model")
+    )
+    assert dataclasses.asdict(tiny_policy.config)["lora"]["rank"] == 2
