@@ -68,6 +68,19 @@ def forwards(p: np.ndarray, a: str, b: str) -> float:
     return float((p[J[a]] - p[J[b]]) @ normal / np.linalg.norm(normal))
 
 
+def ahead(p: np.ndarray, a: str, b: str) -> float:
+    """How far a is ahead of b: stand the whole figure up by the shortest rotation, then look where the hips face."""
+    trunk = p[J["neck"]] - p[J["pelvis"]]
+    trunk = trunk / np.linalg.norm(trunk)
+    hips = p[J["left_hip"]] - p[J["right_hip"]]
+    axis = np.cross(trunk, [0, 1, 0])
+    sine, cosine = np.linalg.norm(axis), trunk[1]
+    axis = axis / sine
+    hips = hips * cosine + np.cross(axis, hips) * sine + axis * (axis @ hips) * (1 - cosine)  # Rodrigues
+    facing = np.array([-hips[2], hips[0]]) / np.hypot(hips[0], hips[2])
+    return float((p[J[a]] - p[J[b]])[[0, 2]] @ facing)
+
+
 TRUTH = {
     r"(left|right)_knee\.straight": lambda p, s: knee(p, s) > 155,
     r"(left|right)_knee\.slightly_bent": lambda p, s: 120 < knee(p, s) < 158,
@@ -87,7 +100,10 @@ TRUTH = {
     r"(left|right)_hand\.near_knee": lambda p, s: gap(p, f"{s}_wrist", f"{s}_knee") < 0.22,
     r"(left|right)_hand\.front": lambda p, s: forwards(p, f"{s}_wrist", "pelvis") > 0.27,
     r"(left|right)_hand\.behind": lambda p, s: forwards(p, f"{s}_wrist", "pelvis") < -0.08,
-    r"(left|right)_foot\.ahead": lambda p, s: forwards(p, f"{s}_ankle", f"{exchange_sides(s)}_ankle") > 0.22,
+    r"(left|right)_foot\.ahead": lambda p, s: ahead(p, f"{s}_ankle", f"{exchange_sides(s)}_ankle") > 0.22,
+    r"(left|right)_knee\.ahead": lambda p, s: ahead(p, f"{s}_knee", f"{exchange_sides(s)}_knee") > 0.18,
+    r"(left|right)_foot\.front_of_body": lambda p, s: ahead(p, f"{s}_ankle", "pelvis") > 0.3,
+    r"(left|right)_foot\.behind_body": lambda p, s: ahead(p, f"{s}_ankle", "pelvis") < -0.3,
     r"(left|right)_thigh\.level": lambda p, s: abs(steepness(p, f"{s}_hip", f"{s}_knee")) < 22,
     r"(left|right)_thigh\.vertical": lambda p, s: steepness(p, f"{s}_hip", f"{s}_knee") < -68,
     r"(left|right)_forearm\.up": lambda p, s: steepness(p, f"{s}_elbow", f"{s}_wrist") > 60,

@@ -62,6 +62,13 @@ def value(expression: str, joints: torch.Tensor) -> float:
         ("left(left_wrist)", turned(T, LEAN_LEFT, 90), 0.7),
         ("up(head)", turned(T, BEND_FORWARD, -90), 0.6),
         ("left(left_wrist)", turned(T, TURN_LEFT, 180), 0.7),
+        # over the ground: turned with the hips, but not tipped with the torso
+        ("ahead(left_foot)", T, 0.1),
+        ("ahead(left_foot)", turned(T, TURN_LEFT, 110), 0.1),
+        ("ahead(head, pelvis)", turned(T, BEND_FORWARD, 30), 0.3),  # 0.6 m of torso x sin 30
+        ("ahead(left_foot, right_hip)", turned(T, BEND_FORWARD, 90), -0.95),  # the feet 0.95 m behind the hips
+        ("aside(left_wrist)", turned(T, TURN_LEFT, -70), 0.7),
+        ("aside(right_wrist, right_elbow)", T, -0.25),
         # torso
         ("lean()", T, 0),
         ("lean()", turned(T, BEND_FORWARD, 30), 30),

@@ -153,6 +153,11 @@ def _along(axis: Callable[[Measurements], Tensor]) -> Callable[..., Tensor]:
     return lambda m, name, origin="pelvis": _dot(m.vector(origin, name), axis(m))
 
 
+def _over_ground(side: int) -> Callable[..., Tensor]:
+    """Along the heading: 0 = to the front of the hips, 1 = to their left."""
+    return lambda m, name, origin="pelvis": _dot(m.vector(origin, name)[:, [0, 2]], m.heading[side])
+
+
 class Quantity(NamedTuple):
     """A function of the check language: how many joints it takes, how it is computed, what a mirror does to it."""
 
@@ -171,6 +176,8 @@ QUANTITIES: dict[str, Quantity] = {
     "front": Quantity((1, 2), _along(lambda m: m.front)),
     "left": Quantity((1, 2), _along(lambda m: m.left), odd=True),
     "up": Quantity((1, 2), _along(lambda m: m.up)),
+    "ahead": Quantity((1, 2), _over_ground(0)),
+    "aside": Quantity((1, 2), _over_ground(1), odd=True),
     "lean": Quantity((0,), _lean),
     "pitch": Quantity((0,), lambda m: m.leaning[0]),
     "roll": Quantity((0,), lambda m: m.leaning[1], odd=True),
