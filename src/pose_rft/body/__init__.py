@@ -1,5 +1,6 @@
 """What a pose is: SMPL's 22-joint skeleton, body models, pose files and pictures of poses."""
 
 from pose_rft.body.model import BodyModel, load_body
+from pose_rft.body.pose import Pose
 
-__all__ = ["BodyModel", "load_body"]
+__all__ = ["BodyModel", "Pose", "load_body"]
