@@ -2,15 +2,17 @@
 
 import json
 import math
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.protocols import evaluate, judge, list_benchmarks, save_result
+from pose_rft.evaluation.protocols import evaluate, judge, list_benchmarks, results_table, save_result
 
 REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()
@@ -71,7 +73,19 @@ def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
 def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> None:
     with pytest.raises(UserError, match="everyday-prompts, captions"):
         evaluate("yesterday-prompts", fake_policy(lambda *_: REST))
-    assert [benchmark.name for benchmark in list_benchmarks()] == ["everyday-prompts", "captions"]
+    assert [benchmark["name"] for benchmark in list_benchmarks()] == ["everyday-prompts", "captions"]
+
+
+def test_the_terminal_table_shows_what_was_measured_with_its_interval(fake_policy: Any) -> None:
+    result = judge(SAMPLES, fake_policy(lambda *_: REST), reference=ARM_DOWN[None], num_samples=1)
+    console = Console(file=StringIO(), width=160)
+    console.print(results_table(result))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "satisfaction" in text
+    assert "50.0 % (0.0 to 100.0)" in text  # two prompts, one met: a bootstrap draws 0, 1/2 or 1
+    assert "random real poses" in text
+    assert "mpjpe_mm" not in text
 
 
 def test_a_result_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:

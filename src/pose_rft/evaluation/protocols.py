@@ -3,57 +3,51 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from rich.progress import track
+from rich.table import Table
 from torch import Tensor
 
+from pose_rft.body.amass import read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.evaluation.captions import (
+    PROMPTS,
+    REFERENCE_SEED,
+    captioned_poses,
+    facing_forward,
+    procedural_poses,
+    recorded_poses,
+)
 from pose_rft.evaluation.everyday import Split, everyday_prompts
-from pose_rft.evaluation.grading import GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
 from pose_rft.storage import atomic_file
 
 RANDOM_POSES = 64  # real poses drawn for the reference row
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """What ``pose-rft benchmarks`` lists.
-
-    Attributes:
-        name: for ``pose-rft evaluate NAME``.
-        summary: what it asks and how it judges.
-        needs: what a user must bring.
-    """
-
-    name: str
-    summary: str
-    needs: str
-
-
 BENCHMARKS = (
-    Benchmark(
-        "everyday-prompts",
-        "229 prompts as people type them, judged by 2-5 geometric checks each",
-        "nothing; --poses FILE adds random real poses and the distance to the nearest one",
-    ),
-    Benchmark(
-        "captions",
-        "captions of poses from recordings in no training set, judged by their posecodes and the recorded pose",
-        "--poses FILE: npz with `pose` (N,22,3) and `sequence` (N,); without it, procedural poses kept out of training",
-    ),
+    {
+        "name": "everyday-prompts",
+        "description": "prompts as people type them, judged by 2 to 5 geometric checks each",
+        "needs": "nothing; --poses FILE adds random real poses and the distance to the nearest one",
+    },
+    {
+        "name": "captions",
+        "description": "captions of poses kept out of training, judged by their checks and the recorded pose",
+        "needs": "--poses FILE, an npz with `pose` (N, 22, 3) and `sequence` (N,); without it, fresh procedural poses",
+    },
 )
 
 
-def list_benchmarks() -> list[Benchmark]:
-    """All benchmarks, in the order of the documentation."""
-    return list(BENCHMARKS)
+def list_benchmarks() -> list[dict[str, str]]:
+    """``name``, ``description`` and ``needs`` of every benchmark."""
+    return [dict(benchmark) for benchmark in BENCHMARKS]
 
 
 class Answering(Protocol):
@@ -88,7 +82,7 @@ def evaluate(
         policy: see ``Answering``.
         poses: real poses, see ``needs`` of the benchmark.
         split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
-        limit: ask only the first so many prompts.
+        limit: ask only so many prompts.
         num_samples: sampled answers per prompt, beside the one at temperature 0.
         temperature: of the sampled answers.
         seed: of sampling; the same seed gives the same result.
@@ -124,13 +118,16 @@ def load_benchmark(
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
     if benchmark == "everyday-prompts":
-        samples, reference = everyday_prompts(split), None
-    elif benchmark == "captions":
-        raise NotImplementedError
-    else:
-        names = ", ".join(known.name for known in BENCHMARKS)
-        raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
-    return samples[:limit], reference
+        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
+        return everyday_prompts(split)[:limit], reference
+    if benchmark == "captions":
+        count = PROMPTS if limit is None else limit
+        if poses is None:
+            return captioned_poses(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
+        held_out, everything = recorded_poses(poses)
+        return captioned_poses(held_out, str(poses), count), facing_forward(everything)
+    names = ", ".join(known["name"] for known in BENCHMARKS)
+    raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
 
 def judge(
@@ -214,6 +211,24 @@ def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
         | {"prompts": len(members)}
         for category, members in groups.items()
     }
+
+
+def results_table(result: dict[str, Any]) -> Table:
+    """The figures of ``judge`` for a terminal: one line per measure, intervals in brackets, references beside them."""
+    columns = {"mean pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
+    title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
+    table = Table("measure", *columns, title=title)
+    for measure in MEASURES:
+        if any(measure in summary for summary in columns.values()):
+            table.add_row(measure, *(_text(measure, summary.get(measure)) for summary in columns.values()))
+    return table
+
+
+def _text(measure: str, interval: dict[str, float] | None) -> str:
+    if interval is None:
+        return "-"
+    scale, unit = (1, "") if measure.endswith("_mm") else (100, " %")
+    return f"{scale * interval['mean']:.1f}{unit} ({scale * interval['low']:.1f} to {scale * interval['high']:.1f})"
 
 
 def save_result(result: dict[str, Any], path: Path) -> None:

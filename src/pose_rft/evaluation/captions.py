@@ -1,0 +1,97 @@
+"""The benchmark captions: what is said of a pose, judged on the pose that comes back."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.body.amass import read_poses
+from pose_rft.data.concepts import load_concepts
+from pose_rft.data.held_out import is_held_out
+from pose_rft.data.procedural import sample_poses
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.posescript.captions import caption
+from pose_rft.posescript.checks import measure
+
+PROMPTS = 300
+SEED = 7_000_003  # of the captions, and of procedural poses: training draws from other seeds
+REFERENCE_SEED = SEED + 1
+CONCEPTS, POSES_PER_CONCEPT = 120, 16
+
+
+def facing_forward(poses: Tensor) -> Tensor:
+    """Poses (N, 22, 3) axis-angle, turned around the vertical until the hips face +z; the turn is ``turn()``'s."""
+    back = torch.deg2rad(-measure("turn()", load_body().joints(poses)))
+    upright = torch.stack([0 * back, back, 0 * back], dim=-1)
+    turned = poses.clone()
+    turned[:, 0] = roma.rotvec_composition([upright, poses[:, 0]])
+    return turned
+
+
+def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED) -> list[Sample]:
+    """One caption for each of ``limit`` poses, evenly spread over what is given and all turned to face +z.
+
+    A text rarely says where a body faces, and a recording's direction is an accident of the studio; left in, it would
+    make up most of the error.
+
+    Args:
+        poses: (N, 22, 3) axis-angle, in the order of recording.
+        source: where they come from.
+
+    Returns:
+        Samples with prompt, checks and recorded pose; poses of which nothing nameable holds are left out.
+    """
+    chosen = np.unique(np.linspace(0, len(poses) - 1, min(limit, len(poses))).round().astype(int))
+    kept = facing_forward(poses[chosen])
+    captions = caption(load_body().joints(kept), seed)
+    return [
+        Sample(prompt=said.text, answer="", pose=pose.numpy(), checks=said.checks, source=source)
+        for said, pose in zip(captions, kept, strict=True)
+        if said.checks
+    ]
+
+
+def recorded_poses(path: Path) -> tuple[Tensor, Tensor]:
+    """Poses of a file: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
+
+    Args:
+        path: npz with ``pose`` (N, 22, 3) and ``sequence`` (N,).
+
+    Raises:
+        UserError: the file cannot be read, has no ``sequence``, or holds no recording that is kept out.
+    """
+    pose = torch.from_numpy(read_poses(path).pose)
+    sequence = _sequences(path, len(pose))
+    held_out = torch.tensor([is_held_out(name) for name in sequence])
+    if not held_out.any():
+        names = len(set(sequence))
+        raise UserError(f"{path}: none of its {names} sequences is one that training keeps out; give more recordings")
+    return pose[held_out], pose
+
+
+def _sequences(path: Path, count: int) -> list[str]:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if "sequence" not in data:
+                raise UserError(f"{path}: no 'sequence' (N,), which says what recording each pose is from; add it")
+            sequence = data["sequence"]
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: 'sequence' cannot be read; save it as an array of texts") from error
+    if sequence.shape != (count,):
+        raise UserError(f"{path}: 'sequence' has shape {sequence.shape}; it must name one recording for each pose")
+    return [str(name) for name in sequence]
+
+
+def procedural_poses(seed: int = SEED) -> Tensor:
+    """Fresh poses of up to 120 concepts, 16 each, (N, 22, 3) axis-angle: no recording, but none that training saw."""
+    concepts = load_concepts()
+    spread = concepts[:: -(-len(concepts) // CONCEPTS)]
+    drawn = [sample_poses(concept.spec, POSES_PER_CONCEPT, seed) for concept in spread]
+    return torch.from_numpy(np.concatenate(drawn))
