@@ -1,8 +1,8 @@
 """Skinned GLB (glTF 2.0) files: the body, its 22-joint skeleton and the pose, ready to be animated further.
 
-The mesh lies in the file in its A-pose; the joints' nodes carry the pose, each with its SMPL name, its rotation
-relative to its parent and its bone's offset. So the file shows the posed body, and turning a node turns the joint.
-Programs that ignore skins (trimesh's viewer, MeshLab) show the A-pose.
+The mesh lies in the file as posed and is bound to the skeleton in that pose, so programs that ignore skins (trimesh,
+MeshLab) show the same body as those that do not. The joints' nodes carry the pose, each with its SMPL name, its
+rotation relative to its parent and its bone's offset: turning a node turns the joint, resetting it gives the T-pose.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from trimesh.exchange.gltf import export_glb
 from pose_rft.body.mesh import vertex_normals
 from pose_rft.body.model import Cc0Body, load_body
 from pose_rft.body.render import limb_colours
-from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
+from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.storage import atomic_file
 
 FLOAT = 5126  # glTF's code for float32
@@ -40,10 +40,13 @@ def write_glb(
     body = load_body()
     assert isinstance(body, Cc0Body)
     shape = None if betas is None else torch.as_tensor(betas, dtype=torch.float32)
-    skin, joints = body.a_pose(shape)
-    offsets = body.offsets if shape is None else body.rest_offsets(shape)
-    nodes = _joint_nodes(torch.as_tensor(pose, dtype=torch.float64), offsets.double(), trans)
-    inverse_bind = _inverse_bind(body.rest_rotations.double(), joints.double())
+    place = None if trans is None else torch.as_tensor(trans, dtype=torch.float32)
+    skin = body.vertices(torch.as_tensor(pose, dtype=torch.float32), shape, place)  # (V, 3)
+    offsets = (body.offsets if shape is None else body.rest_offsets(shape)).double().clone()
+    offsets[0] = 0.0 if place is None else place.double()
+    rotations = torch.as_tensor(pose, dtype=torch.float64)  # (22, 3)
+    nodes = _joint_nodes(rotations, offsets)
+    inverse_bind = _inverse_bind(rotations, offsets)
 
     def add_skeleton(buffers: Any, tree: dict[str, Any]) -> None:
         """Called by trimesh with the mesh laid out: adds the joints, and makes the mesh hang on them."""
@@ -83,20 +86,21 @@ def _mesh(body: Cc0Body, vertices: np.ndarray) -> trimesh.Trimesh:
     )
 
 
-def _joint_nodes(pose: torch.Tensor, offsets: torch.Tensor, trans: np.ndarray | None) -> list[dict[str, Any]]:
+def _joint_nodes(pose: torch.Tensor, offsets: torch.Tensor) -> list[dict[str, Any]]:
     quaternions = roma.rotvec_to_unitquat(pose)  # (22, 4) xyzw, glTF's order
     nodes: list[dict[str, Any]] = []
     for joint, name in enumerate(JOINT_NAMES):
-        place = offsets[joint].tolist() if joint or trans is None else np.asarray(trans, float).tolist()
-        node = {"name": name, "translation": place, "rotation": quaternions[joint].tolist()}
+        node = {"name": name, "translation": offsets[joint].tolist(), "rotation": quaternions[joint].tolist()}
         children = [child for child in range(NUM_JOINTS) if PARENTS[child] == joint]
         nodes.append({**node, "children": children} if children else node)
     return nodes
 
 
-def _inverse_bind(rest_rotations: torch.Tensor, joints: torch.Tensor) -> np.ndarray:
-    """Matrices (22, 4, 4), column-major as glTF wants them: from the A-posed skin to each joint's own frame."""
+def _inverse_bind(pose: torch.Tensor, offsets: torch.Tensor) -> np.ndarray:
+    """Matrices (22, 4, 4), column-major as glTF wants them: from the posed skin to each joint's own frame."""
+    positions, orientations = forward_kinematics(roma.rotvec_to_rotmat(pose), offsets)
+    back = orientations.mT  # (22, 3, 3)
     matrices = np.tile(np.eye(4), (NUM_JOINTS, 1, 1))
-    matrices[:, :3, :3] = rest_rotations.numpy()
-    matrices[:, :3, 3] = -(rest_rotations @ joints[..., None])[..., 0].numpy()
+    matrices[:, :3, :3] = back.numpy()
+    matrices[:, :3, 3] = -(back @ positions[..., None])[..., 0].numpy()
     return matrices.transpose(0, 2, 1)
