@@ -5,7 +5,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.errors import UserError
-from pose_rft.evaluation.everyday import everyday_prompts, leaked, words
+from pose_rft.evaluation.everyday import everyday_prompts, is_everyday_prompt, leaked, words
 from pose_rft.posescript.checks import mirrored, satisfaction
 
 PROMPTS = everyday_prompts("all")
@@ -46,3 +46,5 @@ def test_an_unknown_split_is_named() -> None:
 
 def test_a_leak_is_found_whatever_its_case_punctuation_and_articles() -> None:
     assert leaked(["Hands on the hips!", "a purple cow"]) == ["hands on hips"]
+    assert is_everyday_prompt("hands, on hips")
+    assert not is_everyday_prompt("hands on knees")

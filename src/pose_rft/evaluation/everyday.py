@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 from typing import Literal
 
@@ -48,7 +49,17 @@ def words(prompt: str) -> str:
     return " ".join(word for word in re.findall(r"[a-z0-9]+", prompt.lower()) if word not in ("a", "an", "the"))
 
 
+@cache
+def _benchmark_words() -> dict[str, str]:
+    return {words(sample.prompt): sample.prompt for sample in everyday_prompts("all")}
+
+
+def is_everyday_prompt(prompt: str) -> bool:
+    """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
+    return words(prompt) in _benchmark_words()
+
+
 def leaked(training_prompts: Iterable[str]) -> list[str]:
-    """Benchmark prompts that also stand in a training set, up to case, punctuation and articles. Should be empty."""
+    """Benchmark prompts that also stand in a training set, in benchmark order. Should be empty."""
     seen = {words(prompt) for prompt in training_prompts}
-    return [sample.prompt for sample in everyday_prompts("all") if words(sample.prompt) in seen]
+    return [prompt for key, prompt in _benchmark_words().items() if key in seen]
