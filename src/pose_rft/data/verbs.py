@@ -1,0 +1,97 @@
+"""English verbs: from "sitting on a chair" to "sit on a chair" and "sits on a chair"."""
+
+import re
+from functools import cache
+
+_IRREGULAR = {
+    "lying": "lie", "dying": "die", "tying": "tie", "untying": "untie", "vying": "vie", "adding": "add",
+    "controlling": "control", "patrolling": "patrol", "propelling": "propel", "egging": "egg", "changing": "change",
+    "exchanging": "exchange", "arranging": "arrange", "ranging": "range", "breathing": "breathe", "bathing":
+    "bathe", "sunbathing": "sunbathe", "soothing": "soothe", "clothing": "clothe", "tasting": "taste", "wasting":
+    "waste", "pasting": "paste", "focusing": "focus", "bussing": "bus", "signaling": "signal", "pedaling": "pedal",
+    "signalling": "signal", "pedalling": "pedal", "travelling": "travel", "cancelling": "cancel", "modelling":
+    "model", "marvelling": "marvel", "swivelling": "swivel", "shovelling": "shovel", "levelling": "level", "bring":
+    "bring", "singing": "sing", "debuting": "debut", "panicking": "panic", "picnicking": "picnic", "mimicking":
+    "mimic", "scissoring": "scissor", "mirroring": "mirror", "anchoring": "anchor", "doctoring": "doctor",
+    "massaging": "massage", "sabotaging": "sabotage", "managing": "manage", "quizzing": "quiz", "typing": "type",
+    "styling": "style",
+}  # fmt: skip
+_VOWELS = "aeiou"
+# Endings after which a stem of several syllables wants its e back: "meditat-ing", "exercis-ing", "salut-ing".
+_LONG_SILENT_E = re.compile(r"(at|ak|al|ap|ad|as|ar|id|ib|ik|im|in|ir|od|ok|os|ub|ud|ul|um|un|ur|ut|it?[uv]|or)$")
+_PLAIN_END = re.compile(r"(en|er|on|el|et|ot|ow|op|om|ish|it|ip|ab|an|ic|ol)$")
+
+
+@cache
+def base_form(gerund: str) -> str:
+    """The base of a verb in -ing: sitting -> sit, making -> make, lying -> lie, kneeling -> kneel.
+
+    Spelling rules and a table of exceptions. Only the last part of a hyphenated verb is changed.
+    """
+    head, hyphen, verb = gerund.rpartition("-")
+    if verb in _IRREGULAR:
+        return head + hyphen + _IRREGULAR[verb]
+    if not verb.endswith("ing") or len(verb) < 5:
+        return gerund
+    return head + hyphen + _restored(verb.removesuffix("ing"))
+
+
+def _restored(stem: str) -> str:
+    """What a verb's stem was before -ing took its e or doubled its consonant."""
+    last, before = stem[-1], stem[-2:-1]
+    if last == before and last in "bdgmnprt":
+        return stem[:-1]
+    if last in "vcu" or (last in "sz" and before != last and not stem.endswith(("us", "tz"))):
+        return stem + "e"
+    if stem.endswith("us"):
+        return stem + "e"  # use, pause
+    if stem.endswith(("dg", "rg", "ung", "ing")):  # dodge, charge, lunge; but swing, cling, string
+        return stem + "e" if not stem.endswith("ing") or stem in ("cring", "hing", "fring", "sing") else stem
+    if last == "l" and before in "bcdfgkptz" and before:
+        return stem + "e"  # juggle, wobble, cycle
+    if last in _VOWELS or last in "wxy" or before not in _VOWELS or stem[-3:-2] in _VOWELS:
+        # "qu" is a consonant: squat doubles, "squar-ing" and "requir-ing" take e
+        return stem + "e" if re.search(r"qu[aeio][rtdkl]$", stem) else stem
+    if len(re.findall(r"[aeiouy]+", re.sub(r"^y|qu", "", stem))) <= 1:
+        return stem + "e"  # one vowel, one consonant, not doubled: make, hike, pose
+    if _PLAIN_END.search(stem):
+        return stem
+    return stem + "e" if _LONG_SILENT_E.search(stem) else stem
+
+
+def third_person(base: str) -> str:
+    """sit -> sits, stretch -> stretches, carry -> carries, go -> goes."""
+    if base in ("have", "be"):
+        return {"have": "has", "be": "is"}[base]
+    if base.endswith(("s", "x", "z", "ch", "sh")) or base in ("do", "go", "undergo"):
+        return base + ("zes" if base == "quiz" else "es")
+    if base.endswith("y") and base[-2:-1] not in _VOWELS:
+        return base[:-1] + "ies"
+    return base + "s"
+
+
+_FIRST = re.compile(r"^((?:[a-z]+ly )?)([A-Za-z-]+ing)\b")
+_NEXT = re.compile(r"( and (?:then )?(?:[a-z]+ly )?)([a-z-]*[a-z]ing)\b")
+# What follows these words is no longer what the subject itself does: "with the arms hanging and swinging".
+_SUBORDINATE = re.compile(r" (with|while|as|like|after|before|by|without|from|of|for|whose|someone|something|in|on)\b")
+_NOUNS = {
+    "ceiling", "railing", "building", "painting", "string", "king", "ring", "wing", "thing", "swing", "evening",
+    "morning", "clothing", "meeting", "wedding", "training", "clearing", "opening", "boxing", "fencing",
+    "crossing", "landing",
+}  # fmt: skip
+
+
+def with_verb(doing: str, third: bool = False) -> str:
+    """Turn a gerund phrase into the imperative ("sit down and cross the legs") or the third person ("sits down ...").
+
+    The first verb and those coordinated with it by "and" are changed.
+    """
+    inflect = (lambda verb: third_person(base_form(verb))) if third else base_form
+    first = _FIRST.match(doing)
+    if first is None:
+        raise ValueError(f"{doing!r} does not begin with a verb in -ing")
+    result, rest = first[1] + inflect(first[2]), doing[first.end() :]
+    while (match := _NEXT.search(rest)) and not _SUBORDINATE.search(rest[: match.start()]) and match[2] not in _NOUNS:
+        result += rest[: match.start()] + match[1] + inflect(match[2])
+        rest = rest[match.end() :]
+    return result + rest
