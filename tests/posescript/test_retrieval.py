@@ -10,20 +10,26 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
 from pose_rft.posescript.retrieval_training import (
+    RetrievalConfig,
     RetrievalTraining,
+    agreement,
     contrastive_loss,
+    distinct,
     evaluate_retrieval,
     recall,
+    shares,
+    train,
     train_retrieval,
 )
 from pose_rft.posescript.retrieval_words import START, UNKNOWN, WordEmbedding, build_vocabulary, ngram_buckets, words
 
-SMALL = RetrievalSettings(width=32, heads=2, layers=1, pose_width=64, pose_blocks=1, vocabulary_size=60, buckets=64)
+SMALL = RetrievalSettings(width=32, heads=2, pose_width=64, pose_blocks=1, vocabulary_size=60, buckets=64)
 OFFSETS = torch.full((22, 3), 0.1)  # any bones will do
 
 
@@ -77,21 +83,21 @@ def test_ngram_buckets_are_the_same_in_every_process():
 
 def test_a_known_word_has_a_vector_of_its_own_and_an_unknown_one_its_pieces():
     embedding = WordEmbedding(["bent"], buckets=64, width=8, max_words=10)
-    vectors, padding = embedding(["bent knee"])
-    assert padding.tolist() == [[False, False, False]]
+    vectors, owner = embedding(["", "bent knee"])
+    assert owner.tolist() == [0, 1, 1, 1]  # start; start, bent, knee
     knee = embedding.ngram.weight[list(ngram_buckets("knee", 64))].mean(0) + embedding.word.weight[UNKNOWN]
     bent = embedding.ngram.weight[list(ngram_buckets("bent", 64))].mean(0) + embedding.word.weight[2]
-    assert torch.allclose(vectors[0, 1], bent, atol=1e-6)
-    assert torch.allclose(vectors[0, 2], knee, atol=1e-6)
+    assert torch.allclose(vectors[2], bent, atol=1e-6)
+    assert torch.allclose(vectors[3], knee, atol=1e-6)
 
 
 def test_forgetting_every_word_leaves_only_its_pieces_and_the_start():
     embedding = WordEmbedding(["bent"], buckets=64, width=8, max_words=10)
     vectors, _ = embedding(["bent"], forget=1.0)
     pieces = embedding.ngram.weight[list(ngram_buckets("bent", 64))].mean(0)
-    assert torch.allclose(vectors[0, 1], pieces + embedding.word.weight[UNKNOWN], atol=1e-6)
+    assert torch.allclose(vectors[1], pieces + embedding.word.weight[UNKNOWN], atol=1e-6)
     start = embedding.ngram.weight[list(ngram_buckets("", 64))].mean(0) + embedding.word.weight[START]
-    assert torch.allclose(vectors[0, 0], start, atol=1e-6)
+    assert torch.allclose(vectors[0], start, atol=1e-6)
 
 
 def test_embeddings_are_unit_vectors_whatever_the_text():
@@ -137,11 +143,11 @@ def test_the_contrastive_loss_of_two_pairs_is_worked_by_hand():
     assert contrastive_loss(text, pose, torch.tensor(2.0), apart).item() == pytest.approx(sum(losses) / 4)
 
 
-def test_pairs_that_share_text_or_pose_are_not_negatives_of_each_other():
+def test_a_pose_that_fits_another_text_is_no_negative_for_it():
     text = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     pose = torch.tensor([[0.6, 0.8], [1.0, 0.0]])
-    same = torch.ones(2, 2, dtype=torch.bool)
-    assert contrastive_loss(text, pose, torch.tensor(5.0), same).item() == pytest.approx(0.0, abs=1e-6)
+    fits = torch.ones(2, 2, dtype=torch.bool)
+    assert contrastive_loss(text, pose, torch.tensor(5.0), fits).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_recall_counts_ranks_both_ways():
@@ -165,12 +171,62 @@ def test_a_model_that_tells_nothing_apart_has_no_recall():
     assert recall(torch.full((100, 4), math.nan), torch.ones(100, 4))["mean_recall"] == 0
 
 
+def test_shares_count_the_fulfilled_checks_of_every_text_on_every_pose():
+    joints = load_body().joints(torch.zeros(2, 22, 3))
+    joints[1, :, 1] *= -1  # the second stands on its head
+    checks = [("y(head) > y(pelvis)", "x(left_wrist) > 0"), ("y(head) < y(pelvis)",), ()]
+    assert shares(checks, joints)[:2].tolist() == [[1.0, 0.5], [0.0, 1.0]]
+    assert shares(checks, joints)[2].isnan().all()
+
+
+def test_agreement_is_the_mean_rank_correlation():
+    # by hand: perfect order 1; reversed -1; ranks (0, 1.5, 1.5, 3) against (0, 1, 2, 3): 4.5 / sqrt(4.5 * 5)
+    share = torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]])
+    assert agreement(torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]), share) == pytest.approx(0.0)
+    assert agreement(torch.tensor([[1.0, 2.0, 9.0]]), share[:1]) == pytest.approx(1.0)
+    tied = agreement(torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([[0.0, 0.5, 0.5, 1.0]]))
+    assert tied == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+
+
+def test_agreement_leaves_out_texts_without_checks_or_without_difference():
+    share = torch.tensor([[math.nan] * 3, [1.0] * 3, [0.0, 0.5, 1.0]])
+    assert agreement(torch.tensor([[1.0, 2.0, 3.0]] * 3), share) == pytest.approx(1.0)
+    assert math.isnan(agreement(torch.ones(1, 3), share[1:2]))
+
+
+def test_distinct_keeps_the_first_of_each_text_and_pose():
+    pose, other = np.zeros((22, 3), np.float32), np.ones((22, 3), np.float32)
+    rows = [("a", pose), ("a", other), ("b", pose), ("c", None), ("d", other)]
+    samples = [Sample(prompt, "", pose) for prompt, pose in rows]
+    assert [sample.prompt for sample in distinct(samples)] == ["a", "d"]
+
+
+def test_a_run_draws_pairs_trains_saves_and_reports(tmp_path, monkeypatch, capsys):
+    drawn = []
+
+    def mixture(n, seed, config, processes=1):
+        drawn.append((n, seed))
+        return toy_samples(n, seed)
+
+    monkeypatch.setattr("pose_rft.posescript.retrieval_training.text_to_pose_mixture", mixture)
+    training = RetrievalTraining(SMALL, steps=3, batch_size=16, seed=5)
+    output = tmp_path / "new" / "model.safetensors"
+    metrics = train(RetrievalConfig(str(output), samples=40, held_out=20, training=training, device="cpu"))
+    assert drawn == [(40, 5), (20, 6)]
+    assert RetrievalModel.load(output).settings == SMALL
+    assert set(metrics) >= {"mean_recall", "text_to_pose/recall@1", "agreement"}
+    assert "mean_recall" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_judged_is_refused():
+    with pytest.raises(UserError, match="held_out, .* must be at least 2"):
+        RetrievalConfig(held_out=0)
+
+
 def test_training_learns_a_toy_mapping():
     training = RetrievalTraining(SMALL, steps=150, batch_size=64, learning_rate=3e-3, forget_words=0.0)
     losses: list[float] = []
-    trained = train_retrieval(
-        toy_samples(2000, seed=0), training, report=lambda step, steps, loss: losses.append(loss), offsets=OFFSETS
-    )
+    trained = train_retrieval(toy_samples(2000, seed=0), training, report=lambda step, steps, loss: losses.append(loss))
     metrics = evaluate_retrieval(trained, toy_samples(200, seed=1))
     assert len(losses) == 150
     assert metrics["mean_recall"] > 50  # chance: (1 + 5 + 10) / 3 / 200 = 2.7 %; measured 85
@@ -179,7 +235,7 @@ def test_training_learns_a_toy_mapping():
 def test_training_is_repeatable_and_leaves_the_global_generator_alone():
     training = RetrievalTraining(SMALL, steps=2, batch_size=16)
     before = torch.random.get_rng_state()
-    first, second = (train_retrieval(toy_samples(40, seed=0), training, offsets=OFFSETS) for _ in range(2))
+    first, second = (train_retrieval(toy_samples(40, seed=0), training) for _ in range(2))
     assert torch.equal(torch.random.get_rng_state(), before)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
@@ -188,7 +244,7 @@ def test_training_is_repeatable_and_leaves_the_global_generator_alone():
 def test_samples_without_a_pose_are_left_out_and_too_few_are_refused():
     chat = [Sample(prompt="Hello", answer="Hi.")] * 50
     with pytest.raises(UserError, match="10 pairs of text and pose are fewer than batch_size 16"):
-        train_retrieval(chat + toy_samples(10, seed=0), RetrievalTraining(SMALL, batch_size=16), offsets=OFFSETS)
+        train_retrieval(chat + toy_samples(10, seed=0), RetrievalTraining(SMALL, batch_size=16))
 
 
 def test_a_saved_model_comes_back_the_same(tmp_path):

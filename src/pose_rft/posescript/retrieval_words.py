@@ -44,13 +44,13 @@ def ngram_buckets(word: str, buckets: int) -> tuple[int, ...]:
 
 
 class WordEmbedding(nn.Module):
-    """Texts -> padded word vectors.
+    """Texts -> vectors of their words, one row after the other.
 
     Args:
         vocabulary: words with a vector of their own.
         buckets: number of n-gram vectors.
         width: D.
-        max_words: words beyond it are not read.
+        max_words: words of a text beyond it are not read.
     """
 
     def __init__(self, vocabulary: Sequence[str], buckets: int, width: int, max_words: int) -> None:
@@ -64,29 +64,24 @@ class WordEmbedding(nn.Module):
         nn.init.normal_(self.ngram.weight, std=0.5)
 
     def forward(self, texts: Sequence[str], forget: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Vectors (N, T, D) and padding mask (N, T), True where there is no word.
+        """Vectors (L, D) of all words, each text led by a start token, and the text (L,) that each belongs to.
 
         Args:
             texts: N texts.
             forget: share of the words treated as unknown, which trains the n-grams.
         """
         device = self.word.weight.device
-        split = [words(text)[: self.max_words - 1] for text in texts]
-        distinct = sorted({word for text in split for word in text})
-        index = {word: number + 1 for number, word in enumerate(distinct)}  # 0: the start token
-        own = torch.tensor([START] + [self.row.get(word, UNKNOWN) for word in distinct], device=device)
-        buckets = [ngram_buckets(word, self.buckets) for word in ["", *distinct]]
-        first = torch.tensor([0] + [len(piece) for piece in buckets[:-1]], device=device).cumsum(0)
-        flat = torch.tensor([bucket for piece in buckets for bucket in piece], device=device)
-        pieces = self.ngram(flat, first)  # (distinct + 1, D)
+        split = [["", *words(text)[: self.max_words]] for text in texts]  # "" is the start token
+        distinct = ["", *sorted({word for text in split for word in text[1:]})]
+        index = {word: number for number, word in enumerate(distinct)}
+        rows = torch.tensor([index[word] for text in split for word in text], dtype=torch.long, device=device)  # (L,)
+        owner = torch.tensor([n for n, text in enumerate(split) for _ in text], dtype=torch.long, device=device)
 
-        longest = max(len(text) for text in split) + 1 if split else 1
-        rows = torch.zeros(len(texts), longest, dtype=torch.long)
-        padding = torch.ones(len(texts), longest, dtype=torch.bool)
-        for number, text in enumerate(split):
-            rows[number, 1 : len(text) + 1] = torch.tensor([index[word] for word in text], dtype=torch.long)
-            padding[number, : len(text) + 1] = False
-        rows, padding = rows.to(device), padding.to(device)
-        word = own[rows]  # (N, T)
-        forgotten = (torch.rand(word.shape, device=device) < forget) & (word != START)
-        return self.word(word.masked_fill(forgotten, UNKNOWN)) + pieces[rows], padding
+        buckets = [ngram_buckets(word, self.buckets) for word in distinct]
+        first = torch.tensor([0] + [len(pieces) for pieces in buckets[:-1]], device=device).cumsum(0)
+        flat = torch.tensor([bucket for pieces in buckets for bucket in pieces], device=device)
+        pieces = self.ngram(flat, first)  # (distinct, D)
+
+        own = torch.tensor([START] + [self.row.get(word, UNKNOWN) for word in distinct[1:]], device=device)[rows]
+        forgotten = (torch.rand(own.shape, device=device) < forget) & (own != START)
+        return self.word(own.masked_fill(forgotten, UNKNOWN)) + pieces[rows], owner
