@@ -219,7 +219,7 @@ def test_a_run_draws_pairs_trains_saves_and_reports(tmp_path, monkeypatch, capsy
 
 
 def test_a_run_that_cannot_be_judged_is_refused():
-    with pytest.raises(UserError, match="held_out, .* must be at least 2"):
+    with pytest.raises(UserError, match=r"held_out, .* must be at least 2"):
         RetrievalConfig(held_out=0)
 
 
