@@ -1,0 +1,5 @@
+"""The supervised stage: imitation, before reward."""
+
+from pose_rft.sft.run import SftConfig, run_sft
+
+__all__ = ["SftConfig", "run_sft"]

@@ -1,0 +1,76 @@
+"""The central comparison: the supervised start, GRPO on tokens alone, and HyGRPO, over seeds, on held-out captions.
+
+    python benchmarks/hygrpo_ablation.py --poses ../shared/mocap/cmu_poses.npz
+
+Prints the table (rich and Markdown) and writes runs/ablation/table.json. Every run and every judgement is kept in
+runs/ablation, so a killed comparison goes on where it stopped.
+"""
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pose_rft.config import read_config
+from pose_rft.devices import pick_device
+from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
+from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
+from pose_rft.policy import PosePolicy
+from pose_rft.rft import RftConfig, run_rft
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    # All that GRPO on tokens could learn from: it sees every reward, but only the words are reinforced.
+    "GRPO on tokens only": {"pose_coefficient": 0.0, "text_sees_pose_rewards": True},
+    "HyGRPO": {},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    parser.add_argument("--config", type=Path, default=Path("configs/default_rft.yaml"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--prompts", type=int, default=256, help="held-out captions to judge on")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, help="-- --hygrpo.steps 10: fields of the config")
+    arguments = parser.parse_args()
+    console = Console()
+    config = read_config(RftConfig, arguments.config, [item for item in arguments.overrides if item != "--"])
+    config.data.mocap = str(arguments.poses)
+    samples, reference = load_benchmark("captions", poses=arguments.poses, limit=arguments.prompts)
+    device = pick_device(config.device)
+
+    def judged(policy: PosePolicy | None, path: Path, load: str) -> dict[str, Any]:
+        if not path.exists():
+            policy = policy or PosePolicy.from_pretrained(load, device)
+            save_result(judge(samples, policy, reference=reference, seed=0, show_progress=True), path)
+        return json.loads(path.read_text())
+
+    start = Run("SFT start", 0, judged(None, arguments.out / "start.json", config.policy))
+    runs = []
+    for name, changes in VARIANTS.items():
+        for seed in arguments.seeds:
+            folder = arguments.out / f"{name.replace(' ', '-').lower()}-{seed}"
+            log = folder / "log.json"
+            if not log.exists():
+                console.rule(f"{name}, seed {seed}")
+                run = copy.deepcopy(config)
+                run.output_dir, run.hygrpo.seed = str(folder), seed
+                for field, value in changes.items():
+                    setattr(run.hygrpo, field, value)
+                _, history = run_rft(run, resume=any(folder.glob("checkpoint-*")))
+                log.write_text(json.dumps(history))
+            result = judged(None, folder / "judged.json", str(folder / "policy"))
+            kl = [entry["pose/kl"] for entry in json.loads(log.read_text()) if "pose/kl" in entry]
+            runs.append(Run(name, seed, result, sum(kl[-10:]) / len(kl[-10:]) if kl else None))
+    table = rft_table(start, runs)
+    console.print(as_rich(table))
+    console.print(as_markdown(table), highlight=False, soft_wrap=True)
+    (arguments.out / "table.json").write_text(json.dumps(as_json(table), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

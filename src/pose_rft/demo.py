@@ -1,0 +1,134 @@
+"""The main job in a few minutes on two cores: answer, fine-tune by reward, judge before and after, report."""
+
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from pose_rft.answers import write_answers
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
+from pose_rft.evaluation.report import write_report
+from pose_rft.hygrpo import HyGRPOConfig
+from pose_rft.policy import Answer, PosePolicy
+from pose_rft.rft import RftConfig, run_rft
+
+PROMPTS = (
+    "Both arms are raised above the head and the left knee is bent.",
+    "a boxer throwing a left jab",
+    "someone sitting cross-legged on the floor with their hands on their knees",
+)
+CURVES = {
+    "rewards/posecodes/mean": "Checks met by sampled poses (reward)",
+    "rewards/semantic/mean": "Semantic alignment (reward)",
+    "rewards/format/mean": "Format (reward)",
+    "valid_share": "Valid answers",
+    "pose/kl": "KL to the start, pose (nats)",
+    "text/kl": "KL to the start, words",
+    "pose/clip_share": "Clipped pose ratios",
+    "loss": "Loss",
+}
+
+
+def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConfig:
+    """The demo's run: small groups of words, many poses each, two updates per rollout."""
+    hygrpo = HyGRPOConfig(
+        steps=steps,
+        prompts_per_step=16,
+        answers_per_prompt=2,
+        poses_per_answer=32,
+        learning_rate=2e-4,
+        ratio="per_joint",
+        seed=seed,
+        save_steps=20,
+    )
+    return RftConfig(
+        output_dir=str(output_dir),
+        prompts=2_000,
+        rewards=["format", "posecodes", {"name": "semantic", "weight": 0.5}],
+        hygrpo=hygrpo,
+        device=device,
+    )
+
+
+def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) -> Path:
+    """Run it all into ``out`` and return the path of ``report.html``.
+
+    Raises:
+        UserError: ``out`` holds a demo already, or cannot be written.
+    """
+    if any((out / "rft").glob("checkpoint-*")):
+        raise UserError(f"{out}: holds a demo already; delete it or choose another --out")
+    started = time.monotonic()
+    console.rule("1 of 4: the default policy answers three texts")
+    start = PosePolicy.from_pretrained("default", device)
+    before_answers = _answer(start, out / "before", console)
+    samples = held_out_prompts(seed)
+    console.rule(f"2 of 4: judged on {len(samples)} held-out prompts")
+    before = judge(samples, start, num_samples=4, seed=seed, show_progress=True)
+    save_result(before, out / "before.json")
+    _say(console, before)
+
+    console.rule(f"3 of 4: HyGRPO, {steps} steps")
+    config = demo_config(out / "rft", steps, seed, device)
+    del start
+    policy, history = run_rft(config)
+
+    console.rule("4 of 4: judged again")
+    after_answers = _answer(policy, out / "after", console)
+    after = judge(samples, policy, num_samples=4, seed=seed, show_progress=True)
+    save_result(after, out / "after.json")
+    _say(console, after)
+    pictures = [
+        (prompt, old._repr_png_() or b"", new._repr_png_() or b"", new.text)
+        for prompt, old, new in zip(PROMPTS, before_answers, after_answers, strict=True)
+    ]
+    curves = {
+        title: [(entry["step"], entry[name]) for entry in history if name in entry] for name, title in CURVES.items()
+    }
+    report = out / "report.html"
+    facts = {
+        "Command": f"pose-rft demo --out {out} --steps {steps} --seed {seed}",
+        "Time": f"{(time.monotonic() - started) / 60:.1f} minutes on {_machine(device)}",
+        "Run": f"{steps} rollouts of {config.hygrpo.prompts_per_step} prompts x {config.hygrpo.answers_per_prompt} "
+        f"answers x {config.hygrpo.poses_per_answer} poses; rewards: format, posecodes, semantic",
+        "Held-out prompts": "half typed by people (everyday-prompts), half captions of poses kept out of training",
+        "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+    shown = {title: points for title, points in curves.items() if points}
+    write_report(report, "Pose-RFT demo: before and after HyGRPO", before, after, pictures, shown, facts)
+    return report
+
+
+def held_out_prompts(seed: int, of_each: int = 48) -> list[Sample]:
+    """Prompts that no training saw: typed ones, and captions of held-out procedural poses."""
+    typed, _ = load_benchmark("everyday-prompts")
+    captions, _ = load_benchmark("captions", limit=of_each)
+    order = torch.randperm(len(typed), generator=torch.Generator().manual_seed(seed))
+    return [typed[i] for i in order[:of_each].tolist()] + list(captions)
+
+
+def _answer(policy: PosePolicy, directory: Path, console: Console) -> Sequence[Answer]:
+    """Answer the three prompts with the mean pose; write them all and return them."""
+    answers = []
+    for index, (prompt, group) in enumerate(zip(PROMPTS, policy.generate(PROMPTS, temperature=0.0), strict=True)):
+        write_answers(directory / f"{index + 1}", prompt, group)
+        console.print(f"[bold]{prompt}[/]\n  {group[0].text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
+        answers.append(group[0])
+    return answers
+
+
+def _say(console: Console, result: dict) -> None:
+    means = {way: result[way]["satisfaction"]["mean"] for way in ("mean_pose", "sampled")}
+    console.print(f"Checks met: mean pose {means['mean_pose']:.1%}, sampled poses {means['sampled']:.1%}")
+
+
+def _machine(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads"

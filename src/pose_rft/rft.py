@@ -1,0 +1,121 @@
+"""The reinforcement stage: a policy, prompts, rewards and HyGRPO, from one config."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import roma
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from pose_rft.body import load_body
+from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.sample import Sample
+from pose_rft.devices import pick_device
+from pose_rft.errors import UserError
+from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
+from pose_rft.policy import PosePolicy, Rollout
+from pose_rft.progress import LiveProgress
+from pose_rft.rewards import Graded, RewardSpec, grade, reward_specs
+from pose_rft.training import checkpoint_to_resume
+
+
+@dataclass
+class RftConfig:
+    """A reinforcement run.
+
+    Attributes:
+        policy: where it starts and what it is regularised towards: "default", a checkpoint directory or id.
+        output_dir: checkpoints, and the trained policy in ``policy/``.
+        prompts: how many training prompts to draw from the mixture.
+        data: which prompts, by weight.
+        rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
+        on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
+        hygrpo: the algorithm and its training loop.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    policy: str = "default"
+    output_dir: str = "runs/rft"
+    prompts: int = 4_000
+    data: MixtureConfig = field(default_factory=MixtureConfig)
+    rewards: list[Any] = field(default_factory=lambda: ["format", "posecodes"])
+    on_reward_error: str = "raise"
+    hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.on_reward_error not in ("raise", "skip"):
+            raise UserError(f"on_reward_error is {self.on_reward_error!r}; choose raise or skip")
+        if not self.rewards:
+            raise UserError("rewards: name at least one")
+
+
+def run_rft(
+    config: RftConfig, resume: bool = False, samples: Sequence[Sample] | None = None, callbacks: Sequence[Any] = ()
+) -> tuple[PosePolicy, list[dict[str, float]]]:
+    """Train, save the policy in ``output_dir/policy``, and return it with the log of all steps.
+
+    Args:
+        resume: go on from the newest checkpoint in ``output_dir``.
+        samples: training prompts; None draws them from ``config.data``.
+        callbacks: transformers callbacks beside the live progress.
+
+    Raises:
+        UserError: as ``read_config``, ``from_pretrained`` and the rewards do; an output directory that holds a run
+            already, when not resuming.
+    """
+    specs = reward_specs(config.rewards)
+    output = Path(config.output_dir)
+    checkpoint = checkpoint_to_resume(output) if resume else None
+    if not resume and any(output.glob("checkpoint-*")):
+        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    policy = PosePolicy.from_pretrained(config.policy, pick_device(config.device))
+    if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
+        raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
+    policy.freeze_reference()
+    if samples is None:
+        samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
+    live: list[TrainerCallback] = [LiveProgress("HyGRPO"), *callbacks]
+    grader = Grader(policy, specs, config.on_reward_error)
+    trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    policy.eval()
+    policy.save_pretrained(output / "policy")
+    return policy, trainer.state.log_history
+
+
+class Grader:
+    """Turns a rollout's actions into poses and asks the rewards."""
+
+    def __init__(self, policy: PosePolicy, rewards: Sequence[RewardSpec], on_error: str) -> None:
+        self.policy, self.rewards, self.on_error = policy, rewards, on_error
+        self.body = load_body()
+
+    @torch.no_grad()
+    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout) -> Graded:
+        rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
+        joints: Tensor = self.body.joints_from_rotations(rotations).cpu()
+        columns: dict[str, list[Any]] = {
+            "checks": [list(sample.checks) for sample in samples],
+            "wants_pose": [sample.task != "chat" for sample in samples],
+            "answer": [sample.answer for sample in samples],
+            "pose": [sample.pose for sample in samples],
+        }
+        extra = {key for sample in samples for key in sample.extra}
+        columns |= {key: [sample.extra.get(key) for sample in samples] for key in extra}
+        return grade(
+            self.rewards,
+            step,
+            [sample.prompt for sample in samples],
+            rollout.texts,
+            joints,
+            roma.rotmat_to_rotvec(rotations).cpu(),
+            rollout.valid.cpu(),
+            columns,
+            self.on_error,  # type: ignore[arg-type]
+        )

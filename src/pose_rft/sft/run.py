@@ -1,0 +1,105 @@
+"""The supervised stage from one config."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers.trainer_callback import PrinterCallback
+
+from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.sample import Sample
+from pose_rft.devices import pick_device
+from pose_rft.errors import UserError
+from pose_rft.policy import PolicyConfig, PosePolicy
+from pose_rft.progress import LiveProgress
+from pose_rft.sft.losses import LossWeights
+from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, cache_states
+from pose_rft.training import checkpoint_to_resume
+
+
+@dataclass
+class SftConfig:
+    """A supervised run.
+
+    Attributes:
+        policy: what to build.
+        start: a trained policy to go on from, instead of building one.
+        output_dir: checkpoints of both phases, and the trained policy in ``policy/``.
+        data: the training mixture.
+        data_seed: of the mixture.
+        processes: that draw training samples.
+        head: phase 1, the pose head on cached hidden states.
+        joint: phase 2, adapters and head together.
+        loss: weights.
+        loop: of both phases.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    start: str | None = None
+    output_dir: str = "runs/sft"
+    data: MixtureConfig = field(default_factory=MixtureConfig)
+    data_seed: int = 0
+    processes: int = 1
+    head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
+    joint: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=300, batch_size=64, learning_rate=2e-4))
+    loss: LossWeights = field(default_factory=LossWeights)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    device: str = "auto"
+
+
+def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] | None = None) -> PosePolicy:
+    """Train, save the policy in ``output_dir/policy`` and return it.
+
+    Args:
+        resume: go on from the newest checkpoint of the phase that was interrupted.
+        samples: the training samples; None draws them from ``config.data``.
+
+    Raises:
+        UserError: as ``read_config`` and ``from_pretrained`` do; an output directory that holds a run already.
+    """
+    output = Path(config.output_dir)
+    phases = [output / "head", output / "joint"]
+    started = [phase for phase in phases if any(phase.glob("checkpoint-*"))]
+    if started and not resume:
+        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    device = pick_device(config.device)
+    torch.manual_seed(config.loop.seed)
+    policy = PosePolicy.from_pretrained(config.start, device) if config.start else None
+    policy = policy or PosePolicy.create(config.policy, device)
+    if samples is None:
+        count = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
+        samples = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
+    if not config.start:
+        policy.head.fit_action_space(_poses(samples).to(device))
+
+    common = (config.loop, config.loss)
+    if config.head.steps and phases[1] not in started:
+        cache = cache_states(policy, samples[: config.head.samples], config.loop.row_tokens)
+        loop, weights = common
+        trainer = HeadTrainer(policy, cache, config.head, loop, weights, str(phases[0]), [LiveProgress("Head")])
+        _train(trainer, phases[0] if phases[0] in started else None)
+        del cache, trainer
+    if config.joint.steps:
+        loop, weights = common
+        joint = samples[: config.joint.samples]
+        live = [LiveProgress("Adapters and head")]
+        trainer = PolicyTrainer(policy, joint, config.joint, loop, weights, str(phases[1]), live)
+        _train(trainer, phases[1] if phases[1] in started else None)
+    policy.eval()
+    policy.save_pretrained(output / "policy")
+    return policy
+
+
+def _train(trainer: HeadTrainer | PolicyTrainer, resume: Path | None) -> None:
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=checkpoint_to_resume(resume) if resume else None)
+
+
+def _poses(samples: Sequence[Sample]) -> torch.Tensor:
+    poses = [sample.pose for sample in samples if sample.pose is not None]
+    if not poses:
+        raise UserError("sft: no training sample has a pose")
+    return torch.from_numpy(np.stack(poses).astype(np.float32))
