@@ -22,7 +22,7 @@ def chat_pair(rng: np.random.Generator) -> tuple[str, str]:
     """One prompt with its answer."""
     if rng.random() < WRITTEN_SHARE:
         prompt, answer = pick(rng, written_pairs())
-        return (prompt if rng.random() < 0.5 else typed(prompt[0].lower() + prompt[1:], rng)), answer
+        return (prompt if rng.random() < 0.5 else typed(prompt, rng)), answer
     return pick(rng, (sum_of_two, spelling, next_day, counting, length_of_word, comparison))(rng)
 
 
@@ -72,7 +72,7 @@ def counting(rng: np.random.Generator) -> tuple[str, str]:
     a, n = int(rng.integers(1, 20)), int(rng.integers(3, 7))
     text = ", ".join(str(a + i) for i in range(n))
     frames = ("Count from {a} to {b}.", "count from {a} to {b}", "can you count from {a} up to {b}?")
-    return pick(rng, frames).format(a=a, b=a + n - 1), f"{text}."
+    return pick(rng, frames).format(a=a, b=a + n - 1), f"Here you go: {text}."
 
 
 def length_of_word(rng: np.random.Generator) -> tuple[str, str]:
@@ -85,6 +85,8 @@ def length_of_word(rng: np.random.Generator) -> tuple[str, str]:
 def comparison(rng: np.random.Generator) -> tuple[str, str]:
     """Which number is larger."""
     a = int(rng.integers(1, 100))
-    b = a + int(rng.integers(1, 40)) * (1 if rng.random() < 0.5 or a < 2 else -1)
+    b = a + int(rng.integers(1, 40))
+    if rng.random() < 0.5:
+        a, b = b, a
     frames = ("Which is larger, {a} or {b}?", "is {a} or {b} bigger", "what is more, {a} or {b}?")
     return pick(rng, frames).format(a=a, b=b), f"{max(a, b)} is larger than {min(a, b)}."

@@ -199,12 +199,13 @@ def worded(kind: str, start: str, rest: list[tuple[str, str]], standing: bool, r
     else:
         before = doings if rng.random() < 0.25 else []
         after = [] if before else doings
+        while_ = ", " if kind == "who" else " while "
         for phrase in before:
-            text += pick(rng, (", ", " and ", " while ")) + phrase
+            text += pick(rng, (", ", " and ", while_)) + phrase
         if withs:
             text += (" with " if " with " not in text else pick(rng, (", ", " and "))) + listed(withs, rng)
         for phrase in after:
-            text += pick(rng, (", ", ", ", " while ", " and ") if not withs else (", ", ", ", " while ")) + phrase
+            text += pick(rng, (", ", ", ", while_, ", " if withs else " and ")) + phrase
     return say_who(text, rng) if kind == "who" else say_doing(text, rng)
 
 

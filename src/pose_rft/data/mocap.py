@@ -53,11 +53,10 @@ def read_mocap(path: str | Path) -> MocapClips:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give an .npz with pose (N, 22, 3) and sequence (N,)")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if not isinstance(data, np.lib.npyio.NpzFile):
-                raise UserError(
-                    f"{path}: a single array, not an .npz; save it with np.savez(path, pose=..., sequence=...)"
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise UserError(f"{path}: a single array, not an .npz; save it with np.savez(path, pose=..., sequence=...)")
+        with loaded as data:
             arrays = {key: data[key] for key in ("pose", "sequence", "description") if key in data}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not an .npz of plain arrays ({str(error).splitlines()[0]})") from None

@@ -14,7 +14,8 @@ _IRREGULAR = {
     "bring", "singing": "sing", "debuting": "debut", "panicking": "panic", "picnicking": "picnic", "mimicking":
     "mimic", "scissoring": "scissor", "mirroring": "mirror", "anchoring": "anchor", "doctoring": "doctor",
     "massaging": "massage", "sabotaging": "sabotage", "managing": "manage", "quizzing": "quiz", "typing": "type",
-    "styling": "style",
+    "styling": "style", "kayaking": "kayak", "rappelling": "rappel",
+    "welcoming": "welcome",
 }  # fmt: skip
 _VOWELS = "aeiou"
 # Endings after which a stem of several syllables wants its e back: "meditat-ing", "exercis-ing", "salut-ing".
@@ -72,13 +73,11 @@ def third_person(base: str) -> str:
 
 _FIRST = re.compile(r"^((?:[a-z]+ly )?)([A-Za-z-]+ing)\b")
 _NEXT = re.compile(r"( and (?:then )?(?:[a-z]+ly )?)([a-z-]*[a-z]ing)\b")
-# What follows these words is no longer what the subject itself does: "with the arms hanging and swinging".
-_SUBORDINATE = re.compile(r" (with|while|as|like|after|before|by|without|from|of|for|whose|someone|something|in|on)\b")
-_NOUNS = {
-    "ceiling", "railing", "building", "painting", "string", "king", "ring", "wing", "thing", "swing", "evening",
-    "morning", "clothing", "meeting", "wedding", "training", "clearing", "opening", "boxing", "fencing",
-    "crossing", "landing",
-}  # fmt: skip
+# What follows these words is not what the subject itself does: "pretending that someone is falling and crying".
+_SUBORDINATE = re.compile(r" (while|as|like|after|before|by|without|whose|someone|something|that|if)\b|, [a-z]+ing\b")
+_HELD = re.compile(r" with .*ing\b")  # "with the arms hanging and swinging", but not "with one arm and leaning back"
+_OBJECT = re.compile(r" (the|both|one|a|an|left|right|his|her|their|your|up|down|forward|back|over|out|for|to)\b")
+_NOUNS = {"ceiling", "railing", "string", "king", "ring", "wing", "thing", "evening", "morning", "clothing"}
 
 
 def with_verb(doing: str, third: bool = False) -> str:
@@ -91,7 +90,12 @@ def with_verb(doing: str, third: bool = False) -> str:
     if first is None:
         raise ValueError(f"{doing!r} does not begin with a verb in -ing")
     result, rest = first[1] + inflect(first[2]), doing[first.end() :]
-    while (match := _NEXT.search(rest)) and not _SUBORDINATE.search(rest[: match.start()]) and match[2] not in _NOUNS:
-        result += rest[: match.start()] + match[1] + inflect(match[2])
+    while match := _NEXT.search(rest):
+        before = rest[: match.start()]
+        if _SUBORDINATE.search(before) or _HELD.search(before) or match[2] in _NOUNS:
+            break
+        if " with " in before and not _OBJECT.match(rest[match.end() :]):
+            break
+        result += before + match[1] + inflect(match[2])
         rest = rest[match.end() :]
     return result + rest
