@@ -21,7 +21,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.data.sources import SOURCES, Drawing
 from pose_rft.errors import UserError
 
-SHARD = 25_000  # samples drawn with one seed
+SHARD = 5_000  # samples drawn with one seed
 
 
 @dataclass
@@ -70,8 +70,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
         n: how many.
         seed: the same seed and config give the same samples, whatever ``processes``.
         config: what they are made of.
-        processes: how many processes draw shards of 25,000 samples (spawned, so the caller's script needs the usual
-            ``if __name__ == "__main__"``); one process draws about 2,000 samples a second.
+        processes: how many processes draw shards of 5,000 samples (spawned, so the caller's script needs the usual
+            ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
         n samples in random order. Every prompt's checks are met by its pose. ``source`` says where a sample is from:
