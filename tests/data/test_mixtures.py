@@ -13,7 +13,7 @@ from pose_rft.body import load_body
 from pose_rft.data import mixtures, pools
 from pose_rft.data.concepts import CONCEPT_DIR, load_concepts
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
-from pose_rft.data.mocap import held_out
+from pose_rft.data.held_out import is_held_out
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
@@ -162,7 +162,7 @@ def test_recordings_are_captioned_and_named_but_held_out_clips_are_not_used(tmp_
     assert Counter(kind(s) for s in drawn).keys() == {"caption", "clip"}
     clips = {s.source.split(":")[1] for s in drawn}
     assert len(clips) > 10
-    assert not any(held_out(name) for name in clips)
+    assert not any(is_held_out(name) for name in clips)
     assert all(int(s.source.split(":")[1]) < 10 for s in drawn if kind(s) == "clip")  # nobody has words for "xyz"
 
 

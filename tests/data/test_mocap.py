@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_rft.data.mocap import concatenated, everyday_phrases, held_out, read_mocap, train_test_split
+from pose_rft.data.held_out import is_held_out
+from pose_rft.data.mocap import concatenated, everyday_phrases, read_mocap, train_test_split
 from pose_rft.data.verbs import with_verb
 from pose_rft.errors import UserError
 
@@ -33,19 +34,8 @@ def test_a_clip_is_in_one_split_only_and_its_name_alone_decides(tmp_path: Path) 
     train, test = train_test_split(clips)
     assert not set(train.names) & set(test.names)
     assert len(train) + len(test) == 400
-    assert 20 <= len(test.names) <= 60  # a fifth of 200
-    assert test.names == [name for name in names.tolist() if held_out(name)]
-
-
-def test_the_split_stays_as_published() -> None:
-    # `printf 001_01 | sha1sum`: as 16 leaves 1 when divided by 5, the sum of the hexadecimal digits decides
-    assert [held_out(name) for name in ("001_01", "002_04", "002_05", "001_03", "002_01")] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert 30 <= len(test.names) <= 70  # a quarter of 200
+    assert test.names == [name for name in names.tolist() if is_held_out(name)]
 
 
 def test_readers_can_be_put_together(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.data.concepts import load_concepts
 from pose_rft.data.held_out import is_held_out
+from pose_rft.data.mocap import facing_forward
 from pose_rft.errors import UserError
 from pose_rft.evaluation import captions
 from pose_rft.evaluation.captions import captioned_poses, procedural_poses, recorded_poses
@@ -49,7 +50,7 @@ def test_prompts_are_spread_over_the_recording() -> None:
 
 
 def test_recorded_poses_are_turned_to_face_forward_and_changed_in_nothing_else() -> None:
-    before, after = load_body().joints(poses(20)), load_body().joints(captions.facing_forward(poses(20)))
+    before, after = load_body().joints(poses(20)), load_body().joints(facing_forward(poses(20)))
     assert measure("turn()", after).abs().max() < 0.01
     torch.testing.assert_close(after[..., 1], before[..., 1], atol=1e-4, rtol=0)  # heights
     for expression in ("lean()", "pitch()", "front(left_wrist)", "angle(right_hip)"):

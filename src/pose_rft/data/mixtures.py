@@ -6,7 +6,7 @@ that any number of processes draws the same samples.
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pose_rft.data.amass import read_amass
-from pose_rft.data.mocap import MocapClips, concatenated, read_mocap, train_test_split
+from pose_rft.data.mocap import MocapClips, concatenated, facing_forward, read_mocap, train_test_split
 from pose_rft.data.pools import concept_pools
 from pose_rft.data.sample import Sample
 from pose_rft.data.sources import SOURCES, Drawing
@@ -147,4 +147,6 @@ def _recordings(mocap: str | None, amass: str | None) -> MocapClips | None:
     if not found:
         return None
     train, _ = train_test_split(concatenated(found))
-    return train if len(train) else None
+    if not len(train):
+        return None
+    return replace(train, pose=facing_forward(torch.from_numpy(train.pose)).numpy())

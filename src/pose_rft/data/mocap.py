@@ -1,6 +1,5 @@
 """Motion capture: clips of real poses from .npz files, their split into training and test, everyday words for them."""
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Sequence
@@ -8,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import roma
+import torch
+from torch import Tensor
 
+from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.held_out import is_held_out
 from pose_rft.errors import UserError
-
-HELD_OUT_OF = 5  # one clip in so many is held out
+from pose_rft.posescript.checks import measure
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,26 @@ def read_mocap(path: str | Path) -> MocapClips:
     return MocapClips(pose, arrays["sequence"].astype(str), arrays["description"].astype(str))
 
 
-def held_out(sequence: str) -> bool:
-    """Whether a clip belongs to the test split: the SHA-1 of its name, read as a number, is divisible by 5."""
-    return int(hashlib.sha1(sequence.encode()).hexdigest(), 16) % HELD_OUT_OF == 0
-
-
 def train_test_split(clips: MocapClips) -> tuple[MocapClips, MocapClips]:
     """Split by whole clips, since neighbouring frames are near-duplicates; the rule depends on names alone.
 
     Returns:
         training clips, held-out clips; either may be empty.
     """
-    test = np.isin(clips.sequence, [name for name in clips.names if held_out(name)])
+    test = np.isin(clips.sequence, [name for name in clips.names if is_held_out(name)])
     return clips.where(~test), clips.where(test)
+
+
+def facing_forward(poses: Tensor) -> Tensor:
+    """Poses (N, 22, 3) axis-angle, turned around the vertical until the hips face +z; the turn is ``turn()``'s.
+
+    A text rarely says where a body faces, and a recording's direction is an accident of the studio.
+    """
+    back = torch.deg2rad(-measure("turn()", load_body().joints(poses)))
+    upright = torch.stack([0 * back, back, 0 * back], dim=-1)
+    turned = poses.clone()
+    turned[:, 0] = roma.rotvec_composition([upright, poses[:, 0]])
+    return turned
 
 
 # CMU's words -> what people would type, as phrases that begin with a verb in -ing. The first words that match count

@@ -4,7 +4,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
@@ -12,25 +11,16 @@ from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.data.concepts import load_concepts
 from pose_rft.data.held_out import is_held_out
+from pose_rft.data.mocap import facing_forward
 from pose_rft.data.procedural import sample_poses
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
-from pose_rft.posescript.checks import measure
 
 PROMPTS = 300
 SEED = 7_000_003  # of the captions, and of procedural poses: training draws from other seeds
 REFERENCE_SEED = SEED + 1
 CONCEPTS, POSES_PER_CONCEPT = 120, 16
-
-
-def facing_forward(poses: Tensor) -> Tensor:
-    """Poses (N, 22, 3) axis-angle, turned around the vertical until the hips face +z; the turn is ``turn()``'s."""
-    back = torch.deg2rad(-measure("turn()", load_body().joints(poses)))
-    upright = torch.stack([0 * back, back, 0 * back], dim=-1)
-    turned = poses.clone()
-    turned[:, 0] = roma.rotvec_composition([upright, poses[:, 0]])
-    return turned
 
 
 def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED) -> list[Sample]:

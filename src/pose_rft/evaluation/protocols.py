@@ -14,13 +14,13 @@ from torch import Tensor
 
 from pose_rft.body.amass import read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.mocap import facing_forward
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import (
     PROMPTS,
     REFERENCE_SEED,
     captioned_poses,
-    facing_forward,
     procedural_poses,
     recorded_poses,
 )
