@@ -47,6 +47,11 @@ def test_only_poses_are_something_to_be_in() -> None:
     assert not any(" in a left jab" in text for text in many(say_name, "a left jab"))
 
 
+def test_no_question_is_wrapped_around_a_phrase_with_commas() -> None:
+    said = many(say_doing, "sitting, arms crossed", n=1500)
+    assert not [text for text in said if text.endswith(("looks like", "look like?", "look?"))]
+
+
 def test_standing_is_said_only_where_it_is_true() -> None:
     assert any("standing with arms up" in text for text in many(say_with, "arms up", True))
     assert not any("stand" in text for text in many(say_with, "arms up", False))

@@ -131,7 +131,7 @@ def say_doing(doing: str, rng: np.random.Generator) -> str:
         return doing
     if chance < 0.55:
         subject = pick(rng, SUBJECTS)
-        return pick(rng, ASK_PERSON).format(s=subject.text, g=owned(doing, subject.whose, rng))
+        return _frame(ASK_PERSON, doing, rng).format(s=subject.text, g=owned(doing, subject.whose, rng))
     if chance < 0.67:
         subject = pick(rng, SUBJECTS)
         return f"{subject.text} {owned(with_verb(doing, third=True), subject.whose, rng)}"
@@ -139,9 +139,17 @@ def say_doing(doing: str, rng: np.random.Generator) -> str:
         frame = pick(rng, ASK_IMPERATIVE)
         whose = next((whose for word, whose in TOLD.items() if word in frame), "your")
         return frame.format(b=owned(with_verb(doing), whose, rng))
-    frame, pronoun = pick(rng, ASK_GERUND), pick(rng, PRONOUNS)
+    frame, pronoun = _frame(ASK_GERUND, doing, rng), pick(rng, PRONOUNS)
     whose = pronoun.whose if "{p}" in frame else "the"
     return frame.format(p=f"{pronoun.text} {pronoun.be}", g=owned(doing, whose, rng))
+
+
+def _frame(frames: Sequence[str], phrase: str, rng: np.random.Generator) -> str:
+    """A frame; a phrase with commas is not put in the middle of a question."""
+    frame = pick(rng, frames)
+    while "," in phrase and " look" in frame:
+        frame = pick(rng, frames)
+    return frame
 
 
 def say_name(name: str, rng: np.random.Generator) -> str:
