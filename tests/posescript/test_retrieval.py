@@ -218,6 +218,11 @@ def test_a_run_draws_pairs_trains_saves_and_reports(tmp_path, monkeypatch, capsy
     assert "mean_recall" in capsys.readouterr().err
 
 
+def test_a_width_that_heads_cannot_share_is_refused():
+    with pytest.raises(UserError, match="width 30 must be a multiple of heads 8"):
+        RetrievalSettings(width=30)
+
+
 def test_a_run_that_cannot_be_judged_is_refused():
     with pytest.raises(UserError, match=r"held_out, .* must be at least 2"):
         RetrievalConfig(held_out=0)

@@ -54,6 +54,10 @@ class RetrievalSettings:
     buckets: int = 1024
     max_words: int = 128
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise UserError(f"retrieval model: width {self.width} must be a multiple of heads {self.heads}")
+
 
 class TextEncoder(nn.Module):
     """N texts -> (N, D). The words of all texts stand in one row, so that no work goes into padding."""

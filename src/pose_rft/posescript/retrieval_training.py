@@ -48,10 +48,10 @@ class RetrievalTraining:
     settings: RetrievalSettings = field(default_factory=RetrievalSettings)
     steps: int = 1500
     batch_size: int = 256
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    forget_words: float = 0.1
-    pose_noise: float = 0.03
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    forget_words: float = 0.05
+    pose_noise: float = 0.05
     seed: int = 0
 
 
