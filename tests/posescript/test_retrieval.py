@@ -223,6 +223,13 @@ def test_a_width_that_heads_cannot_share_is_refused():
         RetrievalSettings(width=30)
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_rft.posescript.retrieval_training.text_to_pose_mixture", None)  # would raise TypeError
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        train(RetrievalConfig(str(tmp_path / "file" / "model.safetensors")))
+
+
 def test_a_run_that_cannot_be_judged_is_refused():
     with pytest.raises(UserError, match=r"held_out, .* must be at least 2"):
         RetrievalConfig(held_out=0)

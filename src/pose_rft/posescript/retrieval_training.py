@@ -6,8 +6,10 @@ checks of the text. Captions are short and poses alike, so a batch holds many su
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,7 +40,7 @@ class RetrievalTraining:
         settings: of the model.
         steps: optimiser steps.
         batch_size: pairs of a step; every pair has the others as negatives.
-        learning_rate: peak, after a linear rise over the first 5 % of the steps; then a cosine to zero.
+        learning_rate: peak, after a linear rise over the first tenth of the steps; then a cosine to zero.
         weight_decay: of AdamW.
         forget_words: share of the words that must be read by their n-grams.
         pose_noise: radians; standard deviation of the noise added to the axis-angle of training poses.
@@ -92,6 +94,13 @@ def train(config: RetrievalConfig) -> dict[str, float]:
         UserError: nothing to draw from, too few pairs, or an output that cannot be written.
     """
     console = Console(stderr=True)
+    folder = Path(config.output).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # an output that cannot be written is told before minutes of work
+    except OSError as error:
+        raise UserError(f"{config.output}: cannot be written ({error.strerror}); choose another output") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{config.output}: its folder cannot be written to; choose another output")
     seed = config.training.seed
     console.print("drawing pairs of text and pose")
     samples = text_to_pose_mixture(config.samples, seed, config.data, config.processes)
@@ -283,7 +292,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _learning_rate(step: int, training: RetrievalTraining) -> float:
-    rise = max(1, training.steps // 20)
+    rise = max(1, training.steps // 10)  # shorter, and the two sides collapse onto each other at first
     if step < rise:
         return training.learning_rate * (step + 1) / rise
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, training.steps - rise)))
