@@ -92,7 +92,8 @@ class CheckpointTrainer(Trainer):
         (folder / SCHEDULER_FILE).write_text(json.dumps(self.lr_scheduler.state_dict(), default=lambda _: None))
 
     def _save_rng_state(self, output_dir: str) -> None:
-        python, numpy_state = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002
+        python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+        assert isinstance(numpy_state, tuple)  # MT19937 gives (name, keys, position, has_gauss, gauss)
         states: dict[str, Any] = {
             "python": [python[0], list(python[1]), python[2]],
             "numpy": [numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]],

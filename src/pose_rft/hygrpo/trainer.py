@@ -59,11 +59,27 @@ class HybridPolicy(Protocol):
 
 
 class Grades(Protocol):
-    text: Tensor  # (B, G)
-    pose: Tensor  # (B, G, K)
-    text_graded: Tensor  # (B, G) bool
-    pose_graded: Tensor  # (B, G, K) bool
-    metrics: dict[str, float]
+    """What the rewards say of a rollout."""
+
+    @property
+    def text(self) -> Tensor:
+        """(B, G)"""
+
+    @property
+    def pose(self) -> Tensor:
+        """(B, G, K)"""
+
+    @property
+    def text_graded(self) -> Tensor:
+        """(B, G) bool"""
+
+    @property
+    def pose_graded(self) -> Tensor:
+        """(B, G, K) bool"""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Names and values for the log."""
 
 
 Grade = Callable[[int, Sequence[Any], Any], Grades]  # (step, samples, rollout)
@@ -220,7 +236,7 @@ class HyGRPOTrainer(CheckpointTrainer):
         super().__init__(
             model=policy,
             args=config.training_arguments(output_dir, next(policy.parameters()).device.type),
-            train_dataset=samples,  # type: ignore[arg-type]
+            train_dataset=samples,
             callbacks=callbacks,
         )
 

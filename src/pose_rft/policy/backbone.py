@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pose_rft.errors import UserError
@@ -151,7 +150,7 @@ def _smollm2_135m() -> Path:
 PRESETS: dict[str, Callable[[], Path]] = {"smollm2-135m": _smollm2_135m}
 
 
-def output_logits(model: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+def output_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Vocabulary logits of some positions' last hidden states, (..., H) -> (..., V) float32.
 
     The one place that knows of models whose logits are capped or scaled after the output embedding.

@@ -133,7 +133,7 @@ class SupervisedTrainer(CheckpointTrainer):
         super().__init__(
             model=policy,
             args=loop.training_arguments(phase, output_dir, policy.device.type),
-            train_dataset=[],  # type: ignore[arg-type]
+            train_dataset=[],
             callbacks=callbacks,
         )
 
