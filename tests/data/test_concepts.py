@@ -24,7 +24,8 @@ def written(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("concept", load_concepts(twins=False), ids=lambda c: c.id)
 def test_nearly_all_samples_of_a_concept_and_their_mean_meet_its_checks(concept) -> None:
-    assert problems(concept, n=128, seed=7)[0] == []
+    # The samples of `python -m pose_rft.data.concepts`, so that what its author saw pass passes here.
+    assert problems(concept)[0] == []
 
 
 def test_a_one_sided_concept_has_a_mirrored_twin_with_the_sided_phrases_only(tmp_path: Path) -> None:
