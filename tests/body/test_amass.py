@@ -37,6 +37,11 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert (found.gender, found.fps) == ("female", 60)
 
 
+def test_a_gender_in_bytes_reads_as_a_word(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", pose=some_poses(), gender=np.array(b"male"))
+    assert read_poses(tmp_path / "a.npz").gender == "male"
+
+
 @pytest.mark.parametrize("width", [66, 72, 156, 165])
 def test_every_width_of_the_family_begins_with_the_body(tmp_path: Path, width: int) -> None:
     poses = np.random.default_rng(1).normal(size=(2, width)).astype(np.float32)
@@ -71,6 +76,7 @@ def test_a_z_up_recording_is_turned_to_stand_in_y(tmp_path: Path) -> None:
         ({"poses": np.zeros((4, 100))}, r"'poses' has shape \(4, 100\)"),
         ({"poses": np.zeros(156)}, r"'poses' has shape \(156,\)"),
         ({"pose": np.zeros((4, 24, 3))}, r"'pose' has shape \(4, 24, 3\)"),
+        ({"pose": np.zeros((0, 22, 3))}, "holds no frame"),
         ({"joints": np.zeros((4, 22, 3))}, "holds joints, but no 'pose'"),
         ({"pose": np.zeros((4, 22, 3)), "trans": np.zeros((5, 3))}, r"'trans' has shape \(5, 3\)"),
         ({"pose": np.full((1, 22, 3), np.inf)}, "of frame 0 is not finite"),

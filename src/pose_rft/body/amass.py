@@ -77,7 +77,7 @@ def read_poses(path: str | Path, up: Literal["y", "z"] = "y") -> PoseFile:
         up: the axis that points up in it; AMASS's own recordings have ``"z"``, and are turned to y-up.
 
     Raises:
-        UserError: no such file, not an npz, neither key, a wrong shape, or values that are not finite.
+        UserError: no such file, not an npz, neither key, no frame, a wrong shape, or values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,7 +90,7 @@ def read_poses(path: str | Path, up: Literal["y", "z"] = "y") -> PoseFile:
             pose = _body_pose(path, data)
             trans = _optional(path, data, "trans", (len(pose), 3))
             betas = np.asarray(data["betas"], np.float32).reshape(-1) if "betas" in data else None
-            gender = str(data["gender"]) if "gender" in data else "neutral"
+            gender = str(data["gender"].astype(str)) if "gender" in data else "neutral"
             rates = [float(data[key]) for key in ("mocap_framerate", "mocap_frame_rate") if key in data]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
@@ -115,6 +115,8 @@ def _body_pose(path: Path, data: np.lib.npyio.NpzFile) -> np.ndarray:
     else:
         keys = ", ".join(data.files) or "nothing"
         raise UserError(f"{path}: holds {keys}, but no 'pose' (N, 22, 3) and no AMASS 'poses' (N, 156)")
+    if not len(pose):
+        raise UserError(f"{path}: holds no frame; give at least one pose")
     return _finite(path, "pose", pose)
 
 

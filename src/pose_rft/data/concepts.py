@@ -18,7 +18,7 @@ import yaml
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.data.contact_sheet import draw_contact_sheet
+from pose_rft.data.stick_figures import draw_stick_figures
 from pose_rft.data.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
 from pose_rft.data.procedural import solve
 from pose_rft.errors import UserError
@@ -254,7 +254,7 @@ def problems(concept: Concept, n: int = 256, seed: int = 0) -> tuple[list[str], 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Validate concept files, print counts and problems, and draw contact sheets."""
+    """Validate concept files, print counts and problems, and draw sheets of stick figures."""
     parser = argparse.ArgumentParser(prog="python -m pose_rft.data.concepts", description=main.__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="concept files (default: all)")
     parser.add_argument("--only", default="", help="ids (or beginnings of ids), separated by commas")
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.sheet:
         for page, start in enumerate(range(0, len(rows), 14)):
             path = options.sheet if page == 0 else options.sheet.with_stem(f"{options.sheet.stem}-{page + 1}")
-            draw_contact_sheet(rows[start : start + 14], options.columns).save(path)
+            draw_stick_figures(rows[start : start + 14], options.columns).save(path)
             print(f"drew {path}")
     return 1 if bad else 0
 

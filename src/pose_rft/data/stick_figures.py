@@ -1,4 +1,4 @@
-"""Contact sheets of stick figures: many poses at a glance, each from the front and from its left side."""
+"""Sheets of stick figures: many poses at a glance, each from the front and from its left side."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ CELL = 150  # pixels
 SCALE = 72  # pixels per metre
 
 
-def draw_contact_sheet(rows: Sequence[tuple[str, Tensor]], columns: int) -> Image.Image:
+def draw_stick_figures(rows: Sequence[tuple[str, Tensor]], columns: int) -> Image.Image:
     """Draw rows of poses.
 
     Args:
