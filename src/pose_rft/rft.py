@@ -16,6 +16,7 @@ from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
+from pose_rft.evaluation.everyday import is_everyday_prompt
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.progress import LiveProgress
@@ -78,7 +79,8 @@ def run_rft(
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
     if samples is None:
-        samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
+        drawn = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
+        samples = [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]  # the benchmark stays unseen
     live: list[TrainerCallback] = [LiveProgress("HyGRPO"), *callbacks]
     grader = Grader(policy, specs, config.on_reward_error)
     trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)

@@ -12,6 +12,7 @@ from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
+from pose_rft.evaluation.everyday import is_everyday_prompt
 from pose_rft.policy import PolicyConfig, PosePolicy
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
@@ -71,7 +72,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     policy = policy or PosePolicy.create(config.policy, device)
     if samples is None:
         count = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
-        samples = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
+        drawn = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
+        samples = [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]  # the benchmark stays unseen
     if not config.start:
         policy.head.fit_action_space(_poses(samples).to(device))
 
