@@ -18,9 +18,9 @@ import yaml
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.data.stick_figures import draw_stick_figures
 from pose_rft.data.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
 from pose_rft.data.procedural import solve
+from pose_rft.data.stick_figures import draw_stick_figures
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check, satisfied
 from pose_rft.posescript.checks import mirrored as mirrored_check
