@@ -1,12 +1,13 @@
 """Writing a policy's answers to a directory."""
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pose_rft.policy import Answer
-from pose_rft.storage import atomic_file
+from pose_rft.storage import ensure_directory, move_files
 
 FORMATS = ("npz", "glb", "bvh", "png")
 
@@ -20,6 +21,14 @@ def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> li
     Raises:
         UserError: the directory cannot be written; earlier files stay.
     """
+    ensure_directory(directory)
+    with tempfile.TemporaryDirectory(prefix=".answers-", dir=directory) as part:
+        lines = _write(Path(part), prompt, answers)
+        move_files(Path(part), directory)
+    return lines
+
+
+def _write(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
     lines = []
     for index, answer in enumerate(answers):
         files: dict[str, str] = {}
@@ -37,6 +46,6 @@ def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> li
                 "files": files,
             }
         )
-    with atomic_file(directory / "answers.jsonl") as part:
-        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (directory / "answers.jsonl").write_text(text, encoding="utf-8")
     return lines

@@ -1,9 +1,9 @@
 """The command line: one thin sub-command per verb."""
 
-import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -25,80 +25,118 @@ errors = Console(stderr=True)
 
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 Checkpoint = Annotated[str, typer.Option(help="'default', a directory that training wrote, or a Hugging Face id.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+
+
+def say(text: str) -> None:
+    """Print a line as it is: paths in it are neither broken at the window's edge nor read as markup."""
+    console.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"pose-rft {version('pose-rft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
 def generate(
     text: Annotated[str, typer.Argument(help="What you want to see, in your own words.")],
     out: Annotated[Path, typer.Option(help="Directory for the answers; files in it of the same names are replaced.")],
-    image: Annotated[Path | None, typer.Option(help="A photograph (needs a policy trained on images).")] = None,
+    image: Annotated[Path | None, typer.Option(help="A photograph (no policy of this version takes one).")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 gives the single most typical pose.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")
+    ] = 1.0,
     checkpoint: Checkpoint = "default",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same poses.")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Answer a text with poses: DIR/answers.jsonl and, per pose, npz (AMASS), glb, bvh and png.
+    """Answer a text with words and 3D poses.
+
+    Writes answers.jsonl (words, file names) and, per pose, pose_00.npz (AMASS), .glb, .bvh and .png.
 
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
     from pose_rft.answers import write_answers
     from pose_rft.devices import pick_device
     from pose_rft.policy import PosePolicy
+    from pose_rft.storage import ensure_directory
 
+    ensure_directory(out)
     with console.status("Loading the policy ..."):
         policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
     for line in write_answers(out, text, answers):
         files = ", ".join(line["files"].values()) or "no pose"
-        console.print(f"{escape(line['text'])}  [dim]{escape(files)}[/dim]", highlight=False)
-    console.print(f"Written to {out}", highlight=False)
+        say(f"{line['text']}  {files}")
+    say(f"Written to {out}")
 
 
 @app.command(context_settings=OVERRIDES)
 def sft(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file; any field can be overridden: --joint.steps 100")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/quick_sft.yaml.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
 ) -> None:
-    """Supervised fine-tuning: the pose head on cached hidden states, then adapters and head together."""
+    """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
+
+    First the pose head learns on hidden states that are computed once, then adapters and head learn together.
+    Checkpoints go to output_dir, the policy to output_dir/policy. Any field of the YAML can be set here too.
+
+    Example:  pose-rft sft configs/quick_sft.yaml --joint.steps 50 --output_dir runs/mine
+    """
     from pose_rft.config import read_config
     from pose_rft.sft import SftConfig, run_sft
 
     settings = read_config(SftConfig, config, context.args)
     run_sft(settings, resume)
-    console.print(f"The policy is in {settings.output_dir}/policy", highlight=False)
+    say(f"The policy is in {settings.output_dir}/policy")
 
 
 @app.command(context_settings=OVERRIDES)
 def rft(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file; any field can be overridden: --hygrpo.steps 50")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/default_rft.yaml.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
 ) -> None:
-    """Reinforcement fine-tuning with HyGRPO, from a supervised policy and under the rewards of the config."""
+    """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
+
+    Checkpoints go to output_dir, the policy to output_dir/policy. Any field of the YAML can be set here too.
+
+    Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
+    """
     from pose_rft.config import read_config
     from pose_rft.rft import RftConfig, run_rft
 
     settings = read_config(RftConfig, config, context.args)
     run_rft(settings, resume)
-    console.print(f"The policy is in {settings.output_dir}/policy", highlight=False)
+    say(f"The policy is in {settings.output_dir}/policy")
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where the run and its report go.")] = Path("runs/demo"),
-    steps: Annotated[int, typer.Option(min=1, help="HyGRPO steps.")] = 40,
-    seed: Annotated[int, typer.Option()] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="How long to fine-tune: steps of HyGRPO.")] = 40,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """The main job in a few minutes: answer, fine-tune with HyGRPO, judge before and after, write report.html."""
+    """The main job in a few minutes: answer, fine-tune, judge before and after, write report.html."""
     from pose_rft.demo import run_demo
     from pose_rft.devices import pick_device
 
     report = run_demo(out, steps, seed, pick_device(device), console)
-    console.print(f"Open {report} in a browser.", highlight=False)
+    say(f"Open {report} in a browser.")
 
 
 @app.command()
@@ -107,23 +145,42 @@ def evaluate(
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
     poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    split: Annotated[
+        Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
+    ] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="Sampled poses per prompt, beside the mean pose.")] = 4,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Judge a policy by a benchmark."""
+    """Judge a policy by a benchmark: prompts with geometric checks that its poses should meet.
+
+    Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
+    """
     from pose_rft.devices import pick_device
     from pose_rft.evaluation.protocols import evaluate as run_benchmark
-    from pose_rft.evaluation.protocols import results_table
+    from pose_rft.evaluation.protocols import results_table, save_result
     from pose_rft.policy import PosePolicy
-    from pose_rft.storage import atomic_file
+    from pose_rft.storage import ensure_writable
 
-    policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
-    result = run_benchmark(benchmark, policy, poses=poses, num_samples=num_samples, seed=seed)
+    if out is not None:
+        ensure_writable(out)
+    with console.status("Loading the policy ..."):
+        policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
+    result = run_benchmark(
+        benchmark,
+        policy,
+        poses=poses,
+        split=split,
+        limit=limit,
+        num_samples=num_samples,
+        seed=seed,
+        show_progress=True,
+    )
     console.print(results_table(result))
     if out is not None:
-        with atomic_file(out) as part:
-            part.write_text(json.dumps(result, indent=1) + "\n")
+        save_result(result, out)
+        say(f"Written to {out}")
 
 
 @app.command()
@@ -142,13 +199,16 @@ def caption(
     poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
     captions: Annotated[int, typer.Option(min=1, help="Captions per pose.")] = 3,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Seed = 0,
 ) -> None:
-    """Describe poses in words that are true of them, with the geometric checks that each caption states."""
+    """Describe poses in words that are true of them, with the geometric checks that each caption states.
+
+    Example:  pose-rft caption out/pose_00.npz --out captions.jsonl
+    """
     from pose_rft.posescript.captions import caption_file
 
     caption_file(poses, out, captions, seed)
-    console.print(f"Written to {out}", highlight=False)
+    say(f"Written to {out}")
 
 
 retrieval = typer.Typer(no_args_is_help=True, help="The text-pose retrieval model behind the semantic reward.")
@@ -158,9 +218,9 @@ app.add_typer(retrieval, name="retrieval")
 @retrieval.command("train", context_settings=OVERRIDES)
 def retrieval_train(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file; any field can be overridden.")],
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/retrieval.yaml.")],
 ) -> None:
-    """Train it by contrast of captions and poses."""
+    """Train it by contrast of captions and poses. Any field of the YAML can be set here too: --samples 20000"""
     from pose_rft.config import read_config
     from pose_rft.posescript.retrieval_training import RetrievalConfig, train
 

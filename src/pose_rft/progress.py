@@ -48,7 +48,9 @@ class LiveProgress(TrainerCallback):
         text = metrics_line(logs or {})
         self.progress.update(self.task, metrics=text)
         if not self.console.is_terminal and text and self.entries % self.every == 0:
-            self.console.print(f"{self.title} {state.global_step}/{state.max_steps}  {text}", highlight=False)
+            self.console.print(
+                f"{self.title} {state.global_step}/{state.max_steps}  {text}", highlight=False, soft_wrap=True
+            )
         self.entries += 1
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
