@@ -20,7 +20,8 @@ from pose_rft.evaluation.everyday import is_everyday_prompt
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.progress import LiveProgress
-from pose_rft.rewards import Graded, RewardSpec, grade, reward_specs
+from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
+from pose_rft.storage import ensure_directory
 from pose_rft.training import checkpoint_to_resume
 
 
@@ -67,13 +68,16 @@ def run_rft(
 
     Raises:
         UserError: as ``read_config``, ``from_pretrained`` and the rewards do; an output directory that holds a run
-            already, when not resuming.
+            already, when not resuming, or that cannot be written to.
     """
     specs = reward_specs(config.rewards)
+    for spec in specs:
+        resolve(spec)  # an unknown reward ends the run here, not at its first step
     output = Path(config.output_dir)
     checkpoint = checkpoint_to_resume(output) if resume else None
     if not resume and any(output.glob("checkpoint-*")):
         raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    ensure_directory(output)
     policy = PosePolicy.from_pretrained(config.policy, pick_device(config.device))
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer
+from transformers import Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.errors import UserError
@@ -36,6 +38,16 @@ class NonFiniteError(RuntimeError):
 
 class CheckpointTrainer(Trainer):
     """Trainer for modules with ``save_pretrained(dir)`` and ``load_weights(dir)``."""
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
+        if resume_from_checkpoint is not None:
+            _read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME)
+            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            if state.global_step >= self.args.max_steps:  # Trainer would take one step more
+                self._load_from_checkpoint(resume_from_checkpoint)
+                self.state = state
+                return None
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -113,14 +125,18 @@ class CheckpointTrainer(Trainer):
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        document = json.loads((folder / OPTIMIZER_GROUPS).read_text())
+        document, schedule = _read_json(folder / OPTIMIZER_GROUPS), _read_json(folder / SCHEDULER_FILE)
+        try:
+            tensors = load_file(folder / OPTIMIZER_FILE)
+        except (OSError, SafetensorError) as error:
+            raise _broken(folder / OPTIMIZER_FILE, error) from error
         state: dict[int, dict[str, Any]] = {}
-        for name, value in {**load_file(folder / OPTIMIZER_FILE), **document["numbers"]}.items():
+        for name, value in {**tensors, **document["numbers"]}.items():
             index, key = name.split(".", 1)
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": document["groups"]})
         self.lr_scheduler.load_state_dict(
-            {k: v for k, v in json.loads((folder / SCHEDULER_FILE).read_text()).items() if k != "lr_lambdas"}
+            {k: v for k, v in schedule.items() if k != "lr_lambdas"}
             | {"lr_lambdas": [None] * len(self.optimizer.param_groups)}
         )
 
@@ -130,13 +146,27 @@ class CheckpointTrainer(Trainer):
         path = Path(checkpoint) / RANDOM_FILE.format(rank=self.args.process_index)
         if not path.is_file():
             raise UserError(f"{checkpoint}: written by a run of fewer processes; resume with as many as it had")
-        states = json.loads(path.read_text())
+        states = _read_json(path)
         version, words, gauss = states["python"]
         random.setstate((version, tuple(words), gauss))
         np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
         torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
         if torch.cuda.is_available() and "cuda" in states:
             torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0]
+    return UserError(
+        f"checkpoint {path.parent}: {path.name} cannot be read ({reason}); delete it to resume from another"
+    )
 
 
 def _step_of(folder: Path) -> int:

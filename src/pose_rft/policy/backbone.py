@@ -1,16 +1,18 @@
 """The language model under a policy: a preset, a directory or any Hugging Face causal-LM id."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from pose_rft.errors import UserError
 
@@ -79,24 +81,38 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
     try:
         config = AutoConfig.from_pretrained(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, config=config, attn_implementation="sdpa")
+        with _no_bar() if Path(source).is_dir() else contextlib.nullcontext():
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, config=config, attn_implementation="sdpa")
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"backbone {name!r}: not a preset ({', '.join(PRESETS)}), and no causal language model could be loaded "
             f"from a directory or Hugging Face id of that name ({reason})"
         ) from error
-    tokenizer.add_tokens([POSE_TOKEN], special_tokens=True)
+    is_new = tokenizer.add_tokens([POSE_TOKEN], special_tokens=True) > 0
     pose_token = tokenizer.convert_tokens_to_ids(POSE_TOKEN)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
-        # The new row starts as the mean of the others: a token like any other until it is trained.
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    with torch.no_grad():
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-            layer.weight[pose_token] = layer.weight[:pose_token].float().mean(dim=0).to(layer.weight.dtype)
+    if is_new:
+        # The new row starts as the mean of the others: a token like any other until it is trained.
+        with torch.no_grad():
+            for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+                layer.weight[pose_token] = layer.weight[:pose_token].float().mean(dim=0).to(layer.weight.dtype)
     model.requires_grad_(False)
     model.eval()
     return Backbone(name, model, tokenizer, pose_token, _end_tokens(model, tokenizer))
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Weights on this disk load in seconds: transformers' bar would only litter what a script reads."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

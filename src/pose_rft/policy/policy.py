@@ -172,6 +172,8 @@ class PosePolicy(nn.Module):
         if str(name) == "default" and not directory.is_dir():
             raise UserError(f"the default policy is missing from this installation ({directory}); reinstall pose-rft")
         if not directory.is_dir() and str(name) not in PRESETS:
+            if _is_path(str(name)):
+                raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
             return cls.create(PolicyConfig(backbone=str(name)), device, dtype)
@@ -219,11 +221,9 @@ class PosePolicy(nn.Module):
         try:
             head, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
             self.head.load_state_dict({k: v.float() for k, v in head.items()})
+            result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise UserError(
-                f"{directory}: cannot be read as a policy checkpoint ({str(error).splitlines()[0]})"
-            ) from error
-        result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
+            raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
         if result.unexpected_keys:
             raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
 
@@ -447,6 +447,17 @@ def _cpu_flags() -> str:
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     return tensor.to(dtype) if dtype is not None else tensor.clone()
+
+
+def _brief(error: Exception) -> str:
+    """One line of an error; torch's heading of a list of mismatches says less than its first entry."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0]
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is meant as a place on this disk and not as a Hugging Face id, owner/name."""
+    return name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir()
 
 
 def _download(name: str) -> Path | None:

@@ -17,6 +17,7 @@ from pose_rft.policy import PolicyConfig, PosePolicy
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, cache_states
+from pose_rft.storage import ensure_directory
 from pose_rft.training import checkpoint_to_resume
 
 
@@ -59,13 +60,17 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         samples: the training samples; None draws them from ``config.data``.
 
     Raises:
-        UserError: as ``read_config`` and ``from_pretrained`` do; an output directory that holds a run already.
+        UserError: as ``read_config`` and ``from_pretrained`` do; an output directory that holds a run already
+            or cannot be written to.
     """
     output = Path(config.output_dir)
     phases = [output / "head", output / "joint"]
     started = [phase for phase in phases if any(phase.glob("checkpoint-*"))]
     if started and not resume:
         raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    if resume and not started:
+        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
+    ensure_directory(output)
     device = pick_device(config.device)
     torch.manual_seed(config.loop.seed)
     policy = PosePolicy.from_pretrained(config.start, device) if config.start else None
