@@ -32,6 +32,12 @@ def save_byte_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
+def byte_tokenizer():
+    """``byte_tokenizer(directory)`` saves a tokenizer of single bytes there and returns it."""
+    return save_byte_tokenizer
+
+
+@pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory) -> str:
     """Directory of a three-layer Llama over bytes."""
     directory = tmp_path_factory.mktemp("tiny-llama")

@@ -1,0 +1,88 @@
+"""pose-rft caption, evaluate, benchmarks, and what their --help says."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.evaluation.everyday import everyday_prompts
+from pose_rft.posescript.checks import satisfied
+
+
+def some_poses(frames: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.4, (frames, 22, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["plain", "AMASS"])
+def test_captions_are_true_of_their_poses(pose_rft, tmp_path, kind):
+    pose = some_poses()
+    wide = np.concatenate([pose.reshape(3, 66), np.zeros((3, 90), np.float32)], axis=1)
+    np.savez(tmp_path / "poses.npz", **({"pose": pose} if kind == "plain" else {"poses": wide}))
+    outcome = pose_rft("caption", tmp_path / "poses.npz", "--out", tmp_path / "new" / "c.jsonl", "--captions", 2)
+    assert outcome.status == 0, outcome.err
+    assert f"Written to {tmp_path}/new/c.jsonl\n" in outcome.out  # in one piece, however narrow the terminal
+    lines = [json.loads(line) for line in (tmp_path / "new" / "c.jsonl").read_text().splitlines()]
+    assert [line["pose"] for line in lines] == [0, 0, 1, 1, 2, 2]
+    joints = load_body().joints(torch.from_numpy(pose))
+    for line in lines:
+        assert line["text"]
+        assert line["checks"]
+        assert satisfied(line["checks"], joints[line["pose"]][None]).all()
+
+
+def test_captions_of_a_seed_are_the_same_again(pose_rft, tmp_path):
+    np.savez(tmp_path / "poses.npz", pose=some_poses(8))
+    texts = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert pose_rft("caption", tmp_path / "poses.npz", "--out", tmp_path / name, "--seed", seed).status == 0
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_what_generate_writes_can_be_captioned(pose_rft, trained_policy, tmp_path):
+    assert pose_rft("generate", "wave", "--checkpoint", trained_policy, "--out", tmp_path, "--seed", 1).status == 0
+    assert pose_rft("caption", tmp_path / "pose_00.npz", "--out", tmp_path / "c.jsonl").status == 0
+    assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 3
+
+
+def test_evaluate_prints_a_table_and_writes_what_it_says(pose_rft, trained_policy, tmp_path):
+    arguments = ("everyday-prompts", "--checkpoint", trained_policy, "--limit", 5, "--num-samples", 2)
+    outcome = pose_rft("evaluate", *arguments, "--out", tmp_path / "result.json")
+    assert outcome.status == 0, outcome.err
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert [row["prompt"] for row in result["rows"]] == [sample.prompt for sample in everyday_prompts("test")[:5]]
+    met = np.mean([row["mean_pose"]["satisfaction"] for row in result["rows"]])
+    assert result["mean_pose"]["satisfaction"]["mean"] == pytest.approx(met)
+    assert f"{100 * met:.1f} %" in outcome.out
+    assert "rest pose" in outcome.out
+
+
+def test_the_splits_hold_other_prompts(pose_rft, trained_policy, tmp_path):
+    prompts = {}
+    for split in ("dev", "test"):
+        arguments = ("--split", split, "--checkpoint", trained_policy, "--limit", 3, "--num-samples", 1)
+        assert pose_rft("evaluate", "everyday-prompts", *arguments, "--out", tmp_path / "r.json").status == 0
+        prompts[split] = {row["prompt"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert not prompts["dev"] & prompts["test"]
+
+
+def test_benchmarks_are_listed_with_their_needs(pose_rft):
+    outcome = pose_rft("benchmarks")
+    assert outcome.status == 0
+    for word in ("everyday-prompts", "captions", "--poses"):
+        assert word in outcome.out
+
+
+def test_the_version_is_the_package_s(pose_rft):
+    from importlib.metadata import version
+
+    assert pose_rft("--version").out == f"pose-rft {version('pose-rft')}\n"
+
+
+@pytest.mark.parametrize("command", ["generate", "sft", "rft", "evaluate", "caption"])
+def test_help_shows_an_example(pose_rft, command):
+    outcome = pose_rft(command, "--help")
+    assert outcome.status == 0
+    assert f"Example:  pose-rft {command} " in outcome.out

@@ -1,0 +1,126 @@
+"""pose-rft generate: what it writes, what it replaces, where it refuses."""
+
+import json
+import shutil
+
+import bvhio
+import numpy as np
+import pygltflib
+import pytest
+from PIL import Image
+
+PROMPT = "Both arms are raised."
+
+
+@pytest.fixture
+def generate(pose_rft, trained_policy):
+    def run(out, *options, text=PROMPT):
+        return pose_rft("generate", text, "--out", out, "--checkpoint", trained_policy, "--device", "cpu", *options)
+
+    return run
+
+
+def test_every_answer_is_a_line_and_every_pose_four_files_that_other_software_reads(generate, tmp_path):
+    outcome = generate(tmp_path / "out", "--num-samples", 2, "--seed", 1)
+    assert outcome.status == 0, outcome.err
+    lines = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
+    assert [(line["prompt"], line["text"], line["valid"]) for line in lines] == [(PROMPT, "Done <POSE>.", True)] * 2
+    names = [name for line in lines for name in line["files"].values()]
+    assert names == [f"pose_{i:02d}.{suffix}" for i in range(2) for suffix in ("npz", "glb", "bvh", "png")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*names, "answers.jsonl"])
+    for name in ("pose_00", "pose_01"):
+        path = tmp_path / "out" / name
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as data:
+            shapes = {key: data[key].shape for key in data.files}
+            assert shapes == {"poses": (1, 156), "trans": (1, 3), "betas": (16,), "gender": (), "mocap_framerate": ()}
+        skin = pygltflib.GLTF2().load(str(path.with_suffix(".glb"))).skins[0]
+        assert len(skin.joints) == 22
+        root = bvhio.readAsHierarchy(str(path.with_suffix(".bvh")))
+        assert len(root.layout()) >= 22
+        with Image.open(path.with_suffix(".png")) as picture:
+            assert picture.getextrema() != ((255, 255),) * 3  # not a blank page
+
+
+def test_two_samples_are_two_poses_and_the_same_seed_gives_them_again(generate, tmp_path):
+    def joints(name, number):
+        with np.load(tmp_path / name / f"pose_{number:02d}.npz") as data:
+            return data["poses"][0, :66]
+
+    generate(tmp_path / "a", "--num-samples", 2, "--seed", 3)
+    generate(tmp_path / "b", "--num-samples", 2, "--seed", 3)
+    assert not np.allclose(joints("a", 0), joints("a", 1), atol=1e-3)
+    for number in (0, 1):
+        np.testing.assert_array_equal(joints("a", number), joints("b", number))
+
+
+def test_temperature_zero_gives_the_mean_pose_whatever_the_seed(generate, tmp_path):
+    files = []
+    for seed in (1, 2):
+        generate(tmp_path / str(seed), "--temperature", 0, "--seed", seed)
+        with np.load(tmp_path / str(seed) / "pose_00.npz") as data:
+            files.append(data["poses"])
+    np.testing.assert_array_equal(*files)
+
+
+def test_a_second_run_replaces_files_of_the_same_names_and_keeps_others(generate, tmp_path):
+    generate(tmp_path, "--seed", 1)
+    before = (tmp_path / "pose_00.npz").read_bytes()
+    (tmp_path / "notes.txt").write_text("mine")
+    assert generate(tmp_path, "--seed", 2, text="sit down").status == 0
+    assert (tmp_path / "pose_00.npz").read_bytes() != before
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["prompt"] == "sit down"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_changes_nothing(generate, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", "/proc/pose-rft"):
+        outcome = generate(place)
+        assert outcome.status == 2
+        assert len(outcome.err.splitlines()) == 1
+        assert str(place) in outcome.err
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_in_the_way_leaves_the_earlier_answers_whole(generate, tmp_path):
+    generate(tmp_path, "--seed", 1)
+    (tmp_path / "pose_00.png").unlink()
+    (tmp_path / "pose_00.png").mkdir()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    outcome = generate(tmp_path, "--seed", 2)
+    assert outcome.status == 2
+    assert "pose_00.png: is a directory" in outcome.err
+    shutil.rmtree(tmp_path / "pose_00.png")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_answer_in_words_alone_writes_no_pose(generate, tmp_path, monkeypatch):
+    from pose_rft.policy import PosePolicy
+
+    act = PosePolicy.act
+
+    def speechless(self, *args, **kwargs):
+        rollout = act(self, *args, **kwargs)
+        rollout.valid[:] = False
+        return rollout
+
+    monkeypatch.setattr(PosePolicy, "act", speechless)
+    outcome = generate(tmp_path)
+    assert outcome.status == 0
+    assert "no pose" in outcome.out
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["files"] == {}
+
+
+def test_the_public_names_give_the_same_pose_in_python(generate, trained_policy, tmp_path):
+    from pose_rft import PosePolicy
+
+    generate(tmp_path, "--num-samples", 2, "--seed", 5)
+    answers = PosePolicy.from_pretrained(trained_policy).generate([PROMPT], num_samples=2, seed=5)[0]
+    for number, answer in enumerate(answers):
+        with np.load(tmp_path / f"pose_{number:02d}.npz") as data:
+            np.testing.assert_array_equal(data["poses"][0, :66].reshape(22, 3), answer.pose.axis_angle())
+        assert answer.pose.joints().shape == (22, 3)
+        assert answer.pose.global_orient.shape == (3,)
+        assert answer.pose.body_pose.shape == (21, 3)
