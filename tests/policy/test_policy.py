@@ -172,3 +172,27 @@ def test_only_adapters_pose_embedding_and_head_are_trained(tiny_policy):
         if name.startswith("language_model")
     )
     assert dataclasses.asdict(tiny_policy.config)["lora"]["rank"] == 2
+
+
+def test_states_for_the_head_do_not_need_the_layers_above(tiny_policy):
+    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    ran = []
+    last = tiny_policy.decoder.layers[-1]
+    tiny_policy.config.layer = tiny_policy.layer = 1
+    hook = last.register_forward_hook(lambda *_: ran.append(True))
+    states = tiny_policy.hidden_states(packed)
+    hook.remove()
+    assert not ran
+    assert len(tiny_policy.decoder.layers) == 3
+    torch.testing.assert_close(states, tiny_policy._hidden_states(packed)[1])
+
+
+def test_a_head_over_bfloat16_states_gives_a_float32_distribution(tiny_backbone):
+    policy = PosePolicy.create(
+        PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4)), dtype=torch.bfloat16
+    )
+    rollout = policy.act(["hi"], poses=2, max_new_tokens=3)
+    scores = policy(policy.pack(rollout))
+    assert scores.pose.mean.dtype == torch.float32
+    (scores.pose.log_prob(rollout.action[0]).sum() + scores.logp_text.sum()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in policy.trainable().values() if p.grad is not None)

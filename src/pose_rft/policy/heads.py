@@ -111,12 +111,15 @@ class PoseHead(nn.Module):
             memory_mask: (N, S) bool, true where real.
             state: (N, H) hidden state at ``<POSE>``.
         """
-        if self.config.kind == "query":
-            keys = self.project(memory.float())
-            queries = self.queries.expand(len(memory), -1, -1)
-            features = self.decoder(queries, keys, memory_key_padding_mask=~memory_mask)
-        else:
-            features = self.trunk(self.project(state.float())).unflatten(-1, (NUM_JOINTS, -1))
+        # The layers compute in the precision of the states; the distribution itself is float32.
+        half = memory.dtype == torch.bfloat16
+        with torch.autocast(memory.device.type, torch.bfloat16, enabled=half):
+            if self.config.kind == "query":
+                queries = self.queries.expand(len(memory), -1, -1)
+                features = self.decoder(queries, self.project(memory), memory_key_padding_mask=~memory_mask)
+            else:
+                features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
+        features = features.float()
         mean = self.mean(features).flatten(1)
         if self.std is None:
             return PoseGaussian.diagonal(mean, torch.full_like(mean, self.config.min_std))

@@ -407,8 +407,9 @@ class PosePolicy(nn.Module):
         return Scores(logp_text, pose)
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
-        """(R * L, H) the states of the layout's tokens that the pose head reads."""
-        return self._hidden_states(packed)[1]
+        """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""
+        with _first_layers(self.decoder, self.layer + 1):
+            return self._hidden_states(packed)[1]
 
     def _hidden_states(self, packed: PackedGroups) -> tuple[Tensor, Tensor]:
         """Last and read hidden states, both (R * L, H)."""
@@ -420,6 +421,20 @@ class PosePolicy(nn.Module):
             output_hidden_states=True,
         )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
+
+
+@contextlib.contextmanager
+def _first_layers(decoder: nn.Module, count: int) -> Iterator[None]:
+    """Run only the first ``count`` layers inside the block, where the decoder keeps them in ``layers`` (most do)."""
+    layers = decoder._modules.get("layers")
+    if not isinstance(layers, nn.ModuleList):
+        yield
+        return
+    decoder._modules["layers"] = layers[:count]
+    try:
+        yield
+    finally:
+        decoder._modules["layers"] = layers
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:

@@ -187,7 +187,7 @@ def cache_states(
     for start in track(starts, description="Hidden states, computed once", disable=not progress):
         packed = _pack(policy, posed[start : start + batch], row_tokens).to(policy.device)
         read = policy.hidden_states(packed)
-        pieces.append(read[packed.memory[packed.memory_mask]].to(torch.bfloat16))
+        pieces.append(read[packed.memory[packed.memory_mask]])
         lengths.append(packed.memory_mask.sum(dim=1))
     poses = torch.from_numpy(np.stack([sample.pose for sample in posed]).astype(np.float32))  # type: ignore[misc]
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
@@ -215,7 +215,7 @@ class HeadTrainer(SupervisedTrainer):
         places = torch.arange(int(lengths.max()))
         mask = places < lengths[:, None]
         where = torch.where(mask, self.cache.starts[indices][:, None] + places, 0).to(model.device)
-        memory = self.cache.states[where].float()  # (N, S, H)
+        memory = self.cache.states[where]  # (N, S, H)
         last = (lengths - 1).to(model.device)
         state = memory[torch.arange(len(indices), device=model.device), last]
         return self.pose_loss(model, model.head(memory, mask.to(model.device), state), self.cache.poses[indices])
