@@ -23,6 +23,7 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
+INTERRUPTED = 130  # typer's exit status after Ctrl-C
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 Checkpoint = Annotated[str, typer.Option(help="'default', a directory that training wrote, or a Hugging Face id.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
@@ -234,9 +235,10 @@ def main() -> None:
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted; training goes on with --resume")
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            errors.print("interrupted; sft and rft go on from their last checkpoint with --resume")
+        raise
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -131,12 +133,23 @@ def test_a_broken_checkpoint_to_resume_from_is_named(pose_rft, place):
     assert pose_rft("rft", place / "rft.yaml", "--resume", "--hygrpo.steps", 6).status == 0
 
 
-def test_a_process_of_its_own_says_the_same(place):
-    process = as_users_do("caption", place / "wrong.npz", "--out", place / "result.json", cwd=place)
+def test_a_process_of_its_own_says_only_this_line_even_after_loading_a_policy(place, trained_policy):
+    process = as_users_do("generate", " ", "--checkpoint", trained_policy, "--out", place / "o", cwd=place)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
-    assert err == f"error: {place}/wrong.npz: 'pose' has shape (2, 24, 3); it must be (N, 22, 3) axis-angle\n"
-    assert (place / "result.json").read_text() == "earlier result"
+    assert err == "error: prompts: a prompt is empty; say what pose you want\n"
+
+
+def test_an_interrupted_run_says_how_to_go_on(place):
+    process = as_users_do("rft", place / "rft.yaml", "--hygrpo.steps", 2000, "--hygrpo.save_steps", 1, cwd=place)
+    for _ in range(2000):
+        if process.poll() is not None or any((place / "run").glob("checkpoint-*")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted; sft and rft go on from their last checkpoint with --resume"
 
 
 @pytest.mark.parametrize("words", ["generate", "generate wave", "evaluate", "caption x.npz", "dance", "rft"])

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,8 +142,9 @@ class PosePolicy(nn.Module):
             trainable_token_indices=[backbone.pose_token],
             task_type="CAUSAL_LM",
         )
-        # peft's seedless initialisation must not depend on what ran before.
-        with torch.random.fork_rng(devices=[]):
+        # peft's seedless initialisation must not depend on what ran before; it reads what transformers deprecates.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
             torch.manual_seed(0)
             self.language_model = get_peft_model(backbone.model, lora)
             self.head = PoseHead(backbone.hidden_size, config.head)
