@@ -36,10 +36,10 @@ CURVES = {
 
 
 def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConfig:
-    """The demo's run: small groups of words, many poses each, two updates per rollout."""
+    """The demo's run: small groups of words, many poses each."""
     hygrpo = HyGRPOConfig(
         steps=steps,
-        prompts_per_step=16,
+        prompts_per_step=8,
         answers_per_prompt=2,
         poses_per_answer=32,
         learning_rate=2e-4,
