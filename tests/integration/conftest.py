@@ -1,6 +1,7 @@
 """The command line, run inside the test process or as users run it, on a policy small enough to train in a test."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,19 @@ def as_users_do(*arguments: object, cwd: Path) -> subprocess.Popen:
     """Start ``pose-rft`` in a process of its own."""
     command = [sys.executable, "-m", "pose_rft.cli", *map(str, arguments)]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # as in this process: sums in the same order
-    return subprocess.Popen(command, cwd=cwd, env=one_thread, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def heed_interrupts() -> None:  # a job in the background of a shell is started with SIGINT ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=one_thread,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
 
 
 @pytest.fixture
