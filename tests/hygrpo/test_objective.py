@@ -30,7 +30,7 @@ def batch(seed, answers=5, tokens=7, joints=None):
 
 
 def brute_force(logp_t, old_t, mask, adv_t, logp_p, old_p, valid, adv_p, epsilon=0.2):
-    """The two sums of METHOD's equation, written as loops."""
+    """The two sums of the paper's equation, written as loops."""
 
     def term(logp, old, advantage):
         ratio = math.exp(logp - old)

@@ -1,4 +1,4 @@
-"""Format reward: does the answer keep to the template? (METHOD: 1 if it does, else 0.)"""
+"""Format reward: does the answer keep to the template? (Pose-RFT: 1 if it does, else 0.)"""
 
 import re
 

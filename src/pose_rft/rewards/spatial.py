@@ -1,4 +1,4 @@
-"""Spatial location reward: how close the joints are to those of the recorded pose (METHOD: 1 / ||J_pred - J_gt||)."""
+"""Spatial location reward: how close the joints are to those of the recorded pose (Pose-RFT: 1 / ||J_pred - J_gt||)."""
 
 from collections.abc import Sequence
 
