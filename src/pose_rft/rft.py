@@ -9,7 +9,6 @@ import roma
 import torch
 from torch import Tensor
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback
 
 from pose_rft.body import load_body
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
@@ -88,7 +87,6 @@ def run_rft(
     live: list[TrainerCallback] = [LiveProgress("HyGRPO"), *callbacks]
     grader = Grader(policy, specs, config.on_reward_error)
     trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
-    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=checkpoint)
     policy.eval()
     policy.save_pretrained(output / "policy")

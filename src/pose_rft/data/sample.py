@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

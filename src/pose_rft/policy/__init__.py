@@ -1,6 +1,6 @@
 """What acts: a language model, a pose head, and the policy they make."""
 
-from pose_rft.policy.backbone import POSE_TOKEN
+from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.policy import Answer, LoraSettings, PolicyConfig, PosePolicy, Rollout, Scores
 

