@@ -20,6 +20,7 @@ from pose_rft.data.pools import concept_pools
 from pose_rft.data.sample import Sample
 from pose_rft.data.sources import SOURCES, Drawing
 from pose_rft.errors import UserError
+from pose_rft.evaluation.everyday import is_everyday_prompt
 
 SHARD = 5_000  # samples drawn with one seed
 
@@ -41,12 +42,12 @@ class MixtureConfig:
         exclude_concepts: ids (their mirrored twins go too) that no sample is made of.
     """
 
-    captions_procedural: float = 0.32
-    captions_mocap: float = 0.12
-    phrases: float = 0.25
-    compositions: float = 0.23
-    clips: float = 0.03
-    chat: float = 0.05
+    captions_procedural: float = 0.25
+    captions_mocap: float = 0.22
+    phrases: float = 0.27
+    compositions: float = 0.20
+    clips: float = 0.02
+    chat: float = 0.04
     mocap: str | None = None
     amass: str | None = None
     concept_poses: int = 128
@@ -74,7 +75,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order. Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        n samples in random order, less those that ask what the benchmark everyday-prompts asks (about 1 in 4,000).
+        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "chat".
 
@@ -90,14 +92,13 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     jobs = list(enumerate(sizes))
     bar = partial(track, description="samples", total=len(jobs), console=Console(stderr=True), disable=len(jobs) < 2)
     if processes == 1 or len(jobs) < 2:
-        return [sample for shard in bar(map(draw, jobs)) for sample in shard]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)), context, _one_thread) as pool:
-        return [
-            sample
-            for packed in bar(pool.map(partial(_packed_shard, seed=seed, config=config), jobs))
-            for sample in _unpacked(packed)
-        ]
+        drawn = [sample for shard in bar(map(draw, jobs)) for sample in shard]
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(jobs)), context, _one_thread) as pool:
+            shards = bar(pool.map(partial(_packed_shard, seed=seed, config=config), jobs))
+            drawn = [sample for packed in shards for sample in _unpacked(packed)]
+    return [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]
 
 
 def _one_thread() -> None:

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 
-SYSTEM_PROMPT = "Answer in words and, where one is asked for, with a 3D human pose."
+SYSTEM_PROMPT = "Answer in words and poses."
 
 
 @dataclass
