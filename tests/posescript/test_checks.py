@@ -13,7 +13,7 @@ from stick_figure import mirror, moved, random_joints, t_pose, turned
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied
-from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES
+from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements
 
 T = t_pose()
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -293,6 +293,29 @@ def test_a_mirrored_check_holds_for_the_mirrored_pose(check):
     other = mirrored(check)
     assert torch.equal(satisfied([check], POSES), satisfied([other], mirror(POSES)))
     assert torch.equal(satisfied([check], POSES), satisfied([mirrored(other)], POSES))
+
+
+@settings(max_examples=300, deadline=None)
+@given(check=CONDITIONS)
+def test_a_margin_is_positive_where_the_check_holds_and_negative_where_it_fails(check):
+    margin = compile_check(check).margin(Measurements(POSES))
+    assert margin.shape == (len(POSES),)
+    clear = margin != 0
+    assert torch.equal((margin > 0)[clear], satisfied([check], POSES)[:, 0][clear])
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        ("angle(left_shoulder) < 130", 2.0),  # 40 degrees to spare, in units of 20
+        ("y(left_wrist) > 1.5", -1.0),  # 10 centimetres short, in units of 10
+        ("angle(left_shoulder) < 130 and y(left_wrist) > 1.5", -1.0),  # the worst of both
+        ("angle(left_shoulder) < 130 or y(left_wrist) > 1.5", 2.0),  # the best
+        ("80 < angle(left_shoulder) < 130", 0.5),  # the nearer end
+    ],
+)
+def test_a_margin_says_how_far(check, expected):
+    assert compile_check(check).margin(Measurements(T)).item() == pytest.approx(expected, abs=1e-4)
 
 
 @settings(max_examples=100, deadline=None)

@@ -36,7 +36,9 @@ MAX_NUMBER = 1e9
 COMPARISONS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
-COMBINED = {ast.And: operator.and_, ast.Or: operator.or_}
+COMBINED = {ast.And: (operator.and_, torch.minimum), ast.Or: (operator.or_, torch.maximum)}
+DEGREES = {"angle", "lean", "pitch", "roll", "turn", "tilt"}
+UNIT_DEGREES, UNIT_METRES = 20.0, 0.1  # about equally far for a limb
 REDUCED = {"min": torch.minimum, "max": torch.maximum}
 FUNCTIONS = (*QUANTITIES, "abs", *REDUCED)
 
@@ -50,10 +52,13 @@ class Check:
     Attributes:
         text: as it was written.
         evaluate: measurements of N poses -> (N,) bool.
+        margin: measurements of N poses -> (N,) by how much it holds (positive) or fails (negative), in units of
+            ``UNIT_DEGREES`` or ``UNIT_METRES``. Differentiable in the joints; the sign agrees with ``evaluate``.
     """
 
     text: str
     evaluate: Callable[[Measurements], Tensor]
+    margin: Callable[[Measurements], Tensor]
 
 
 def _parse(text: str, what: str) -> ast.expr:
@@ -135,27 +140,40 @@ def _compile_expression(node: ast.expr, text: str) -> Evaluate:
     raise UserError(f"check {text!r}: '{ast.unparse(node)}' is not part of the check language")
 
 
-def _compile_condition(node: ast.expr, text: str) -> Callable[[Measurements], Tensor]:
+def _compile_condition(node: ast.expr, text: str) -> Check:
     if isinstance(node, ast.BoolOp):
-        conditions = [_compile_condition(value, text) for value in node.values]
-        combine = COMBINED[type(node.op)]
-        return lambda m: reduce(combine, (condition(m) for condition in conditions))
+        parts = [_compile_condition(value, text) for value in node.values]
+        both, extreme = COMBINED[type(node.op)]
+        return Check(
+            text,
+            lambda m: reduce(both, (part.evaluate(m) for part in parts)),
+            lambda m: reduce(extreme, (part.margin(m) for part in parts)),
+        )
     if not isinstance(node, ast.Compare):
         raise UserError(f"check {text!r}: '{ast.unparse(node)}' compares nothing; write for example 'lean() < 20'")
     if unknown := [op for op in node.ops if type(op) not in COMPARISONS]:
         raise UserError(f"check {text!r}: compare with <, <=, > or >=, not with {type(unknown[0]).__name__}")
     compare = [COMPARISONS[type(op)] for op in node.ops]
+    rising = [isinstance(op, (ast.Lt, ast.LtE)) for op in node.ops]
     terms = [node.left, *node.comparators]
     values = [_compile_expression(term, text) for term in terms]
-    if not any(isinstance(part, ast.Name) and part.id in QUANTITIES for term in terms for part in ast.walk(term)):
+    named = {part.id for term in terms for part in ast.walk(term) if isinstance(part, ast.Name)}
+    if not named & set(QUANTITIES):
         raise UserError(f"check {text!r}: '{ast.unparse(node)}' says nothing about a pose")
+    unit = UNIT_DEGREES if named & DEGREES else UNIT_METRES
 
-    def condition(m: Measurements) -> Tensor:
+    def evaluate(m: Measurements) -> Tensor:
         found = [value(m) for value in values]
         pairs = [relation(a, b) for relation, a, b in zip(compare, found[:-1], found[1:], strict=True)]
         return reduce(operator.and_, pairs)  # at least one pair is a tensor; True & tensor is a tensor
 
-    return condition
+    def margin(m: Measurements) -> Tensor:
+        found = [value(m) for value in values]
+        gaps = [b - a if up else a - b for up, a, b in zip(rising, found[:-1], found[1:], strict=True)]
+        tensors = [torch.as_tensor(gap, dtype=m.joints.dtype, device=m.joints.device) for gap in gaps]
+        return reduce(torch.minimum, tensors) / unit
+
+    return Check(text, evaluate, margin)
 
 
 @lru_cache(maxsize=65536)
@@ -165,7 +183,7 @@ def compile_check(text: str) -> Check:
     Raises:
         UserError: the text is not in the language; the message names the part and lists what exists.
     """
-    return Check(text, _compile_condition(_parse(text, "check"), text))
+    return _compile_condition(_parse(text, "check"), text)
 
 
 @lru_cache(maxsize=65536)
@@ -266,9 +284,6 @@ def mirrored(check: str) -> str:
     """
     compile_check(check)
     return ast.unparse(ast.fix_missing_locations(_Mirror().visit(_parse(check, "check"))))
-
-
-DEGREES = {"angle", "lean", "pitch", "roll", "turn", "tilt"}
 
 
 class _Tighten(ast.NodeTransformer):

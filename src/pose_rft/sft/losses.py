@@ -1,5 +1,7 @@
-"""The supervised loss: words, likelihood of the pose, positions of its joints."""
+"""The supervised loss: words, likelihood of the pose, positions of its joints, and what the words say of it."""
 
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +9,10 @@ from torch import Tensor
 
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import PoseHead
+from pose_rft.posescript.checks import compile_check
+from pose_rft.posescript.measurements import Measurements
+
+TO_SPARE = 0.3  # of the checks' units, 6 degrees or 3 centimetres: what is met by that much costs nothing
 
 
 @dataclass
@@ -17,11 +23,13 @@ class LossWeights:
         text: cross-entropy per token.
         likelihood: Gaussian negative log-likelihood per number of the pose.
         joints: distance of the mean pose's joints from the target's, per metre.
+        checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
     """
 
     text: float = 1.0
     likelihood: float = 1.0
     joints: float = 5.0
+    checks: float = 0.0
 
 
 def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:
@@ -29,17 +37,24 @@ def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:
     return -(logp * mask).sum() / mask.sum().clamp(min=1)
 
 
-def pose_losses(head: PoseHead, offsets_to_joints, predicted: PoseGaussian, poses: Tensor) -> dict[str, Tensor]:
-    """Both pose losses of M predictions.
+def pose_losses(
+    head: PoseHead,
+    offsets_to_joints: Callable[[Tensor], Tensor],
+    predicted: PoseGaussian,
+    poses: Tensor,
+    checks: Sequence[Sequence[str]] | None = None,
+) -> dict[str, Tensor]:
+    """The pose losses of M predictions.
 
     Args:
         head: the head that made them (its action space).
         offsets_to_joints: maps (M, 22, 3, 3) rotations to (M, 22, 3) joints in metres.
         poses: (M, 22, 3) axis-angle targets.
+        checks: M lists of what the words say, or None to leave that out.
 
     Returns:
         ``likelihood``: negative log-likelihood per number (mean squared error of the action for a deterministic
-        head); ``joints``: mean distance of joints in metres.
+        head); ``joints``: mean distance of joints in metres; ``checks``: ``check_loss`` of the mean pose.
     """
     target = head.to_action(poses)  # (M, 22, 6)
     mean = predicted.mean.unflatten(-1, target.shape[-2:])
@@ -49,4 +64,33 @@ def pose_losses(head: PoseHead, offsets_to_joints, predicted: PoseGaussian, pose
         likelihood = -predicted.log_prob(target[:, None]).sum(dim=-1).mean() / target[0].numel()
     reached = offsets_to_joints(head.to_rotations(mean))
     wanted = offsets_to_joints(head.to_rotations(target))
-    return {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
+    losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
+    if checks is not None:
+        losses["checks"] = check_loss(checks, reached)
+    return losses
+
+
+def check_loss(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
+    """Hinge loss of geometric statements: how far each is from being met with something to spare.
+
+    A recorded pose is one of many that fit its words. The statements say which of its details matter, and as functions
+    of the joints they can be descended directly, where a reward has to try.
+
+    Args:
+        checks: M lists of statements in the language of ``pose_rft.posescript.checks``; lists may be empty.
+        joints: (M, 22, 3) metres.
+
+    Returns:
+        Mean over the samples that have checks of the mean over their checks; 0 if none has any.
+    """
+    measurements = Measurements(joints)
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, statements in enumerate(checks):
+        for statement in statements:
+            rows_of[statement].append(row)
+    if not rows_of:
+        return joints.new_zeros(())
+    # Every statement is evaluated on the whole batch: statements share their quantities, which cost next to nothing.
+    margins = torch.cat([compile_check(text).margin(measurements)[rows] for text, rows in rows_of.items()])
+    counts = torch.tensor([len(checks[row]) for rows in rows_of.values() for row in rows], device=joints.device)
+    return ((TO_SPARE - margins).clamp(min=0) / counts).sum() / sum(bool(statements) for statements in checks)
