@@ -10,6 +10,7 @@ SHORT_NAMES = {
     "loss/text": "words",
     "loss/likelihood": "nll",
     "loss/joints": "joints m",
+    "loss/checks": "checks off",
     "valid_share": "valid",
     "text/kl": "KL words",
     "pose/kl": "KL pose",

@@ -187,6 +187,22 @@ def test_states_for_the_head_do_not_need_the_layers_above(tiny_policy):
     torch.testing.assert_close(states, tiny_policy._hidden_states(packed)[1])
 
 
+def test_merged_adapters_answer_the_same_and_leave_the_weights_as_they_were(tiny_policy):
+    with torch.no_grad():
+        for parameter in tiny_policy.trainable().values():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    before = {name: weight.clone() for name, weight in tiny_policy.state_dict().items()}
+    apart = tiny_policy.hidden_states(packed).detach()
+    plain = tiny_policy.language_model.disable_adapter()
+    with plain:
+        assert not torch.allclose(tiny_policy.hidden_states(packed), apart, atol=1e-2)  # the adapters do something
+    with tiny_policy.merged_adapters(), tiny_policy.merged_adapters():
+        torch.testing.assert_close(tiny_policy.hidden_states(packed).detach(), apart, atol=1e-5, rtol=1e-4)
+    assert all(torch.equal(weight, before[name]) for name, weight in tiny_policy.state_dict().items())
+    torch.testing.assert_close(tiny_policy.hidden_states(packed).detach(), apart, atol=0, rtol=0)
+
+
 def test_a_head_over_bfloat16_states_gives_a_float32_distribution(tiny_backbone):
     policy = PosePolicy.create(
         PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4)), dtype=torch.bfloat16

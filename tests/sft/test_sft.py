@@ -1,6 +1,7 @@
 """The supervised stage on a small model."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from pose_rft.body import load_body
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.sft.losses import cross_entropy, pose_losses
+from pose_rft.policy.states import cache_states, pack_samples
+from pose_rft.posescript.checks import measure, satisfied
+from pose_rft.sft.losses import LossWeights, check_loss, cross_entropy, pose_losses
 from pose_rft.sft.run import SftConfig, run_sft
-from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig, cache_states
+from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 
 ANSWER = "Here: <POSE>."
 
@@ -45,6 +48,13 @@ def make_config(tiny_backbone, tmp_path):
     return make
 
 
+def mean_joints(policy, sample):
+    """Of the pose that the head gives to the sample's own answer, (1, 22, 3)."""
+    with torch.no_grad():
+        mean = policy(pack_samples(policy, [sample], 128)).pose.mean
+        return load_body().joints_from_rotations(policy.head.to_rotations(mean.unflatten(-1, (22, 6))))
+
+
 def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy):
     head, body = tiny_policy.head, load_body()
     poses = torch.randn(3, 22, 3) * 0.3
@@ -60,6 +70,42 @@ def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy)
     forearm = torch.linalg.vector_norm(body.offsets[20]).item()
     distance = pose_losses(head, body.joints_from_rotations, rest, bent)["joints"].item()
     assert distance == pytest.approx(2**0.5 * forearm / 22, rel=1e-3)
+
+
+def test_the_check_loss_is_how_far_the_statements_are_from_being_met_with_something_to_spare():
+    joints = load_body().joints(torch.zeros(3, 22, 3))
+    angle = measure("angle(left_shoulder)", joints)[0].item()  # of the rest pose
+    met, near, failed = (f"angle(left_shoulder) < {angle + spare}" for spare in (6.1, 3.0, -20.0))
+    assert check_loss([[met], [], []], joints).item() == 0
+    assert check_loss([[near], [], []], joints).item() == pytest.approx(0.15, abs=1e-3)
+    assert check_loss([[failed], [], []], joints).item() == pytest.approx(1.3, abs=1e-3)
+    assert check_loss([[failed, met], [near], []], joints).item() == pytest.approx((0.65 + 0.15) / 2, abs=1e-3)
+    assert check_loss([[], [], []], joints).item() == 0
+
+
+def test_descending_the_check_loss_moves_the_body_until_the_words_hold():
+    body = load_body()
+    pose = torch.zeros(2, 22, 3, requires_grad=True)
+    checks = [["y(left_wrist) > y(head)", "angle(right_knee) < 100"], ["distance(left_wrist, right_wrist) < 0.1"]]
+    assert not any(satisfied(c, body.joints(pose.detach()))[i].any() for i, c in enumerate(checks))
+    optimizer = torch.optim.Adam([pose], lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        check_loss(checks, body.joints(pose)).backward()
+        assert pose.grad.isfinite().all()
+        optimizer.step()
+    assert all(satisfied(c, body.joints(pose.detach()))[i].all() for i, c in enumerate(checks))
+
+
+def test_states_in_a_file_are_read_and_not_computed_again(tiny_policy, tmp_path, monkeypatch):
+    data, file = samples()[:-1], tmp_path / "states.safetensors"
+    first = cache_states(tiny_policy, data, file=file, progress=False)
+    monkeypatch.setattr(tiny_policy, "hidden_states", None)
+    again = cache_states(tiny_policy, data, file=file, progress=False)
+    assert torch.equal(first.states, again.states)
+    assert torch.equal(first.starts, again.starts)
+    with pytest.raises(UserError, match="other samples"):
+        cache_states(tiny_policy, data[:5], file=file, progress=False)
 
 
 def test_cross_entropy_is_the_mean_over_real_tokens():
@@ -78,12 +124,10 @@ def test_length_batches_show_every_sample_once_per_round_and_hardly_pad(lengths,
 
 
 def test_cached_states_are_those_that_the_whole_policy_reads(make_config, tiny_policy):
-    from pose_rft.sft.trainer import _pack
-
-    data = samples()
+    data = samples()[:-1]  # the last has no pose
     cache = cache_states(tiny_policy, data, row_tokens=64, batch=5, progress=False)
-    assert len(cache.poses) == len(data) - 1  # the chat sample has no pose
-    packed = _pack(tiny_policy, data[3:4], 64)
+    assert len(cache) == len(data)
+    packed = pack_samples(tiny_policy, data[3:4], 64)
     states = tiny_policy.hidden_states(packed)[packed.memory[0]]
     cached = cache.states[cache.starts[3] : cache.starts[4]]
     torch.testing.assert_close(cached, states.detach(), atol=1e-4, rtol=1e-4)
@@ -104,6 +148,39 @@ def test_training_learns_words_and_poses(make_config):
     errors = [np.linalg.norm(group[0].pose.joints() - true) for group, true in zip(answers, joints, strict=True)]
     guess = [np.linalg.norm(rest - true) for true in joints]
     assert np.mean(errors) < 0.5 * np.mean(guess)
+
+
+def test_with_the_check_loss_the_mean_pose_does_what_is_said(make_config):
+    """The targets are rest poses: only the statement can raise the arm."""
+    data = [Sample("raise it", ANSWER, np.zeros((22, 3), np.float32), checks=("y(left_wrist) > y(head) + 0.1",))] * 8
+    phases = {"head": PhaseConfig(samples=8, steps=60, batch_size=8, learning_rate=1e-2), "joint": PhaseConfig(steps=0)}
+    plain = run_sft(make_config("plain", **phases), samples=data)
+    told = run_sft(make_config("told", loss=LossWeights(checks=5.0), **phases), samples=data)
+
+    def raised(policy):
+        return satisfied(data[0].checks, mean_joints(policy, data[0])).all().item()
+
+    assert raised(told)
+    assert not raised(plain)
+
+
+def test_adapters_above_the_heads_layer_learn_the_words_and_leave_the_head_alone(make_config, tiny_backbone):
+    head = HeadConfig(width=32, depth=1, heads=4, rank=2)
+    config = make_config(
+        policy=PolicyConfig(tiny_backbone, 1, head, LoraSettings(rank=8, from_layer=1)),
+        joint=PhaseConfig(samples=100, steps=150, batch_size=8, learning_rate=1e-2),
+        loop=LoopConfig(save_steps=1000, row_tokens=128),
+    )
+    data = samples()
+    policy = run_sft(config, samples=data)
+    after_head = PosePolicy.from_pretrained(next(Path(config.output_dir, "head").glob("checkpoint-*")))
+    for (name, mine), saved in zip(policy.head.named_parameters(), after_head.head.parameters(), strict=True):
+        assert torch.equal(mine, saved), name
+        assert mine.requires_grad
+    adapted = [name for name in policy.trainable() if "lora_" in name]
+    assert adapted
+    assert not any("layers.0." in name for name in adapted)
+    assert all(group[0].valid for group in policy.generate([s.prompt for s in data[:3]], temperature=0.0))
 
 
 @pytest.mark.parametrize("interrupted", ["head", "joint"])

@@ -12,6 +12,7 @@ from typing import Any
 import roma
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -38,12 +39,15 @@ class LoraSettings:
         alpha: scale.
         dropout: on the adapters' input.
         targets: module names as peft takes them.
+        from_layer: the first layer that is adapted. At the head's ``layer`` or above, what the head sees of a prompt
+            stays what it was: the words are learned without unlearning the poses.
     """
 
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
     targets: str | list[str] = "all-linear"
+    from_layer: int = 0
 
 
 @dataclass
@@ -134,11 +138,14 @@ class PosePolicy(nn.Module):
         if not -layers - 1 <= config.layer <= layers:
             raise UserError(f"layer {config.layer}: {config.backbone} has hidden states 0 to {layers}")
         self.layer = config.layer % (layers + 1)
+        if not 0 <= config.lora.from_layer < layers:
+            raise UserError(f"lora.from_layer {config.lora.from_layer}: {config.backbone} has layers 0 to {layers - 1}")
         lora = LoraConfig(
             r=max(config.lora.rank, 1),
             lora_alpha=config.lora.alpha,
             lora_dropout=config.lora.dropout,
             target_modules=config.lora.targets,
+            exclude_modules=_layers_below(config.lora.from_layer),
             trainable_token_indices=[backbone.pose_token],
             task_type="CAUSAL_LM",
         )
@@ -242,6 +249,11 @@ class PosePolicy(nn.Module):
             "pose_token": self.backbone.pose_token,
         }
 
+    @property
+    def adapters_reach_head(self) -> bool:
+        """Whether the adapters change what the pose head sees of a prompt."""
+        return self.config.lora.from_layer < self.layer
+
     # ---- the reference policy ----
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -260,11 +272,34 @@ class PosePolicy(nn.Module):
         try:
             for name, parameter in self.trainable().items():
                 parameter.data = self._reference[name].to(parameter.device)
-            with torch.no_grad():
+            with torch.no_grad(), self.merged_adapters():
                 yield
         finally:
             for name, parameter in self.trainable().items():
                 parameter.data = current[name]
+
+    @contextlib.contextmanager
+    def merged_adapters(self) -> Iterator[None]:
+        """Fold the adapters into the language model's weights inside the block, for passes that need no gradient.
+
+        An unmerged adapter costs two small products and a copy for every layer and token. The merged weights are
+        copies, so that what comes back afterwards is exactly what was there; they need the model's size once more.
+        """
+        layers = [m for m in self.language_model.modules() if isinstance(m, BaseTunerLayer) and not m.merged]
+        layers = [m for m in layers if type(m.get_base_layer()) in (nn.Linear, nn.Embedding)]  # quantised ones stay
+        weights = {layer.get_base_layer().weight for layer in layers}  # tied ones are one and the same
+        originals = {weight: weight.data for weight in weights}
+        try:
+            for weight in weights:
+                weight.data = weight.data.clone()
+            for layer in layers:
+                layer.merge()
+            yield
+        finally:
+            for weight, original in originals.items():
+                weight.data = original
+            for layer in layers:
+                layer.merged_adapters.clear()
 
     # ---- acting ----
 
@@ -295,17 +330,18 @@ class PosePolicy(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed)
         prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
-        sampled = sample_answers(
-            self.decoder,
-            self.logits,
-            prompt_ids,
-            answers,
-            self.backbone.end_tokens,
-            self.layer,
-            max_new_tokens,
-            temperature,
-            generator,
-        )
+        with self.merged_adapters():
+            sampled = sample_answers(
+                self.decoder,
+                self.logits,
+                prompt_ids,
+                answers,
+                self.backbone.end_tokens,
+                self.layer,
+                max_new_tokens,
+                temperature,
+                generator,
+            )
         token = self.backbone.pose_token
         flat = [
             (prompt, answer, hidden)
@@ -423,6 +459,11 @@ class PosePolicy(nn.Module):
             output_hidden_states=True,
         )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
+
+
+def _layers_below(layer: int) -> str | None:
+    """The names of modules in layers below one, as a pattern for peft: the first number in a name is its layer."""
+    return rf"\D*\.({'|'.join(map(str, range(layer)))})\..*" if layer else None
 
 
 @contextlib.contextmanager

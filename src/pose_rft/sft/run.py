@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
-from pose_rft.evaluation.everyday import is_everyday_prompt
 from pose_rft.policy import PolicyConfig, PosePolicy
+from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
-from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, cache_states
+from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
 from pose_rft.storage import ensure_directory
 from pose_rft.training import checkpoint_to_resume
 
@@ -32,7 +31,7 @@ class SftConfig:
         data_seed: of the mixture.
         processes: that draw training samples.
         head: phase 1, the pose head on cached hidden states.
-        joint: phase 2, adapters and head together.
+        joint: phase 2, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
         loop: of both phases.
         device: "auto", "cpu", "cuda", ...
@@ -65,9 +64,10 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     output = Path(config.output_dir)
     phases = [output / "head", output / "joint"]
     started = [phase for phase in phases if any(phase.glob("checkpoint-*"))]
-    if started and not resume:
+    states = output / "states.safetensors"
+    if (started or states.exists()) and not resume:
         raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
-    if resume and not started:
+    if resume and not started and not states.exists():
         raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
     ensure_directory(output)
     device = pick_device(config.device)
@@ -76,35 +76,31 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     policy = policy or PosePolicy.create(config.policy, device)
     if samples is None:
         count = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
-        drawn = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
-        samples = [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]  # the benchmark stays unseen
+        samples = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
+    known = [sample for sample in samples[: config.head.samples] if sample.pose is not None]
+    if not known:
+        raise UserError("sft: no training sample has a pose")
     if not config.start:
-        policy.head.fit_action_space(_poses(samples).to(device))
+        policy.head.fit_action_space(poses_of(known).to(device))
 
-    common = (config.loop, config.loss)
     if config.head.steps and phases[1] not in started:
-        cache = cache_states(policy, samples[: config.head.samples], config.loop.row_tokens)
-        loop, weights = common
-        trainer = HeadTrainer(policy, cache, config.head, loop, weights, str(phases[0]), [LiveProgress("Head")])
+        cache = cache_states(policy, known, config.loop.row_tokens, file=states)
+        live = [LiveProgress("Head")]
+        trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
         _train(trainer, phases[0] if phases[0] in started else None)
         del cache, trainer
     if config.joint.steps:
-        loop, weights = common
         joint = samples[: config.joint.samples]
-        live = [LiveProgress("Adapters and head")]
-        trainer = PolicyTrainer(policy, joint, config.joint, loop, weights, str(phases[1]), live)
+        policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
+        live = [LiveProgress("Words and poses" if policy.adapters_reach_head else "Words")]
+        trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[1]), live)
         _train(trainer, phases[1] if phases[1] in started else None)
+        policy.head.requires_grad_(True)
     policy.eval()
     policy.save_pretrained(output / "policy")
+    states.unlink(missing_ok=True)
     return policy
 
 
 def _train(trainer: HeadTrainer | PolicyTrainer, resume: Path | None) -> None:
     trainer.train(resume_from_checkpoint=checkpoint_to_resume(resume) if resume else None)
-
-
-def _poses(samples: Sequence[Sample]) -> torch.Tensor:
-    poses = [sample.pose for sample in samples if sample.pose is not None]
-    if not poses:
-        raise UserError("sft: no training sample has a pose")
-    return torch.from_numpy(np.stack(poses).astype(np.float32))

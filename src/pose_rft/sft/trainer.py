@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
 from pose_rft.data.sample import Sample
-from pose_rft.errors import UserError
-from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.hygrpo.layout import PackedGroups
 from pose_rft.policy import PosePolicy
+from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.states import CachedStates, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
 from pose_rft.training import CheckpointTrainer
 
@@ -115,6 +115,9 @@ class LengthBatches(Sampler[list[int]]):
         return 2**31 - 1  # one endless epoch: the run ends by its number of steps
 
 
+Checks = Sequence[Sequence[str]]
+
+
 class SupervisedTrainer(CheckpointTrainer):
     """What both phases share: the pose losses and the means of the log."""
 
@@ -137,10 +140,11 @@ class SupervisedTrainer(CheckpointTrainer):
             callbacks=callbacks,
         )
 
-    def pose_loss(self, policy: PosePolicy, predicted: Any, poses: Tensor) -> Tensor:
-        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses)
+    def pose_loss(self, policy: PosePolicy, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
+        stated = checks if self.weights.checks else None
+        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated)
         self.record(**losses)
-        return self.weights.likelihood * losses["likelihood"] + self.weights.joints * losses["joints"]
+        return sum(getattr(self.weights, name) * loss for name, loss in losses.items())  # type: ignore[return-value]
 
     def record(self, **values: Tensor) -> None:
         for name, value in values.items():
@@ -152,80 +156,37 @@ class SupervisedTrainer(CheckpointTrainer):
         super().log(logs | means, start_time)
 
 
-# ---- phase 1: the head on cached hidden states ----
+class HeadTrainer(SupervisedTrainer):
+    """Phase 1: only the pose head learns.
 
-
-@dataclass
-class CachedStates:
-    """Hidden states of many captions, end to end.
-
-    Attributes:
-        states: (total tokens, H) of prompts and answers up to ``<POSE>``.
-        starts: (N + 1,) where each caption begins; the last entry is the end.
-        poses: (N, 22, 3) axis-angle targets.
+    Args:
+        samples: N samples that hold a pose.
+        cache: their hidden states.
     """
 
-    states: Tensor
-    starts: Tensor
-    poses: Tensor
-
-    @property
-    def lengths(self) -> Tensor:
-        return self.starts[1:] - self.starts[:-1]
-
-
-@torch.no_grad()
-def cache_states(
-    policy: PosePolicy, samples: Sequence[Sample], row_tokens: int = 512, batch: int = 128, progress: bool = True
-) -> CachedStates:
-    """Run the language model once over all samples that hold a pose, packed."""
-    posed = [sample for sample in samples if sample.pose is not None]
-    if not posed:
-        raise UserError("sft: no training sample has a pose")
-    pieces, lengths = [], []
-    starts = range(0, len(posed), batch)
-    for start in track(starts, description="Hidden states, computed once", disable=not progress):
-        packed = _pack(policy, posed[start : start + batch], row_tokens).to(policy.device)
-        read = policy.hidden_states(packed)
-        pieces.append(read[packed.memory[packed.memory_mask]])
-        lengths.append(packed.memory_mask.sum(dim=1))
-    poses = torch.from_numpy(np.stack([sample.pose for sample in posed]).astype(np.float32))  # type: ignore[misc]
-    ends = torch.cat(lengths).cumsum(dim=0).cpu()
-    return CachedStates(torch.cat(pieces), torch.cat([ends.new_zeros(1), ends]), poses.to(policy.device))
-
-
-class HeadTrainer(SupervisedTrainer):
-    """Phase 1: only the pose head learns."""
-
-    def __init__(self, policy: PosePolicy, cache: CachedStates, *args: Any, **kwargs: Any) -> None:
-        self.cache = cache
+    def __init__(
+        self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates, *args: Any, **kwargs: Any
+    ) -> None:
+        self.samples, self.cache = samples, cache
         super().__init__(policy, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         batches = LengthBatches(self.cache.lengths.tolist(), self.phase.batch_size, self.loop.seed)
         return DataLoader(
-            range(len(self.cache.poses)),  # type: ignore[arg-type]
+            range(len(self.samples)),  # type: ignore[arg-type]
             batch_sampler=batches,
-            collate_fn=lambda indices: {"indices": torch.tensor(indices)},
+            collate_fn=lambda rows: {"rows": torch.tensor(rows)},
         )
 
     def compute_loss(self, model: PosePolicy, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-        indices = inputs["indices"].cpu()
-        lengths = self.cache.lengths[indices]
-        places = torch.arange(int(lengths.max()))
-        mask = places < lengths[:, None]
-        where = torch.where(mask, self.cache.starts[indices][:, None] + places, 0).to(model.device)
-        memory = self.cache.states[where]  # (N, S, H)
-        last = (lengths - 1).to(model.device)
-        state = memory[torch.arange(len(indices), device=model.device), last]
-        return self.pose_loss(model, model.head(memory, mask.to(model.device), state), self.cache.poses[indices])
-
-
-# ---- phase 2: adapters and head ----
+        rows = inputs["rows"].cpu()
+        samples = [self.samples[row] for row in rows.tolist()]
+        checks = [sample.checks for sample in samples]
+        return self.pose_loss(model, model.head(*self.cache.batch(rows)), poses_of(samples).to(model.device), checks)
 
 
 class PolicyTrainer(SupervisedTrainer):
-    """Phase 2: adapters, ``<POSE>`` embedding and head learn words and poses together."""
+    """Phase 2: adapters, ``<POSE>`` embedding and head learn words and poses; under a frozen head, the words alone."""
 
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], *args: Any, **kwargs: Any) -> None:
         self.samples = samples
@@ -244,10 +205,9 @@ class PolicyTrainer(SupervisedTrainer):
         )
 
     def _collate(self, samples: list[Sample]) -> dict[str, Any]:
-        packed = _pack(self.model, samples, self.loop.row_tokens)
-        poses = [sample.pose for sample in samples if sample.pose is not None]
-        stacked = np.stack(poses).astype(np.float32) if poses else np.zeros((0, 22, 3), np.float32)
-        return {"packed": packed, "poses": torch.from_numpy(stacked)}
+        packed = pack_samples(self.model, samples, self.loop.row_tokens)
+        checks = [sample.checks for sample in samples if sample.pose is not None]
+        return {"packed": packed, "poses": poses_of(samples), "checks": checks}
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
         policy: PosePolicy = self.accelerator.unwrap_model(model)
@@ -256,16 +216,13 @@ class PolicyTrainer(SupervisedTrainer):
         text = cross_entropy(scores.logp_text, packed.target_mask)
         self.record(text=text)
         loss = self.weights.text * text
-        if packed.has_action.any():
-            loss = loss + self.pose_loss(policy, scores.pose[packed.has_action], inputs["poses"].to(policy.device))
+        if packed.has_action.any() and policy.head.mean.weight.requires_grad:
+            poses = inputs["poses"].to(policy.device)
+            loss = loss + self.pose_loss(policy, scores.pose[packed.has_action], poses, inputs["checks"])
         return loss
 
 
-def _pack(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedGroups:
-    backbone = policy.backbone
-    return pack_groups(
-        [backbone.prompt_ids(sample.prompt) for sample in samples],
-        [[backbone.answer_ids(sample.answer)] for sample in samples],
-        backbone.pose_token,
-        row_tokens,
-    )
+def poses_of(samples: Sequence[Sample]) -> Tensor:
+    """(N, 22, 3) axis-angle, of the N samples that hold a pose."""
+    poses = [sample.pose for sample in samples if sample.pose is not None]
+    return torch.from_numpy(np.stack(poses).astype(np.float32)) if poses else torch.zeros(0, 22, 3)

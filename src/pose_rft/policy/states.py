@@ -1,0 +1,111 @@
+"""Hidden states that the pose head reads, computed once and kept.
+
+Where the language model does not change, neither do its states of a prompt and its answer: whatever trains the head
+alone, supervised or by reward, runs the language model once over its samples and then never again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.policy.policy import PosePolicy
+from pose_rft.storage import atomic_file
+
+
+@dataclass
+class CachedStates:
+    """Hidden states of N samples, end to end.
+
+    Attributes:
+        states: (total tokens, H) of prompts and answers up to ``<POSE>``.
+        starts: (N + 1,) where each sample begins; the last entry is the end.
+    """
+
+    states: Tensor
+    starts: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.starts[1:] - self.starts[:-1]
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a pose head takes for M samples: memory (M, S, H), its mask (M, S), the state at ``<POSE>`` (M, H)."""
+        lengths = self.lengths[rows]
+        places = torch.arange(int(lengths.max()))
+        mask = places < lengths[:, None]
+        where = torch.where(mask, self.starts[rows][:, None] + places, 0).to(self.states.device)
+        memory = self.states[where]
+        last = (lengths - 1).to(memory.device)
+        return memory, mask.to(memory.device), memory[torch.arange(len(rows), device=memory.device), last]
+
+
+def cache_states(
+    policy: PosePolicy,
+    samples: Sequence[Sample],
+    row_tokens: int = 256,
+    batch: int = 128,
+    file: Path | None = None,
+    progress: bool = True,
+) -> CachedStates:
+    """Run the language model once over samples whose answers hold a pose.
+
+    Args:
+        row_tokens: tokens in a row of the packed layout.
+        batch: samples in one pass.
+        file: safetensors with the states of these samples: read if it is there, else written, so that an interrupted
+            run need not compute them again.
+
+    Raises:
+        UserError: ``file`` holds the states of other samples.
+    """
+    if file is not None and file.is_file():
+        found = load_file(file)
+        if len(found["starts"]) != len(samples) + 1:
+            raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
+        return CachedStates(found["states"].to(policy.device), found["starts"])
+    states, starts = _run_language_model(policy, samples, row_tokens, batch, progress)
+    if file is not None:
+        with atomic_file(file) as part:
+            save_file({"states": states, "starts": starts}, part)
+    return CachedStates(states, starts)
+
+
+@torch.no_grad()
+def _run_language_model(
+    policy: PosePolicy, samples: Sequence[Sample], row_tokens: int, batch: int, progress: bool
+) -> tuple[Tensor, Tensor]:
+    """States (total tokens, H) and where each sample's begin, (N + 1,)."""
+    pieces, lengths = [], []
+    batches = range(0, len(samples), batch)
+    bar = track(batches, description="Hidden states, computed once", console=Console(stderr=True), disable=not progress)
+    with policy.merged_adapters():
+        for start in bar:
+            packed = pack_samples(policy, samples[start : start + batch], row_tokens).to(policy.device)
+            read = policy.hidden_states(packed)
+            pieces.append(read[packed.memory[packed.memory_mask]])
+            lengths.append(packed.memory_mask.sum(dim=1))
+    ends = torch.cat(lengths).cumsum(dim=0).cpu()
+    return torch.cat(pieces), torch.cat([ends.new_zeros(1), ends])
+
+
+def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedGroups:
+    """The packed layout of samples, each prompt with its one answer."""
+    backbone = policy.backbone
+    return pack_groups(
+        [backbone.prompt_ids(sample.prompt) for sample in samples],
+        [[backbone.answer_ids(sample.answer)] for sample in samples],
+        backbone.pose_token,
+        row_tokens,
+    )
