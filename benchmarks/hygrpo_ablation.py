@@ -9,6 +9,7 @@ runs/ablation, so a killed comparison goes on where it stopped.
 import argparse
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from pose_rft.devices import pick_device
 from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
 from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
-from pose_rft.rft import RftConfig, run_rft
+from pose_rft.rft import RftConfig, has_begun, run_rft
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    # All that GRPO on tokens could learn from: it sees every reward, but only the words are reinforced.
-    "GRPO on tokens only": {"pose_coefficient": 0.0, "text_sees_pose_rewards": True},
-    "HyGRPO": {},
-}
+
+def tokens_only(config: RftConfig) -> None:
+    """All that GRPO on tokens could learn from: it sees every reward, but only the words are reinforced."""
+    config.pose_phase.steps = 0
+    config.hygrpo.pose_coefficient = 0.0
+    config.hygrpo.text_sees_pose_rewards = True
+
+
+VARIANTS: dict[str, Callable[[RftConfig], None]] = {"GRPO on tokens only": tokens_only, "HyGRPO": lambda config: None}
 
 
 def main() -> None:
@@ -51,7 +56,7 @@ def main() -> None:
 
     start = Run("SFT start", 0, judged(None, arguments.out / "start.json", config.policy))
     runs = []
-    for name, changes in VARIANTS.items():
+    for name, change in VARIANTS.items():
         for seed in arguments.seeds:
             folder = arguments.out / f"{name.replace(' ', '-').lower()}-{seed}"
             log = folder / "log.json"
@@ -59,9 +64,8 @@ def main() -> None:
                 console.rule(f"{name}, seed {seed}")
                 run = copy.deepcopy(config)
                 run.output_dir, run.hygrpo.seed = str(folder), seed
-                for field, value in changes.items():
-                    setattr(run.hygrpo, field, value)
-                _, history = run_rft(run, resume=any(folder.glob("checkpoint-*")))
+                change(run)
+                _, history = run_rft(run, resume=has_begun(folder))
                 log.write_text(json.dumps(history))
             result = judged(None, folder / "judged.json", str(folder / "policy"))
             kl = [entry["pose/kl"] for entry in json.loads(log.read_text()) if "pose/kl" in entry]

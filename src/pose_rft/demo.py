@@ -10,14 +10,16 @@ import torch
 from rich.console import Console
 
 from pose_rft.answers import write_answers
+from pose_rft.data.mixtures import MixtureConfig
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
 from pose_rft.evaluation.report import write_report
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
-from pose_rft.rft import RftConfig, run_rft
+from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
 
+PER_STEP = 5  # steps of the opening phase for each step of the language model
 PROMPTS = (
     "Both arms are raised above the head and the left knee is bent.",
     "a boxer throwing a left jab",
@@ -36,21 +38,21 @@ CURVES = {
 
 
 def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConfig:
-    """The demo's run: small groups of words, many poses each."""
+    """The demo's run: ``steps`` of the opening phase for each of the language model."""
     hygrpo = HyGRPOConfig(
         steps=steps,
         prompts_per_step=8,
         answers_per_prompt=2,
         poses_per_answer=32,
-        learning_rate=2e-4,
-        ratio="per_joint",
         seed=seed,
         save_steps=20,
     )
     return RftConfig(
         output_dir=str(output_dir),
         prompts=2_000,
+        data=MixtureConfig(clips=0.0, chat=0.0),
         rewards=["format", "posecodes", {"name": "semantic", "weight": 0.5}],
+        pose_phase=PosePhaseConfig(steps=PER_STEP * steps),
         hygrpo=hygrpo,
         device=device,
     )
@@ -74,7 +76,7 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
     save_result(before, out / "before.json")
     _say(console, before)
 
-    console.rule(f"3 of 4: HyGRPO, {steps} steps")
+    console.rule(f"3 of 4: HyGRPO, {PER_STEP * steps} steps of the pose head, {steps} of words and poses")
     config = demo_config(out / "rft", steps, seed, device)
     del start
     policy, history = run_rft(config)
@@ -95,8 +97,10 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
     facts = {
         "Command": f"pose-rft demo --out {out} --steps {steps} --seed {seed}",
         "Time": f"{(time.monotonic() - started) / 60:.1f} minutes on {_machine(device)}",
-        "Run": f"{steps} rollouts of {config.hygrpo.prompts_per_step} prompts x {config.hygrpo.answers_per_prompt} "
-        f"answers x {config.hygrpo.poses_per_answer} poses; rewards: format, posecodes, semantic",
+        "Run": f"{config.pose_phase.steps} rollouts of {config.pose_phase.prompts_per_step} prompts x "
+        f"{config.hygrpo.poses_per_answer} poses for the pose head, then {steps} of {config.hygrpo.prompts_per_step} "
+        f"prompts x {config.hygrpo.answers_per_prompt} answers x {config.hygrpo.poses_per_answer} poses for words and "
+        "poses; rewards: format, posecodes, semantic",
         "Held-out prompts": "half typed by people (everyday-prompts), half captions of poses kept out of training",
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }

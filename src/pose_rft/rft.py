@@ -1,27 +1,50 @@
 """The reinforcement stage: a policy, prompts, rewards and HyGRPO, from one config."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import roma
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 
 from pose_rft.body import load_body
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
-from pose_rft.evaluation.everyday import is_everyday_prompt
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
+from pose_rft.policy.fixed_words import FixedWordsPolicy
+from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
 from pose_rft.storage import ensure_directory
 from pose_rft.training import checkpoint_to_resume
+
+POSE_PHASE, STATES = "pose_phase", "states.safetensors"
+
+
+@dataclass
+class PosePhaseConfig:
+    """A first phase in which the words stay fixed and only the pose head learns, on hidden states computed once.
+
+    What it does not say is as in ``HyGRPOConfig`` of the run.
+
+    Attributes:
+        steps: rollouts; 0 leaves the phase out.
+        prompts_per_step: prompts in one rollout; ten times as many as with the language model take no longer.
+        learning_rate: peak.
+    """
+
+    steps: int = 0
+    prompts_per_step: int = 128
+    learning_rate: float = 3e-4
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.prompts_per_step < 1:
+            raise UserError("pose_phase: steps must be at least 0 and prompts_per_step at least 1")
 
 
 @dataclass
@@ -35,6 +58,7 @@ class RftConfig:
         data: which prompts, by weight.
         rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
+        pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
         device: "auto", "cpu", "cuda", ...
     """
@@ -45,6 +69,7 @@ class RftConfig:
     data: MixtureConfig = field(default_factory=MixtureConfig)
     rewards: list[Any] = field(default_factory=lambda: ["format", "posecodes"])
     on_reward_error: str = "raise"
+    pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
     device: str = "auto"
 
@@ -73,24 +98,60 @@ def run_rft(
     for spec in specs:
         resolve(spec)  # an unknown reward ends the run here, not at its first step
     output = Path(config.output_dir)
-    checkpoint = checkpoint_to_resume(output) if resume else None
-    if not resume and any(output.glob("checkpoint-*")):
+    if resume and not has_begun(output):
+        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
+    if not resume and has_begun(output):
         raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    opening, states = output / POSE_PHASE, output / STATES
     ensure_directory(output)
     policy = PosePolicy.from_pretrained(config.policy, pick_device(config.device))
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
     if samples is None:
-        drawn = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
-        samples = [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]  # the benchmark stays unseen
-    live: list[TrainerCallback] = [LiveProgress("HyGRPO"), *callbacks]
+        samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
     grader = Grader(policy, specs, config.on_reward_error)
+    history = []
+    main_phase = has_checkpoint(output)
+    if config.pose_phase.steps and not main_phase:
+        told = [sample for sample in samples if sample.pose is not None and sample.checks]
+        fixed = FixedWordsPolicy(policy, told, cache_states(policy, told, config.hygrpo.row_tokens, file=states))
+        live = [LiveProgress("HyGRPO, pose head"), *callbacks]
+        trainer = HyGRPOTrainer(fixed, _pose_phase(config), told, grader, str(opening), live)
+        trainer.train(resume_from_checkpoint=checkpoint_to_resume(opening) if has_checkpoint(opening) else None)
+        history = trainer.state.log_history
+    live = [LiveProgress("HyGRPO"), *callbacks]
     trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint_to_resume(output) if main_phase else None)
     policy.eval()
     policy.save_pretrained(output / "policy")
-    return policy, trainer.state.log_history
+    states.unlink(missing_ok=True)
+    return policy, history + [
+        entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history
+    ]
+
+
+def has_begun(output: Path) -> bool:
+    """Whether a run left something in its output directory to go on from."""
+    return has_checkpoint(output) or has_checkpoint(output / POSE_PHASE) or (output / STATES).exists()
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob("checkpoint-*"))
+
+
+def _pose_phase(config: RftConfig) -> HyGRPOConfig:
+    phase = config.pose_phase
+    return replace(
+        config.hygrpo,
+        steps=phase.steps,
+        prompts_per_step=phase.prompts_per_step,
+        learning_rate=phase.learning_rate,
+        answers_per_prompt=1,
+        updates_per_rollout=1,
+        text_coefficient=0.0,
+        beta_text=0.0,
+    )
 
 
 class Grader:

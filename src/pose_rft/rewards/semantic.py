@@ -40,3 +40,6 @@ def semantic_alignment(
     pose_embedding = retrieval.embed_pose(poses.axis_angle)  # (M, D)
     cosine = (text_embedding * pose_embedding).sum(dim=-1)
     return [grade if usable else None for grade, usable in zip(cosine.tolist(), poses.valid.tolist(), strict=True)]
+
+
+semantic_alignment.prepare = lambda model="reward": _load(model, torch.device("cpu"))  # type: ignore[attr-defined]

@@ -88,7 +88,8 @@ class ResolvedReward:
 def resolve(spec: RewardSpec) -> ResolvedReward:
     """Find the function that a spec names.
 
-    A dotted path is imported, from the working directory too, as `python -m` would. That runs its code.
+    A dotted path is imported, from the working directory too, as `python -m` would. That runs its code. A function with
+    an attribute ``prepare`` has it called with the options: what a reward needs is missed before a run, not in it.
 
     Raises:
         UserError: no such reward, an option that it does not have, or no word on what it credits.
@@ -100,6 +101,8 @@ def resolve(spec: RewardSpec) -> ResolvedReward:
     parameters = inspect.signature(function).parameters
     if unknown := sorted(set(spec.options) - set(parameters)):
         raise UserError(f"reward {spec.name!r} has no option {unknown[0]!r}; it takes {', '.join(parameters)}")
+    if prepare := getattr(function, "prepare", None):
+        prepare(**spec.options)
     return ResolvedReward(spec, function, part)
 
 

@@ -1,0 +1,116 @@
+"""A policy whose words are fixed, so that HyGRPO of the pose runs on hidden states that were computed once.
+
+The pose head learns most from reward, and its rollouts need no language model while the words stay what they are: a
+step over hundreds of prompts takes about as long as one of a few prompts through the language model. ``run_rft`` can
+open with such a phase, as supervised training does.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pose_rft.data.sample import Sample
+from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.policy import PosePolicy, Scores
+from pose_rft.policy.states import CachedStates
+
+
+@dataclass(frozen=True)
+class FixedRollout:
+    """K poses to the one given answer to each of B prompts.
+
+    Attributes:
+        rows: (B,) of the cached states.
+        texts, answer_ids: B lists of one answer.
+        valid: (B, 1), all true.
+        action: (B, 1, K, 22, 6).
+    """
+
+    rows: Tensor
+    texts: list[list[str]]
+    answer_ids: list[list[list[int]]]
+    valid: Tensor
+    action: Tensor
+
+
+@dataclass(frozen=True)
+class FixedLayout:
+    """What stands in for a packed layout: no token is predicted, every answer has its action."""
+
+    rows: Tensor
+    target_mask: Tensor
+    has_action: Tensor
+
+    def to(self, device: torch.device | str) -> "FixedLayout":
+        return replace(self, target_mask=self.target_mask.to(device), has_action=self.has_action.to(device))
+
+
+class FixedWordsPolicy(nn.Module):
+    """The pose head of a policy, as a HybridPolicy for ``HyGRPOTrainer``; trains ``policy`` in place.
+
+    Args:
+        policy: its head at this moment is the reference.
+        samples: prompts with the answers that are taken as given; each holds a pose.
+        cache: their hidden states.
+    """
+
+    def __init__(self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates) -> None:
+        super().__init__()
+        self.policy, self.cache = policy, cache
+        self.answers = [sample.answer for sample in samples]
+        self.rows = {sample.prompt: row for row, sample in enumerate(samples)}
+        self.reference = copy.deepcopy(policy.head).requires_grad_(False)
+        self.is_reference = False
+
+    def _pose(self, rows: Tensor) -> PoseGaussian:
+        head = self.reference if self.is_reference else self.policy.head
+        return head(*self.cache.batch(rows))
+
+    @torch.no_grad()
+    def act(
+        self,
+        prompts: Sequence[str],
+        answers: int = 1,
+        poses: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int = 0,
+    ) -> FixedRollout:
+        """Sample ``poses`` poses to the answer of each prompt, all of them prompts of ``samples``."""
+        if answers != 1:
+            raise ValueError(f"the words are fixed: one answer to a prompt, not {answers}")
+        rows = torch.tensor([self.rows[prompt] for prompt in prompts])
+        texts = [[self.answers[row]] for row in rows.tolist()]
+        action = self._pose(rows).sample(poses, temperature, torch.Generator().manual_seed(seed))
+        ids = [[self.policy.backbone.answer_ids(text) for text in group] for group in texts]
+        valid = torch.ones(len(rows), 1, dtype=torch.bool, device=action.device)
+        return FixedRollout(rows, texts, ids, valid, action[:, None])
+
+    def pack(self, rollout: FixedRollout, row_tokens: int = 0) -> FixedLayout:
+        count = len(rollout.rows)
+        return FixedLayout(rollout.rows, torch.zeros(count, 1, dtype=torch.bool), torch.ones(count, dtype=torch.bool))
+
+    def forward(self, layout: FixedLayout) -> Scores:
+        return Scores(
+            self.cache.states.new_zeros(layout.target_mask.shape, dtype=torch.float32), self._pose(layout.rows)
+        )
+
+    @contextmanager
+    def as_reference(self) -> Iterator[None]:
+        self.is_reference = True
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.is_reference = False
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        self.policy.save_pretrained(directory)
+
+    def load_weights(self, directory: Path) -> None:
+        self.policy.load_weights(directory)
