@@ -40,7 +40,7 @@ class PosePhaseConfig:
 
     steps: int = 0
     prompts_per_step: int = 128
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.prompts_per_step < 1:

@@ -95,8 +95,10 @@ class HyGRPOConfig:
         answers_per_prompt: G, texts sampled to each prompt.
         poses_per_answer: K, poses sampled to each text.
         updates_per_rollout: optimiser updates on one rollout; from the second on the ratios move and are clipped.
-        learning_rate: peak; linear warm-up over ``warmup_steps`` updates, then constant.
+        learning_rate: peak, after a linear warm-up over ``warmup_steps`` updates.
         warmup_steps: updates.
+        schedule: after the warm-up, "linear" to zero or "constant". The steps of a policy gradient are mostly noise,
+            which only a falling rate averages out (docs/log.md).
         epsilon: clip range of the ratios.
         beta_text: weight of the token KL to the reference (starting) policy.
         beta_pose: weight of the Gaussian KL, in nats summed over the pose.
@@ -124,6 +126,7 @@ class HyGRPOConfig:
     updates_per_rollout: int = 1
     learning_rate: float = 1e-4
     warmup_steps: int = 5
+    schedule: Literal["linear", "constant"] = "linear"
     epsilon: float = 0.2
     beta_text: float = 0.04
     beta_pose: float = 0.02
@@ -146,6 +149,8 @@ class HyGRPOConfig:
         for name in ("steps", "prompts_per_step", "answers_per_prompt", "poses_per_answer", "updates_per_rollout"):
             if getattr(self, name) < 1:
                 raise UserError(f"hygrpo.{name} must be at least 1, not {getattr(self, name)}")
+        if self.schedule not in ("linear", "constant"):
+            raise UserError(f"hygrpo.schedule: {self.schedule!r} is unknown; choose linear or constant")
         if self.temperature <= 0:
             raise UserError(
                 f"hygrpo.temperature must be above 0, not {self.temperature}: without chance, no exploration"
@@ -160,7 +165,7 @@ class HyGRPOConfig:
             max_steps=self.steps * updates,
             per_device_train_batch_size=self.prompts_per_step,
             learning_rate=self.learning_rate,
-            lr_scheduler_type="constant_with_warmup",
+            lr_scheduler_type="linear" if self.schedule == "linear" else "constant_with_warmup",
             warmup_steps=self.warmup_steps,
             max_grad_norm=self.max_grad_norm,
             weight_decay=0.0,
