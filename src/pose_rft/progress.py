@@ -11,6 +11,7 @@ SHORT_NAMES = {
     "loss/likelihood": "nll",
     "loss/joints": "joints m",
     "loss/checks": "checks off",
+    "loss/sampled_checks": "sampled",
     "valid_share": "valid",
     "text/kl": "KL words",
     "pose/kl": "KL pose",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_rft.body import load_body
+from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
@@ -95,6 +96,22 @@ def test_descending_the_check_loss_moves_the_body_until_the_words_hold():
         assert pose.grad.isfinite().all()
         optimizer.step()
     assert all(satisfied(c, body.joints(pose.detach()))[i].all() for i, c in enumerate(checks))
+
+
+def test_the_loss_of_a_sample_narrows_the_gaussian_where_the_words_leave_no_choice(tiny_policy):
+    """The spine's one check is met at the mean; only the standard deviation can lower the loss of a sample."""
+    head, body = tiny_policy.head, load_body()
+    mean = head.to_action(torch.zeros(64, 22, 3)).flatten(1)
+    log_std = torch.zeros(132, requires_grad=True)
+    torch.manual_seed(0)
+    predicted = PoseGaussian.diagonal(mean, log_std.exp().expand(64, -1))
+    losses = pose_losses(head, body.joints_from_rotations, predicted, torch.zeros(64, 22, 3), [["lean() < 10"]] * 64)
+    assert losses["checks"].item() == 0
+    losses["sampled_checks"].backward()
+    gradient = log_std.grad.view(22, 6).abs().sum(dim=1)
+    assert log_std.grad.sum() > 0  # narrower is better
+    moved = {JOINT_NAMES[joint] for joint in gradient.nonzero()[:, 0].tolist()}
+    assert moved == {"pelvis", "spine1", "spine2", "spine3"}  # nothing else moves the torso
 
 
 def test_states_in_a_file_are_read_and_not_computed_again(tiny_policy, tmp_path, monkeypatch):

@@ -24,12 +24,15 @@ class LossWeights:
         likelihood: Gaussian negative log-likelihood per number of the pose.
         joints: distance of the mean pose's joints from the target's, per metre.
         checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
+        sampled_checks: the same of a sampled pose, through its reparameterisation: narrows the Gaussian where the words
+            leave no choice; 0 leaves it out.
     """
 
     text: float = 1.0
     likelihood: float = 1.0
     joints: float = 5.0
     checks: float = 0.0
+    sampled_checks: float = 0.0
 
 
 def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:
@@ -54,7 +57,8 @@ def pose_losses(
 
     Returns:
         ``likelihood``: negative log-likelihood per number (mean squared error of the action for a deterministic
-        head); ``joints``: mean distance of joints in metres; ``checks``: ``check_loss`` of the mean pose.
+        head); ``joints``: mean distance of joints in metres; ``checks``, ``sampled_checks``: ``check_loss`` of the mean
+        pose and, unless the head is deterministic, of a sampled one.
     """
     target = head.to_action(poses)  # (M, 22, 6)
     mean = predicted.mean.unflatten(-1, target.shape[-2:])
@@ -67,6 +71,9 @@ def pose_losses(
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
     if checks is not None:
         losses["checks"] = check_loss(checks, reached)
+        if not head.is_deterministic:
+            drawn = predicted.sample(1)[:, 0]
+            losses["sampled_checks"] = check_loss(checks, offsets_to_joints(head.to_rotations(drawn)))
     return losses
 
 

@@ -141,7 +141,7 @@ class SupervisedTrainer(CheckpointTrainer):
         )
 
     def pose_loss(self, policy: PosePolicy, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
-        stated = checks if self.weights.checks else None
+        stated = checks if self.weights.checks or self.weights.sampled_checks else None
         losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated)
         self.record(**losses)
         return sum(getattr(self.weights, name) * loss for name, loss in losses.items())  # type: ignore[return-value]
