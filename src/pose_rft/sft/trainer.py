@@ -144,7 +144,7 @@ class SupervisedTrainer(CheckpointTrainer):
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated)
         self.record(**losses)
-        return sum(getattr(self.weights, name) * loss for name, loss in losses.items())  # type: ignore[return-value]
+        return sum(getattr(self.weights, name) * loss for name, loss in losses.items())
 
     def record(self, **values: Tensor) -> None:
         for name, value in values.items():
