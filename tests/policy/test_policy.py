@@ -198,7 +198,7 @@ def test_merged_adapters_answer_the_same_and_leave_the_weights_as_they_were(tiny
     with plain:
         assert not torch.allclose(tiny_policy.hidden_states(packed), apart, atol=1e-2)  # the adapters do something
     with tiny_policy.merged_adapters(), tiny_policy.merged_adapters():
-        torch.testing.assert_close(tiny_policy.hidden_states(packed).detach(), apart, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(tiny_policy.hidden_states(packed).detach(), apart, atol=1e-4, rtol=1e-3)
     assert all(torch.equal(weight, before[name]) for name, weight in tiny_policy.state_dict().items())
     torch.testing.assert_close(tiny_policy.hidden_states(packed).detach(), apart, atol=0, rtol=0)
 

@@ -308,8 +308,8 @@ def test_a_margin_is_positive_where_the_check_holds_and_negative_where_it_fails(
     ("check", "expected"),
     [
         ("angle(left_shoulder) < 130", 2.0),  # 40 degrees to spare, in units of 20
-        ("y(left_wrist) > 1.5", -1.0),  # 10 centimetres short, in units of 10
-        ("angle(left_shoulder) < 130 and y(left_wrist) > 1.5", -1.0),  # the worst of both
+        ("y(left_wrist) > 1.5", -0.5),  # 5 centimetres short, in units of 10
+        ("angle(left_shoulder) < 130 and y(left_wrist) > 1.5", -0.5),  # the worst of both
         ("angle(left_shoulder) < 130 or y(left_wrist) > 1.5", 2.0),  # the best
         ("80 < angle(left_shoulder) < 130", 0.5),  # the nearer end
     ],
