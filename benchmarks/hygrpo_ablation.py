@@ -20,7 +20,8 @@ from pose_rft.devices import pick_device
 from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
 from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
-from pose_rft.rft import RftConfig, has_begun, run_rft
+from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
+from pose_rft.training import has_begun
 
 
 def tokens_only(config: RftConfig) -> None:
@@ -65,7 +66,7 @@ def main() -> None:
                 run = copy.deepcopy(config)
                 run.output_dir, run.hygrpo.seed = str(folder), seed
                 change(run)
-                _, history = run_rft(run, resume=has_begun(folder))
+                _, history = run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
                 log.write_text(json.dumps(history))
             result = judged(None, folder / "judged.json", str(folder / "policy"))
             kl = [entry["pose/kl"] for entry in json.loads(log.read_text()) if "pose/kl" in entry]

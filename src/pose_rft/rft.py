@@ -20,10 +20,9 @@ from pose_rft.policy.fixed_words import FixedWordsPolicy
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
-from pose_rft.storage import ensure_directory
-from pose_rft.training import checkpoint_to_resume
+from pose_rft.training import STATES_FILE, newest_checkpoint, open_output
 
-POSE_PHASE, STATES = "pose_phase", "states.safetensors"
+POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 
 
 @dataclass
@@ -98,12 +97,8 @@ def run_rft(
     for spec in specs:
         resolve(spec)  # an unknown reward ends the run here, not at its first step
     output = Path(config.output_dir)
-    if resume and not has_begun(output):
-        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
-    if not resume and has_begun(output):
-        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
-    opening, states = output / POSE_PHASE, output / STATES
-    ensure_directory(output)
+    opening, states = output / POSE_PHASE, output / STATES_FILE
+    open_output(output, [opening, output], resume)
     policy = PosePolicy.from_pretrained(config.policy, pick_device(config.device))
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
@@ -112,32 +107,24 @@ def run_rft(
         samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
     grader = Grader(policy, specs, config.on_reward_error)
     history = []
-    main_phase = has_checkpoint(output)
-    if config.pose_phase.steps and not main_phase:
+    if config.pose_phase.steps and not newest_checkpoint(output):
         told = [sample for sample in samples if sample.pose is not None and sample.checks]
+        if not told:
+            raise UserError("pose_phase: no training prompt has a pose and checks; set pose_phase.steps to 0")
         fixed = FixedWordsPolicy(policy, told, cache_states(policy, told, config.hygrpo.row_tokens, file=states))
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]
         trainer = HyGRPOTrainer(fixed, _pose_phase(config), told, grader, str(opening), live)
-        trainer.train(resume_from_checkpoint=checkpoint_to_resume(opening) if has_checkpoint(opening) else None)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
         history = trainer.state.log_history
     live = [LiveProgress("HyGRPO"), *callbacks]
     trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
-    trainer.train(resume_from_checkpoint=checkpoint_to_resume(output) if main_phase else None)
+    trainer.train(resume_from_checkpoint=newest_checkpoint(output))
     policy.eval()
     policy.save_pretrained(output / "policy")
     states.unlink(missing_ok=True)
     return policy, history + [
         entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history
     ]
-
-
-def has_begun(output: Path) -> bool:
-    """Whether a run left something in its output directory to go on from."""
-    return has_checkpoint(output) or has_checkpoint(output / POSE_PHASE) or (output / STATES).exists()
-
-
-def has_checkpoint(folder: Path) -> bool:
-    return any(folder.glob("checkpoint-*"))
 
 
 def _pose_phase(config: RftConfig) -> HyGRPOConfig:

@@ -9,6 +9,8 @@ import json
 import os
 import random
 import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.errors import UserError
+from pose_rft.storage import ensure_directory
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "optimizer.safetensors",
@@ -31,6 +34,7 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
+STATES_FILE = "states.safetensors"  # hidden states of a run's samples, kept until the run is over
 
 
 class NonFiniteError(RuntimeError):
@@ -51,6 +55,7 @@ class CheckpointTrainer(Trainer):
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)  # its dictionaries would run through our live progress
 
@@ -62,6 +67,19 @@ class CheckpointTrainer(Trainer):
                 f"{self.args.output_dir} is good: lower the learning rate and resume"
             )
         return loss
+
+    # ---- logging ----
+
+    def record(self, metrics: Mapping[str, torch.Tensor | float]) -> None:
+        """Keep values for the next line of the log, which shows their means; NaN is "nothing to say"."""
+        for name, value in metrics.items():
+            tensor = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
+            self._metrics[name].append(tensor)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        means = {name: torch.stack(values).nanmean().item() for name, values in self._metrics.items()}
+        self._metrics.clear()
+        super().log(logs | {name: mean for name, mean in means.items() if mean == mean}, start_time)
 
     # ---- saving ----
 
@@ -178,13 +196,28 @@ def _step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def checkpoint_to_resume(output_dir: str | Path) -> str:
-    """The newest complete checkpoint of a run.
+# ---- beginning a run and going on with it ----
+
+
+def newest_checkpoint(phase: Path) -> str | None:
+    """The newest complete checkpoint in the folder of a phase, or None."""
+    return get_last_checkpoint(str(phase)) if phase.is_dir() else None
+
+
+def has_begun(output: Path, phases: Sequence[Path]) -> bool:
+    """Whether a run left something to go on from: a checkpoint of a phase, or its hidden states."""
+    return any(newest_checkpoint(phase) for phase in phases) or (output / STATES_FILE).exists()
+
+
+def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:
+    """Make the output directory of a run, or find in it the run to resume.
 
     Raises:
-        UserError: there is none.
+        UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
     """
-    found = get_last_checkpoint(str(output_dir)) if Path(output_dir).is_dir() else None
-    if found is None:
-        raise UserError(f"{output_dir}: no checkpoint to resume from; start the run without --resume")
-    return found
+    begun = has_begun(output, phases)
+    if resume and not begun:
+        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
+    if begun and not resume:
+        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    ensure_directory(output)

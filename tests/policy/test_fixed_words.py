@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.fixed_words import FixedWordsPolicy
@@ -108,3 +109,15 @@ def test_a_run_that_opens_with_the_pose_phase_resumes_bit_for_bit(tiny_policy, t
     resumed, _ = run("broken", resume=True)
     for (name, a), b in zip(whole.trainable().items(), resumed.trainable().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_an_opening_phase_without_anything_to_grade_is_refused(tiny_policy, tmp_path):
+    tiny_policy.save_pretrained(tmp_path / "start")
+    config = RftConfig(
+        policy=str(tmp_path / "start"),
+        output_dir=str(tmp_path / "run"),
+        pose_phase=PosePhaseConfig(steps=1),
+        device="cpu",
+    )
+    with pytest.raises(UserError, match="no training prompt has a pose and checks"):
+        run_rft(config, samples=[Sample("hello", "Hello.", None, task="chat")])

@@ -6,7 +6,6 @@ normalised within the answer, ratios can be taken per joint, and the Gaussian's 
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -237,7 +236,6 @@ class HyGRPOTrainer(CheckpointTrainer):
             raise UserError("rft: there is no training prompt")
         self.config, self.samples, self.grade = config, samples, grade
         self._current: GradedRollout | None = None
-        self._metrics: dict[str, list[float]] = defaultdict(list)
         super().__init__(
             model=policy,
             args=config.training_arguments(output_dir, next(policy.parameters()).device.type),
@@ -293,7 +291,7 @@ class HyGRPOTrainer(CheckpointTrainer):
             with policy.as_reference():
                 reference = policy(packed)
         lengths = [len(answer) for group in rollout.answer_ids for answer in group]
-        self._record(
+        self.record(
             grades.metrics
             | {
                 "valid_share": rollout.valid.float().mean().item(),
@@ -342,17 +340,5 @@ class HyGRPOTrainer(CheckpointTrainer):
             pose_kl = torch.where(answered, scores.pose.kl(batch.reference.pose), 0.0).sum() / answered.sum().clamp(1)
             loss = loss + config.beta_text * text_kl + config.beta_pose * pose_kl
             metrics |= {"text/kl": text_kl.item(), "pose/kl": pose_kl.item()}
-        self._record(metrics | {"objective": objective.item()})
+        self.record(metrics | {"objective": objective.item()})
         return loss
-
-    # ---- logging ----
-
-    def _record(self, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            if not math.isnan(value):
-                self._metrics[name].append(value)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        means = {name: sum(values) / len(values) for name, values in self._metrics.items()}
-        self._metrics.clear()
-        super().log(logs | means, start_time)

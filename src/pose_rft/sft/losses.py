@@ -46,6 +46,7 @@ def pose_losses(
     predicted: PoseGaussian,
     poses: Tensor,
     checks: Sequence[Sequence[str]] | None = None,
+    sampled: bool = True,
 ) -> dict[str, Tensor]:
     """The pose losses of M predictions.
 
@@ -54,6 +55,7 @@ def pose_losses(
         offsets_to_joints: maps (M, 22, 3, 3) rotations to (M, 22, 3) joints in metres.
         poses: (M, 22, 3) axis-angle targets.
         checks: M lists of what the words say, or None to leave that out.
+        sampled: with checks, those of a sampled pose too; False draws none.
 
     Returns:
         ``likelihood``: negative log-likelihood per number (mean squared error of the action for a deterministic
@@ -71,7 +73,7 @@ def pose_losses(
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
     if checks is not None:
         losses["checks"] = check_loss(checks, reached)
-        if not head.is_deterministic:
+        if sampled and not head.is_deterministic:
             drawn = predicted.sample(1)[:, 0]
             losses["sampled_checks"] = check_loss(checks, offsets_to_joints(head.to_rotations(drawn)))
     return losses

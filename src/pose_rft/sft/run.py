@@ -15,8 +15,7 @@ from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
-from pose_rft.storage import ensure_directory
-from pose_rft.training import checkpoint_to_resume
+from pose_rft.training import STATES_FILE, newest_checkpoint, open_output
 
 
 @dataclass
@@ -63,13 +62,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     """
     output = Path(config.output_dir)
     phases = [output / "head", output / "joint"]
-    started = [phase for phase in phases if any(phase.glob("checkpoint-*"))]
-    states = output / "states.safetensors"
-    if (started or states.exists()) and not resume:
-        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
-    if resume and not started and not states.exists():
-        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
-    ensure_directory(output)
+    open_output(output, phases, resume)
+    states = output / STATES_FILE
     device = pick_device(config.device)
     torch.manual_seed(config.loop.seed)
     policy = PosePolicy.from_pretrained(config.start, device) if config.start else None
@@ -78,29 +72,25 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         count = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
         samples = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
     known = [sample for sample in samples[: config.head.samples] if sample.pose is not None]
-    if not known:
+    if not known and (config.head.steps or not config.start):
         raise UserError("sft: no training sample has a pose")
     if not config.start:
         policy.head.fit_action_space(poses_of(known).to(device))
 
-    if config.head.steps and phases[1] not in started:
+    if config.head.steps and not newest_checkpoint(phases[1]):
         cache = cache_states(policy, known, config.loop.row_tokens, file=states)
         live = [LiveProgress("Head")]
         trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
-        _train(trainer, phases[0] if phases[0] in started else None)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
     if config.joint.steps:
         joint = samples[: config.joint.samples]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
         live = [LiveProgress("Words and poses" if policy.adapters_reach_head else "Words")]
         trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[1]), live)
-        _train(trainer, phases[1] if phases[1] in started else None)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
     policy.eval()
     policy.save_pretrained(output / "policy")
     states.unlink(missing_ok=True)
     return policy
-
-
-def _train(trainer: HeadTrainer | PolicyTrainer, resume: Path | None) -> None:
-    trainer.train(resume_from_checkpoint=checkpoint_to_resume(resume) if resume else None)

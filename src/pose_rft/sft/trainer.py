@@ -5,7 +5,6 @@ on states that were computed once; only then is the language model touched. Neit
 captions of one length go together in the first, and the second packs many into a row.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +118,7 @@ Checks = Sequence[Sequence[str]]
 
 
 class SupervisedTrainer(CheckpointTrainer):
-    """What both phases share: the pose losses and the means of the log."""
+    """What both phases share: the pose losses."""
 
     def __init__(
         self,
@@ -132,7 +131,6 @@ class SupervisedTrainer(CheckpointTrainer):
     ) -> None:
         self.phase, self.loop, self.weights = phase, loop, weights
         self.body = load_body()
-        self._metrics: dict[str, list[Tensor]] = defaultdict(list)
         super().__init__(
             model=policy,
             args=loop.training_arguments(phase, output_dir, policy.device.type),
@@ -142,18 +140,10 @@ class SupervisedTrainer(CheckpointTrainer):
 
     def pose_loss(self, policy: PosePolicy, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
-        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated)
-        self.record(**losses)
+        sampled = self.weights.sampled_checks > 0
+        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated, sampled)
+        self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(getattr(self.weights, name) * loss for name, loss in losses.items())
-
-    def record(self, **values: Tensor) -> None:
-        for name, value in values.items():
-            self._metrics[f"loss/{name}"].append(value.detach())
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        means = {name: torch.stack(values).mean().item() for name, values in self._metrics.items()}
-        self._metrics.clear()
-        super().log(logs | means, start_time)
 
 
 class HeadTrainer(SupervisedTrainer):
@@ -167,22 +157,22 @@ class HeadTrainer(SupervisedTrainer):
     def __init__(
         self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates, *args: Any, **kwargs: Any
     ) -> None:
-        self.samples, self.cache = samples, cache
+        self.cache = cache
+        self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
         super().__init__(policy, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         batches = LengthBatches(self.cache.lengths.tolist(), self.phase.batch_size, self.loop.seed)
         return DataLoader(
-            range(len(self.samples)),  # type: ignore[arg-type]
+            range(len(self.cache)),  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=lambda rows: {"rows": torch.tensor(rows)},
         )
 
     def compute_loss(self, model: PosePolicy, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         rows = inputs["rows"].cpu()
-        samples = [self.samples[row] for row in rows.tolist()]
-        checks = [sample.checks for sample in samples]
-        return self.pose_loss(model, model.head(*self.cache.batch(rows)), poses_of(samples).to(model.device), checks)
+        checks = [self.checks[row] for row in rows.tolist()]
+        return self.pose_loss(model, model.head(*self.cache.batch(rows)), self.poses[rows], checks)
 
 
 class PolicyTrainer(SupervisedTrainer):
@@ -214,7 +204,7 @@ class PolicyTrainer(SupervisedTrainer):
         packed: PackedGroups = inputs["packed"].to(policy.device)
         scores = model(packed)
         text = cross_entropy(scores.logp_text, packed.target_mask)
-        self.record(text=text)
+        self.record({"loss/text": text})
         loss = self.weights.text * text
         if packed.has_action.any() and policy.head.mean.weight.requires_grad:
             poses = inputs["poses"].to(policy.device)
