@@ -102,6 +102,12 @@ def test_a_saved_policy_loads_to_the_same_numbers(tiny_policy, tmp_path):
     assert {p.suffix for p in (tmp_path / "saved").iterdir()} == {".json", ".safetensors"}
 
 
+def test_a_checkpoint_names_its_backbone_and_no_place_of_this_machine(tiny_policy, tmp_path):
+    tiny_policy.config = dataclasses.replace(tiny_policy.config, backbone="smollm2-135m")  # a preset, cached somewhere
+    tiny_policy.save_pretrained(tmp_path / "p")
+    assert json.loads((tmp_path / "p" / "adapter_config.json").read_text())["base_model_name_or_path"] == "smollm2-135m"
+
+
 def test_saving_replaces_a_checkpoint_whole_and_leaves_nothing_behind(tiny_policy, tmp_path):
     tiny_policy.save_pretrained(tmp_path / "saved")
     tiny_policy.save_pretrained(tmp_path / "saved", dtype=torch.float16)

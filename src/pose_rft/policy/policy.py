@@ -1,6 +1,7 @@
 """PosePolicy: a language model and a pose head that act as one policy ``pi(text, pose | prompt)``."""
 
 import contextlib
+import copy
 import dataclasses
 import json
 import warnings
@@ -211,7 +212,9 @@ class PosePolicy(nn.Module):
             (part / POLICY_FILE).write_text(json.dumps(document, indent=2) + "\n")
             save_file({k: _stored(v, dtype) for k, v in head.items()}, part / HEAD_FILE)
             save_file({k: _stored(v, dtype) for k, v in adapter.items()}, part / ADAPTER_FILE)
-            self.language_model.peft_config["default"].save_pretrained(str(part))
+            adapters = copy.copy(self.language_model.peft_config["default"])
+            adapters.base_model_name_or_path = self.config.backbone  # not the place of a preset on this machine
+            adapters.save_pretrained(str(part))
 
     def load_weights(self, directory: Path) -> None:
         """Take over the weights that ``save_pretrained`` wrote.
@@ -404,15 +407,16 @@ class PosePolicy(nn.Module):
         if any(not prompt.strip() for prompt in prompts):
             raise UserError("prompts: a prompt is empty; say what pose you want")
         result: list[list[Answer]] = []
-        for start in range(0, len(prompts), batch_size):
-            batch = prompts[start : start + batch_size]
-            # At temperature 0 all samples are the same: decode once.
-            distinct = num_samples if temperature > 0 else 1
-            rollout = self.act(batch, distinct, 1, temperature, seed + start, max_new_tokens)
-            poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
-            for b in range(len(batch)):
-                group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
-                result.append(group if distinct == num_samples else group * num_samples)
+        with self.merged_adapters():  # once for all batches
+            for start in range(0, len(prompts), batch_size):
+                batch = prompts[start : start + batch_size]
+                # At temperature 0 all samples are the same: decode once.
+                distinct = num_samples if temperature > 0 else 1
+                rollout = self.act(batch, distinct, 1, temperature, seed + start, max_new_tokens)
+                poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
+                for b in range(len(batch)):
+                    group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
+                    result.append(group if distinct == num_samples else group * num_samples)
         return result
 
     def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int) -> Answer:
