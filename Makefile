@@ -31,8 +31,9 @@ lint: install     ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-default: install  ## train the default policy again (recipe: configs/default_sft.yaml)
+default: install  ## train the default policy again (docs/policy.md)
 	$(BIN)/pose-rft sft configs/default_sft.yaml
+	$(BIN)/pose-rft sft configs/default_polish.yaml
 
 clean:            ## remove the environment and caches, keep runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

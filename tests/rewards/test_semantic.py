@@ -8,6 +8,7 @@ from pose_rft.errors import UserError
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
 from pose_rft.rewards import PoseBatch
 from pose_rft.rewards.semantic import semantic_alignment
+from pose_rft.rewards.spec import RewardSpec, resolve
 
 
 def saved(path, role="reward"):
@@ -37,3 +38,8 @@ def test_a_judge_is_refused(tmp_path):
 def test_an_unknown_model_is_named():
     with pytest.raises(UserError, match="no retrieval model 'nowhere'"):
         semantic_alignment(["q"], ["a"], rest_poses(1), model="nowhere")
+
+
+def test_a_missing_model_is_told_before_the_run():
+    with pytest.raises(UserError, match="nowhere"):
+        resolve(RewardSpec("semantic", options={"model": "nowhere"}))
