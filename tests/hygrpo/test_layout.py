@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_rft.hygrpo.layout import pack_groups
-from pose_rft.policy.policy import additive_mask
+from pose_rft.hygrpo.layout import additive_mask, pack_groups
 
 ACTION = 7
 tokens = st.lists(st.integers(1, 9), min_size=1, max_size=6)

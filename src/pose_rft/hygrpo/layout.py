@@ -4,6 +4,9 @@ A group is laid out as ``[prompt | answer_1 | ... | answer_G]`` and several grou
 answer see its prompt and itself only, and position ids restart after the prompt, so each answer is read exactly as if
 it stood alone behind the prompt, while the prompt is computed once. With one answer per prompt this is ordinary
 sequence packing, which the supervised stage uses: next to nothing is spent on padding in either.
+
+Language models that cannot read this layout (state space models, positions that are counted along the row) get the
+padded one: each answer behind its own copy of the prompt, in a row of its own. Everything that follows is the same.
 """
 
 from collections.abc import Sequence
@@ -20,7 +23,8 @@ class PackedGroups:
     Attributes:
         input_ids: (R, L) tokens.
         position_ids: (R, L) position of each token as if its answer stood alone behind its prompt.
-        attention: (R, 1, L, L) bool, true where a token (row) may look at another (column).
+        attention: (R, 1, L, L) bool, true where a token (row) may look at another (column); None where rows are plain
+            causal sequences, padded on the right.
         targets: (N, T) the answers' tokens, zero-padded.
         target_mask: (N, T) true on tokens of the answers.
         predictors: (N, T) where each target is predicted: the token before it.
@@ -33,7 +37,7 @@ class PackedGroups:
 
     input_ids: Tensor
     position_ids: Tensor
-    attention: Tensor
+    attention: Tensor | None
     targets: Tensor
     target_mask: Tensor
     predictors: Tensor
@@ -44,7 +48,8 @@ class PackedGroups:
     group: Tensor
 
     def to(self, device: torch.device | str) -> "PackedGroups":
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
 
 
 def pack_groups(
@@ -53,6 +58,7 @@ def pack_groups(
     action_token: int,
     row_tokens: int = 1024,
     pad_token: int = 0,
+    share_prompts: bool = True,
 ) -> PackedGroups:
     """Lay groups out in as few rows as first-fit-decreasing finds.
 
@@ -62,6 +68,7 @@ def pack_groups(
         action_token: the id of ``<POSE>``. Only the first one of an answer counts.
         row_tokens: budget of a row; a group longer than this gets a row of its own length.
         pad_token: fills rows up; padding attends to itself only and is read by nobody.
+        share_prompts: False gives the padded layout, a row for every answer; ``row_tokens`` says nothing then.
 
     Returns:
         The layout; answers in the order given, group after group.
@@ -71,12 +78,15 @@ def pack_groups(
     """
     if len(prompts) != len(answers):
         raise ValueError(f"{len(prompts)} prompts but {len(answers)} groups of answers")
-    sizes = []
     for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
         if not prompt or not group:
             raise ValueError(f"group {index} has an empty prompt or no answer")
-        sizes.append(len(prompt) + sum(len(answer) for answer in group))
-    rows = _first_fit(sizes, max(row_tokens, max(sizes)))
+    group_of_answer = [g for g, group in enumerate(answers) for _ in group]
+    if not share_prompts:
+        prompts = [prompts[g] for g in group_of_answer]
+        answers = [[answer] for group in answers for answer in group]
+    sizes = [len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, answers, strict=True)]
+    rows = _first_fit(sizes, max(row_tokens, max(sizes))) if share_prompts else [[g] for g in range(len(sizes))]
     length = max(sum(sizes[g] for g in row) for row in rows)
 
     input_ids = torch.full((len(rows), length), pad_token)
@@ -109,7 +119,7 @@ def pack_groups(
     return PackedGroups(
         input_ids=input_ids,
         position_ids=position_ids,
-        attention=_block_mask(group_of, part_of),
+        attention=_block_mask(group_of, part_of) if share_prompts else None,
         targets=targets,
         target_mask=target_mask,
         predictors=predictors,
@@ -117,8 +127,13 @@ def pack_groups(
         memory_mask=memory_mask,
         action=memory.gather(1, last[:, None])[:, 0],
         has_action=has_action,
-        group=torch.tensor([g for g, _ in order]),
+        group=torch.tensor(group_of_answer),
     )
+
+
+def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Boolean attention mask -> what transformers adds to attention scores."""
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min)
 
 
 def _first_fit(sizes: list[int], budget: int) -> list[list[int]]:

@@ -82,7 +82,7 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         config = AutoConfig.from_pretrained(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
         with _no_bar() if Path(source).is_dir() else contextlib.nullcontext():
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, config=config, attn_implementation="sdpa")
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, config=config)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

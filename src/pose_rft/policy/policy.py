@@ -3,7 +3,9 @@
 import contextlib
 import copy
 import dataclasses
+import functools
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,14 +22,16 @@ from torch import Tensor, nn
 
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
-from pose_rft.hygrpo.layout import PackedGroups, pack_groups
-from pose_rft.hygrpo.rollout import sample_answers
+from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
+from pose_rft.hygrpo.rollout import sample_answers, sample_answers_padded
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.storage import atomic_directory
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
+SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, an answer that sees another far above
+logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 
 
@@ -154,7 +158,10 @@ class PosePolicy(nn.Module):
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
             torch.manual_seed(0)
-            self.language_model = get_peft_model(backbone.model, lora)
+            try:
+                self.language_model = get_peft_model(backbone.model, lora)
+            except ValueError as error:  # peft knows which modules of which family it cannot adapt
+                raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
             self.head = PoseHead(backbone.hidden_size, config.head)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
@@ -334,7 +341,7 @@ class PosePolicy(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
         with self.merged_adapters():
-            sampled = sample_answers(
+            sampled = (sample_answers if self.shares_prompts else sample_answers_padded)(
                 self.decoder,
                 self.logits,
                 prompt_ids,
@@ -433,7 +440,41 @@ class PosePolicy(nn.Module):
 
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedGroups:
         """The shared-prefix layout of a rollout."""
-        return pack_groups(rollout.prompt_ids, rollout.answer_ids, self.backbone.pose_token, row_tokens)
+        return pack_groups(
+            rollout.prompt_ids,
+            rollout.answer_ids,
+            self.backbone.pose_token,
+            row_tokens,
+            share_prompts=self.shares_prompts,
+        )
+
+    @functools.cached_property
+    def shares_prompts(self) -> bool:
+        """Whether the language model reads several answers behind one prompt as it reads each alone (found by trying).
+
+        Most do, with a block mask and explicit positions. Those that do not get padded batches, and a warning.
+        """
+        answers = [[[3, 4, 5], [6, 7]]]
+        with torch.no_grad():
+            alone = self._hidden_states(pack_groups([[1, 2]], answers, -1, share_prompts=False).to(self.device))[0]
+            try:
+                shared = self._hidden_states(pack_groups([[1, 2]], answers, -1).to(self.device))[0]
+            except Exception as error:  # whatever a foreign model raises at a mask it does not know
+                difference, reason = float("inf"), str(error).strip().partition("\n")[0] or type(error).__name__
+            else:
+                first, second = alone[[2, 3, 4]], alone[[7, 8]]  # rows [1 2 3 4 5] and [1 2 6 7 .]
+                expected, got = torch.cat([first, second]).float(), shared[2:].float()
+                difference = float((got - expected).norm() / expected.norm())
+                reason = f"the answers' states differ by {difference:.0%}"
+        if difference < SAME_STATES:
+            return True
+        logger.warning(
+            "%s cannot read several answers behind one prompt (%s): every answer gets a copy of its prompt, which is "
+            "right but slower",
+            self.config.backbone,
+            reason,
+        )
+        return False
 
     def forward(self, packed: PackedGroups) -> Scores:
         """Log-probabilities of the layout's answers, and their pose distributions."""
@@ -455,9 +496,10 @@ class PosePolicy(nn.Module):
 
     def _hidden_states(self, packed: PackedGroups) -> tuple[Tensor, Tensor]:
         """Last and read hidden states, both (R * L, H)."""
+        mask = additive_mask(packed.attention, self.language_model.dtype) if packed.attention is not None else None
         states = self.decoder(
             input_ids=packed.input_ids,
-            attention_mask=additive_mask(packed.attention, self.language_model.dtype),
+            attention_mask=mask,
             position_ids=packed.position_ids,
             use_cache=False,
             output_hidden_states=True,
@@ -482,11 +524,6 @@ def _first_layers(decoder: nn.Module, count: int) -> Iterator[None]:
         yield
     finally:
         decoder._modules["layers"] = layers
-
-
-def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """Boolean attention mask -> what transformers adds to attention scores."""
-    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min)
 
 
 def best_dtype(device: str | torch.device) -> torch.dtype:

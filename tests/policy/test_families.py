@@ -1,0 +1,157 @@
+"""Families of language models read the shared-prefix layout exactly, or get padded batches that are right as well."""
+
+import logging
+
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from pose_rft.errors import UserError
+from pose_rft.hygrpo.layout import pack_groups
+from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
+from pose_rft.policy.policy import LoraSettings
+
+SMALL = {
+    "vocab_size": 258,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "eos_token_id": 0,
+    "bos_token_id": 1,
+    "pad_token_id": 0,
+    "initializer_range": 0.3,
+}
+SHARING = {
+    "llama": {},
+    "mistral": {},
+    "qwen2": {},
+    "qwen3": {},
+    "gemma2": {"sliding_window": 512},
+    "gemma3_text": {"sliding_window": 512},
+    "granite": {"logits_scaling": 4.0},
+    "phi3": {},
+    "olmo2": {},
+    "gpt_neox": {},
+    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4},
+}
+PADDED = {
+    "mamba": {"state_size": 4, "num_hidden_layers": 2, "targets": ["in_proj", "x_proj"]},
+    "bloom": {"n_head": 4, "n_layer": 2},  # its positions are counted along the row
+}
+
+
+@pytest.fixture(scope="session")
+def family_policy(tmp_path_factory, byte_tokenizer):
+    """``family_policy(model_type, **settings)``: an untrained policy whose adapters and head do something."""
+
+    def make(model_type: str, targets: str | list[str] = "all-linear", **settings) -> PosePolicy:
+        directory = tmp_path_factory.mktemp(model_type)
+        byte_tokenizer(directory)
+        torch.manual_seed(0)
+        # Only fields that the family knows: others would be kept and mean nothing.
+        known = AutoConfig.for_model(model_type).to_dict()
+        config = AutoConfig.for_model(model_type, **{k: v for k, v in SMALL.items() if k in known} | settings)
+        AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+        head = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
+        policy = PosePolicy.create(
+            PolicyConfig(str(directory), -1, head, LoraSettings(rank=2, alpha=4, targets=targets)), dtype=torch.float32
+        )
+        with torch.no_grad():
+            for parameter in policy.trainable().values():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+        return policy
+
+    return make
+
+
+def _groups(policy: PosePolicy, size: int) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Three ragged prompts with ``size`` ragged answers each; every other answer holds the pose token."""
+    generator = torch.Generator().manual_seed(size)
+
+    def draw(count: int) -> list[int]:
+        return torch.randint(2, 250, (count,), generator=generator).tolist()
+
+    prompts = [draw(length) for length in (3, 11, 6)]
+    pose = [policy.backbone.pose_token]
+    return prompts, [[draw(1 + (g + b) % 4) + pose * (g % 2 == 0) + [0] for g in range(size)] for b in range(3)]
+
+
+def _scores(policy: PosePolicy, prompts, answers, share: bool):
+    """Log-probabilities of tokens and of one pose each, and the gradient of a mixture of all of them."""
+    packed = pack_groups(prompts, answers, policy.backbone.pose_token, 60, share_prompts=share)
+    scores = policy(packed)
+    action = torch.randn(len(packed.group), 1, 22, 6, generator=torch.Generator().manual_seed(1))
+    logp_pose = scores.pose.log_prob(action)[:, 0].sum(dim=-1) * packed.has_action
+    weights = torch.linspace(-1, 1, scores.logp_text.numel()).view_as(scores.logp_text)
+    policy.zero_grad()
+    ((scores.logp_text * weights).sum() + (logp_pose / 100 * weights[:, 0]).sum()).backward()
+    gradient = {name: p.grad.clone() for name, p in policy.trainable().items() if p.grad is not None}
+    return scores.logp_text.detach(), logp_pose.detach(), gradient
+
+
+@pytest.mark.parametrize("family", SHARING)
+def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(family_policy, family):
+    policy = family_policy(family, **SHARING[family])
+    assert policy.shares_prompts
+    for size in (1, 2, 8):
+        prompts, answers = _groups(policy, size)
+        text, pose, gradient = _scores(policy, prompts, answers, share=True)
+        padded_text, padded_pose, padded_gradient = _scores(policy, prompts, answers, share=False)
+        torch.testing.assert_close(text, padded_text, atol=2e-5, rtol=2e-5)
+        torch.testing.assert_close(pose, padded_pose, atol=2e-3, rtol=2e-5)
+        assert gradient.keys() == padded_gradient.keys()
+        for name, value in gradient.items():
+            scale = padded_gradient[name].abs().max().item()
+            torch.testing.assert_close(value, padded_gradient[name], atol=1e-4 * scale + 1e-6, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("family", SHARING)
+def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(family_policy, family):
+    policy = family_policy(family, **SHARING[family])
+    prompts = ["one", "a longer second prompt", "3"]
+    rollout = policy.act(prompts, answers=8, seed=5, max_new_tokens=9)
+    packed = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
+    scores = policy(packed)
+    for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
+        torch.testing.assert_close(scores.logp_text[row, : len(logp)], torch.tensor(logp), atol=2e-5, rtol=2e-5)
+    answered = rollout.valid.flatten() & packed.has_action
+    expected = scores.pose.log_prob(rollout.action.flatten(0, 1)).sum(dim=-1)
+    torch.testing.assert_close(rollout.logp_pose.flatten(0, 1)[answered], expected[answered], atol=2e-3, rtol=2e-5)
+
+
+@pytest.mark.parametrize("family", PADDED)
+def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, family, caplog):
+    policy = family_policy(family, **PADDED[family])
+    with caplog.at_level(logging.WARNING):
+        rollout = policy.act(["one", "a longer second prompt"], answers=3, seed=5, max_new_tokens=5)
+        packed = policy.pack(rollout)
+        policy.act(["two"], max_new_tokens=2)
+    assert sum("cannot read several answers" in record.message for record in caplog.records) == 1
+    assert packed.attention is None
+    scores = policy(packed)
+    for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
+        torch.testing.assert_close(scores.logp_text[row, : len(logp)], torch.tensor(logp), atol=2e-5, rtol=2e-5)
+    scores.logp_text.sum().backward()
+    gradients = [p.grad for name, p in policy.trainable().items() if "lora_" in name and p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(g).all() for g in gradients)
+
+
+def test_the_probe_tells_a_blind_mask_from_rounding(family_policy):
+    policy = family_policy("llama")
+    packed = pack_groups([[1, 2]], [[[3, 4, 5], [6, 7]]], -1)
+    blind = packed.attention.clone()
+    blind[:] = torch.ones_like(blind[0, 0]).tril()
+    seen = policy._hidden_states(packed)[0][-2:]
+    unmasked = policy._hidden_states(type(packed)(**{**vars(packed), "attention": blind}))[0][-2:]
+    assert cosine_similarity(seen.flatten(), unmasked.flatten(), dim=0) < 0.99
+
+
+def test_modules_that_cannot_be_adapted_are_one_line(family_policy):
+    with pytest.raises(UserError, match=r"lora.targets 'all-linear': .*out_proj") as caught:
+        family_policy("mamba", state_size=4, num_hidden_layers=2)
+    assert "\n" not in str(caught.value)
