@@ -97,13 +97,15 @@ def _ratio_metrics(part: str, logp: Tensor, old_logp: Tensor, clipped: Tensor, m
     }
 
 
-def token_kl(logp: Tensor, reference_logp: Tensor, mask: Tensor) -> Tensor:
+def token_kl(logp: Tensor, reference_logp: Tensor, mask: Tensor, old_logp: Tensor | None = None) -> Tensor:
     """Estimate of KL(pi || pi_ref) per token from samples of pi: ``exp(d) - d - 1``, ``d = ref - logp`` (>= 0).
 
     The low-variance unbiased estimator that GRPO uses (Schulman 2020, "k3"). Averaged like the objective's text part.
 
     Args:
         logp, reference_logp, mask: (N, T).
+        old_logp: (N, T) when the tokens were sampled. Given, each term is weighed by its ratio, which makes the
+            gradient that of the KL itself, also where the ratio is 1 (DeepSeek-V3.2); None leaves it out (GRPO).
 
     Returns:
         A scalar.
@@ -111,4 +113,6 @@ def token_kl(logp: Tensor, reference_logp: Tensor, mask: Tensor) -> Tensor:
     mask = mask.bool()
     difference = torch.where(mask, reference_logp - logp, 0.0)
     kl = torch.exp(difference) - difference - 1
+    if old_logp is not None:
+        kl = kl * torch.exp(torch.where(mask, logp - old_logp, 0.0))
     return ((kl * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()

@@ -100,6 +100,8 @@ class HyGRPOConfig:
             which only a falling rate averages out (docs/log.md).
         epsilon: clip range of the ratios.
         beta_text: weight of the token KL to the reference (starting) policy.
+        unbiased_kl: weigh the token KL by the ratios, which makes its gradient that of the KL itself (DeepSeek-V3.2,
+            the default of recent TRL); False is GRPO as published.
         beta_pose: weight of the Gaussian KL, in nats summed over the pose.
         text_coefficient: weight of the objective's text part; 0 turns it off.
         pose_coefficient: weight of its pose part; 0 gives GRPO on tokens alone.
@@ -128,6 +130,7 @@ class HyGRPOConfig:
     schedule: Literal["linear", "constant"] = "linear"
     epsilon: float = 0.2
     beta_text: float = 0.04
+    unbiased_kl: bool = False
     beta_pose: float = 0.02
     text_coefficient: float = 1.0
     pose_coefficient: float = 1.0
@@ -336,7 +339,8 @@ class HyGRPOTrainer(CheckpointTrainer):
         loss = -objective
         if batch.reference is not None:
             answered = batch.packed.has_action
-            text_kl = token_kl(scores.logp_text, batch.reference.logp_text, text_mask)
+            old = batch.old_logp_text if config.unbiased_kl else None
+            text_kl = token_kl(scores.logp_text, batch.reference.logp_text, text_mask, old)
             pose_kl = torch.where(answered, scores.pose.kl(batch.reference.pose), 0.0).sum() / answered.sum().clamp(1)
             loss = loss + config.beta_text * text_kl + config.beta_pose * pose_kl
             metrics |= {"text/kl": text_kl.item(), "pose/kl": pose_kl.item()}
