@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 
 def test_scores_on_the_gpu_equal_those_on_the_cpu(tiny_policy):
-    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seed=2)
+    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
     packed = tiny_policy.pack(rollout, row_tokens=80)
     on_cpu = tiny_policy(packed)
     on_gpu = tiny_policy.to("cuda")(packed.to("cuda"))

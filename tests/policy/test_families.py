@@ -113,7 +113,7 @@ def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(family_
 def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(family_policy, family):
     policy = family_policy(family, **SHARING[family])
     prompts = ["one", "a longer second prompt", "3"]
-    rollout = policy.act(prompts, answers=8, seed=5, max_new_tokens=9)
+    rollout = policy.act(prompts, answers=8, seeds=5, max_new_tokens=9)
     packed = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
     scores = policy(packed)
     for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
@@ -127,7 +127,7 @@ def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(fam
 def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, family, caplog):
     policy = family_policy(family, **PADDED[family])
     with caplog.at_level(logging.WARNING):
-        rollout = policy.act(["one", "a longer second prompt"], answers=3, seed=5, max_new_tokens=5)
+        rollout = policy.act(["one", "a longer second prompt"], answers=3, seeds=5, max_new_tokens=5)
         packed = policy.pack(rollout)
         policy.act(["two"], max_new_tokens=2)
     assert sum("cannot read several answers" in record.message for record in caplog.records) == 1

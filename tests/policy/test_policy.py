@@ -16,8 +16,8 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def act(prompts, answers=1, poses=1, temperature=1.0, seed=0, max_new_tokens=48):
-        return original(prompts, answers, poses, temperature, seed, max_new_tokens)
+    def act(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48):
+        return original(prompts, answers, poses, temperature, seeds, max_new_tokens)
 
     original = tiny_policy.act
     inner = tiny_policy.logits
@@ -53,6 +53,16 @@ def test_the_same_seed_gives_the_same_answers(tiny_policy):
     assert [a.text for a in first[0]] != [a.text for a in other[0]]
 
 
+def test_what_is_sampled_for_a_prompt_depends_on_no_other_prompt(tiny_policy):
+    together = tiny_policy.generate(["one", "a longer prompt", "3"], num_samples=2, seed=4, max_new_tokens=8)
+    apart = tiny_policy.generate(["one", "a longer prompt", "3"], num_samples=2, seed=4, max_new_tokens=8, batch_size=1)
+    assert [[a.text for a in group] for group in together] == [[a.text for a in group] for group in apart]
+    assert together[0][0].text != together[0][1].text
+    rollout = tiny_policy.act(["one", "a longer prompt"], poses=2, seeds=[7, 8], max_new_tokens=4)
+    alone = tiny_policy.act(["a longer prompt"], poses=2, seeds=[8], max_new_tokens=4)
+    torch.testing.assert_close(rollout.action[1], alone.action[0], atol=1e-4, rtol=1e-4)
+
+
 def test_temperature_zero_is_the_mean_pose(speaking_policy):
     answers = speaking_policy.generate(["a dancer"], num_samples=2, temperature=0.0)[0]
     assert np.array_equal(answers[0].pose.body_pose, answers[1].pose.body_pose)
@@ -81,7 +91,7 @@ def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, 
 
 
 def test_sampling_and_scoring_agree(tiny_policy):
-    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seed=2)
+    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
     scores = tiny_policy(tiny_policy.pack(rollout, row_tokens=80))
     sampled = [logp for group in rollout.logp_text for logp in group]
     for row, logp in enumerate(sampled):

@@ -46,7 +46,7 @@ def sample_answers(
     layer: int,
     max_new_tokens: int = 48,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    uniform: Tensor | None = None,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -56,7 +56,7 @@ def sample_answers(
         prompts: B token lists.
         layer: index into the decoder's ``hidden_states`` of the states to keep.
         temperature: 0 takes the likeliest token.
-        generator: source of randomness (CPU), for repeatable rollouts.
+        uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
     """
     device = decoder.device
     width = max(len(prompt) for prompt in prompts)
@@ -86,7 +86,7 @@ def sample_answers(
     rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
     logits = logits_of(out.last_hidden_state[:, -1])[[b for b, _ in alive]]  # (N, V), one row per living answer
     for step in range(max_new_tokens):
-        token, logp = _choose(logits, temperature, generator)
+        token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
         for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
             answers[key].append(t)
             logps[key].append(lp)
@@ -141,7 +141,7 @@ def sample_answers_padded(
     layer: int,
     max_new_tokens: int = 48,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    uniform: Tensor | None = None,
 ) -> SampledAnswers:
     """As ``sample_answers``, for any causal model: every step reads the living sequences anew, padded on the right."""
     everyone = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
@@ -163,7 +163,8 @@ def sample_answers_padded(
         if len(answers[alive[0]]) == max_new_tokens:
             break
         logits = logits_of(out.last_hidden_state[torch.arange(len(alive), device=decoder.device), last])
-        token, logp = _choose(logits, temperature, generator)
+        numbers = _numbers(uniform, [everyone[n] for n in alive], len(answers[alive[0]]))
+        token, logp = _choose(logits, temperature, numbers)
         for n, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
             answers[n].append(t)
             logps[n].append(lp)
@@ -177,12 +178,19 @@ def sample_answers_padded(
     return SampledAnswers(by_prompt(answers), by_prompt(logps), by_prompt(states))
 
 
-def _choose(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _numbers(uniform: Tensor | None, keys: Sequence[tuple[int, int]], step: int) -> Tensor | None:
+    """The numbers (N,) that choose the next token of the answers (prompt, answer)."""
+    return None if uniform is None else torch.stack([uniform[b, g, step] for b, g in keys])
+
+
+def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
     """(N, V) -> tokens (N,) and their log-probabilities under the untempered policy (N,)."""
     logp = torch.log_softmax(logits, dim=-1)
     if temperature == 0:
         token = logits.argmax(dim=-1)
     else:
-        probabilities = torch.softmax(logits / temperature, dim=-1).cpu()
-        token = torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(logits.device)
+        assert uniform is not None, "sampling needs numbers"
+        cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)  # (N, V)
+        token = torch.searchsorted(cumulative, uniform.to(cumulative)[:, None] * cumulative[:, -1:], right=True)[:, 0]
+        token = token.clamp(max=logits.shape[-1] - 1)
     return token, logp.gather(1, token[:, None])[:, 0]

@@ -19,6 +19,7 @@ from transformers import TrainerCallback, TrainingArguments
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale, group_advantages
 from pose_rft.hygrpo.layout import PackedGroups
+from pose_rft.hygrpo.noise import prompt_seeds
 from pose_rft.hygrpo.objective import hybrid_objective, token_kl
 from pose_rft.training import CheckpointTrainer
 
@@ -46,8 +47,15 @@ class HybridPolicy(Protocol):
     """All that the trainer needs of a policy; ``pose_rft.policy.PosePolicy`` is one."""
 
     def act(
-        self, prompts: Sequence[str], answers: int, poses: int, temperature: float, seed: int, max_new_tokens: int
-    ) -> Rollout: ...
+        self,
+        prompts: Sequence[str],
+        answers: int,
+        poses: int,
+        temperature: float,
+        seeds: Sequence[int],
+        max_new_tokens: int,
+    ) -> Rollout:
+        """Sample; a prompt's seed alone decides what is sampled for it."""
 
     def pack(self, rollout: Any, row_tokens: int) -> PackedGroups: ...
 
@@ -274,7 +282,7 @@ class HyGRPOTrainer(CheckpointTrainer):
             config.answers_per_prompt,
             config.poses_per_answer,
             config.temperature,
-            seed=config.seed * 1_000_003 + step,
+            prompt_seeds(config.seed, step, range(len(samples))),
             max_new_tokens=config.max_new_tokens,
         )
         grades = self.grade(step, samples, rollout)

@@ -49,8 +49,11 @@ class PoseGaussian:
     def sample(self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """(N, count, J, 6); temperature scales the standard deviation, 0 gives the mean."""
         shape = (self.mean.shape[0], count, self.mean.shape[1])
-        noise = torch.randn(shape, generator=generator, device="cpu" if generator is None else generator.device)
-        noise = noise.to(self.mean) * temperature
+        return self.at(torch.randn(shape, generator=generator) * temperature)
+
+    def at(self, noise: Tensor) -> Tensor:
+        """The actions (N, K, J, 6) that standard normal numbers (N, K, J*6) stand for; zeros are the mean."""
+        noise = noise.to(self.mean)
         spread = noise * self.scale_tril[:, None] if self.is_diagonal else noise @ self.scale_tril.mT
         return (self.mean[:, None] + spread).unflatten(-1, (-1, JOINT_DIMS))
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_rft.data.sample import Sample
+from pose_rft.hygrpo import noise
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy, Scores
 from pose_rft.policy.states import CachedStates
@@ -78,7 +79,7 @@ class FixedWordsPolicy(nn.Module):
         answers: int = 1,
         poses: int = 1,
         temperature: float = 1.0,
-        seed: int = 0,
+        seeds: Sequence[int] | int = 0,
         max_new_tokens: int = 0,
     ) -> FixedRollout:
         """Sample ``poses`` poses to the answer of each prompt, all of them prompts of ``samples``."""
@@ -86,7 +87,10 @@ class FixedWordsPolicy(nn.Module):
             raise ValueError(f"the words are fixed: one answer to a prompt, not {answers}")
         rows = torch.tensor([self.rows[prompt] for prompt in prompts])
         texts = [[self.answers[row]] for row in rows.tolist()]
-        action = self._pose(rows).sample(poses, temperature, torch.Generator().manual_seed(seed))
+        gaussian = self._pose(rows)
+        if isinstance(seeds, int):
+            seeds = noise.prompt_seeds(seeds, 0, range(len(prompts)))
+        action = gaussian.at(noise.normal(seeds, poses, gaussian.mean.shape[1]) * temperature)
         ids = [[self.policy.backbone.answer_ids(text) for text in group] for group in texts]
         valid = torch.ones(len(rows), 1, dtype=torch.bool, device=action.device)
         return FixedRollout(rows, texts, ids, valid, action[:, None])

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
+from pose_rft.hygrpo import noise
 from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
 from pose_rft.hygrpo.rollout import sample_answers, sample_answers_padded
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
@@ -331,14 +332,19 @@ class PosePolicy(nn.Module):
         answers: int = 1,
         poses: int = 1,
         temperature: float = 1.0,
-        seed: int = 0,
+        seeds: Sequence[int] | int = 0,
         max_new_tokens: int = 48,
     ) -> Rollout:
         """Sample ``answers`` texts to every prompt and ``poses`` poses to every text.
 
         K poses cost K samples of a Gaussian, not K passes of the language model.
+
+        Args:
+            seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
+                is sampled for it, whatever else is in the batch.
         """
-        generator = torch.Generator().manual_seed(seed)
+        if isinstance(seeds, int):
+            seeds = noise.prompt_seeds(seeds, 0, range(len(prompts)))
         prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
         with self.merged_adapters():
             sampled = (sample_answers if self.shares_prompts else sample_answers_padded)(
@@ -350,7 +356,7 @@ class PosePolicy(nn.Module):
                 self.layer,
                 max_new_tokens,
                 temperature,
-                generator,
+                noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
             )
         token = self.backbone.pose_token
         flat = [
@@ -368,9 +374,11 @@ class PosePolicy(nn.Module):
         mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
         state = padded[torch.arange(len(memory), device=self.device), lengths - 1]
         gaussian = self.head(padded, mask, state)
-        if self.head.is_deterministic:
-            temperature = 0.0
-        action = gaussian.sample(poses, temperature, generator)
+        if self.head.is_deterministic or temperature == 0:
+            drawn = torch.zeros(len(flat), poses, gaussian.mean.shape[1])
+        else:
+            drawn = noise.normal(seeds, answers, poses, gaussian.mean.shape[1]).flatten(0, 1) * temperature
+        action = gaussian.at(drawn)
         shape = (len(prompts), answers)
         return Rollout(
             prompt_ids=prompt_ids,
@@ -398,7 +406,7 @@ class PosePolicy(nn.Module):
             prompts: what users say.
             images: one per prompt (PIL image, path or None). No policy of this version takes images yet.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
-            seed: the same seed gives the same answers to the same prompts.
+            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``.
 
         Raises:
             UserError: an image was given, an empty prompt, or a number out of range.
@@ -419,7 +427,8 @@ class PosePolicy(nn.Module):
                 batch = prompts[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
-                rollout = self.act(batch, distinct, 1, temperature, seed + start, max_new_tokens)
+                seeds = noise.prompt_seeds(seed, 0, range(start, start + len(batch)))
+                rollout = self.act(batch, distinct, 1, temperature, seeds, max_new_tokens)
                 poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
                 for b in range(len(batch)):
                     group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
