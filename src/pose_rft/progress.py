@@ -40,6 +40,7 @@ class LiveProgress(TrainerCallback):
         self.task: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.disable |= not state.is_world_process_zero
         self.progress.start()
         self.task = self.progress.add_task(self.title, total=state.max_steps, completed=state.global_step, metrics="")
 
@@ -49,7 +50,7 @@ class LiveProgress(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         text = metrics_line(logs or {})
         self.progress.update(self.task, metrics=text)
-        if not self.console.is_terminal and text and self.entries % self.every == 0:
+        if state.is_world_process_zero and not self.console.is_terminal and text and self.entries % self.every == 0:
             self.console.print(
                 f"{self.title} {state.global_step}/{state.max_steps}  {text}", highlight=False, soft_wrap=True
             )

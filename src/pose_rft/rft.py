@@ -20,7 +20,7 @@ from pose_rft.policy.fixed_words import FixedWordsPolicy
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
-from pose_rft.training import STATES_FILE, newest_checkpoint, open_output
+from pose_rft.training import STATES_FILE, join_processes, newest_checkpoint, open_output
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 
@@ -98,8 +98,11 @@ def run_rft(
         resolve(spec)  # an unknown reward ends the run here, not at its first step
     output = Path(config.output_dir)
     opening, states = output / POSE_PHASE, output / STATES_FILE
-    open_output(output, [opening, output], resume)
-    policy = PosePolicy.from_pretrained(config.policy, pick_device(config.device))
+    device = pick_device(config.device)
+    processes = join_processes(device)
+    with processes.main_process_first():
+        open_output(output, [opening, output], resume)
+    policy = PosePolicy.from_pretrained(config.policy, device)
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
@@ -111,7 +114,9 @@ def run_rft(
         told = [sample for sample in samples if sample.pose is not None and sample.checks]
         if not told:
             raise UserError("pose_phase: no training prompt has a pose and checks; set pose_phase.steps to 0")
-        fixed = FixedWordsPolicy(policy, told, cache_states(policy, told, config.hygrpo.row_tokens, file=states))
+        with processes.main_process_first():
+            cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
+        fixed = FixedWordsPolicy(policy, told, cache)
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]
         trainer = HyGRPOTrainer(fixed, _pose_phase(config), told, grader, str(opening), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
@@ -120,8 +125,10 @@ def run_rft(
     trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
     trainer.train(resume_from_checkpoint=newest_checkpoint(output))
     policy.eval()
-    policy.save_pretrained(output / "policy")
-    states.unlink(missing_ok=True)
+    if processes.is_main_process:
+        policy.save_pretrained(output / "policy")
+        states.unlink(missing_ok=True)
+    processes.wait_for_everyone()
     return policy, history + [
         entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history
     ]

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -42,7 +44,11 @@ class NonFiniteError(RuntimeError):
 
 
 class CheckpointTrainer(Trainer):
-    """Trainer for modules with ``save_pretrained(dir)`` and ``load_weights(dir)``."""
+    """Trainer for modules with ``save_pretrained(dir)`` and ``load_weights(dir)``.
+
+    On several processes (torchrun, accelerate launch) a batch is shared out among them, and the update is that of one
+    process with the whole batch.
+    """
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         if resume_from_checkpoint is not None:
@@ -68,6 +74,21 @@ class CheckpointTrainer(Trainer):
             )
         return loss
 
+    # ---- several processes ----
+
+    def own_part(self, batch: list[int]) -> list[int]:
+        """This process's part of a batch."""
+        share = len(batch) // self.args.world_size
+        return batch[self.args.process_index * share : (self.args.process_index + 1) * share]
+
+    def share(self, count: int | torch.Tensor) -> float:
+        """Weight that turns the mean of the processes' means over ``count`` things each into the mean over all."""
+        if self.args.world_size == 1:
+            return 1.0
+        own = torch.as_tensor(count, dtype=torch.float64, device=self.args.device)
+        total = self.accelerator.reduce(own, "sum")
+        return float(own * self.args.world_size / total.clamp(min=1))
+
     # ---- logging ----
 
     def record(self, metrics: Mapping[str, torch.Tensor | float]) -> None:
@@ -79,6 +100,11 @@ class CheckpointTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         means = {name: torch.stack(values).nanmean().item() for name, values in self._metrics.items()}
         self._metrics.clear()
+        if self.args.world_size > 1:  # the means of all processes, of which some may have nothing to say
+            everyones = gather_object([means])
+            names = dict.fromkeys(name for theirs in everyones for name in theirs)
+            table = torch.tensor([[theirs.get(name, float("nan")) for name in names] for theirs in everyones])
+            means = dict(zip(names, table.nanmean(dim=0).tolist(), strict=True))
         super().log(logs | {name: mean for name, mean in means.items() if mean == mean}, start_time)
 
     # ---- saving ----
@@ -108,7 +134,8 @@ class CheckpointTrainer(Trainer):
                 shutil.rmtree(old)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
+        if self.args.should_save:
+            self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.args.should_save:
@@ -127,6 +154,7 @@ class CheckpointTrainer(Trainer):
         (folder / SCHEDULER_FILE).write_text(json.dumps(self.lr_scheduler.state_dict(), default=lambda _: None))
 
     def _save_rng_state(self, output_dir: str) -> None:
+        self.accelerator.wait_for_everyone()  # the main process puts a whole folder there first
         python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
         assert isinstance(numpy_state, tuple)  # MT19937 gives (name, keys, position, has_gauss, gauss)
         states: dict[str, Any] = {
@@ -197,6 +225,11 @@ def _step_of(folder: Path) -> int:
 
 
 # ---- beginning a run and going on with it ----
+
+
+def join_processes(device: str) -> PartialState:
+    """The processes of this run, which torchrun or accelerate launch may have started; without them, one."""
+    return PartialState(cpu=device == "cpu")
 
 
 def newest_checkpoint(phase: Path) -> str | None:

@@ -153,7 +153,7 @@ def test_cached_states_are_those_that_the_whole_policy_reads(make_config, tiny_p
 def test_training_learns_words_and_poses(make_config):
     config = make_config(
         head=PhaseConfig(samples=100, steps=150, batch_size=8, learning_rate=1e-2),
-        joint=PhaseConfig(samples=100, steps=150, batch_size=8, learning_rate=5e-3),
+        joint=PhaseConfig(samples=100, steps=220, batch_size=8, learning_rate=5e-3),
         loop=LoopConfig(save_steps=1000, row_tokens=128),
     )
     data = samples()

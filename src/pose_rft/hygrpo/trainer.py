@@ -98,7 +98,7 @@ class HyGRPOConfig:
 
     Attributes:
         steps: rollouts.
-        prompts_per_step: B, prompts in one rollout.
+        prompts_per_step: B, prompts in one rollout, shared out among the processes of a run.
         answers_per_prompt: G, texts sampled to each prompt.
         poses_per_answer: K, poses sampled to each text.
         updates_per_rollout: optimiser updates on one rollout; from the second on the ratios move and are clipped.
@@ -192,10 +192,16 @@ class HyGRPOConfig:
 
 
 class RepeatedBatches(Sampler[list[int]]):
-    """Endless shuffled batches of indices, each given out once per update of its rollout."""
+    """Endless shuffled batches of indices, each given out once per update of its rollout.
 
-    def __init__(self, size: int, batch: int, repeats: int, seed: int) -> None:
-        self.size, self.batch, self.repeats, self.seed = size, batch, repeats, seed
+    Args:
+        part: what a process takes of a batch.
+    """
+
+    def __init__(
+        self, size: int, batch: int, repeats: int, seed: int, part: Callable[[list[int]], list[int]] = list
+    ) -> None:
+        self.size, self.batch, self.repeats, self.seed, self.part = size, batch, repeats, seed, part
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed)
@@ -205,7 +211,7 @@ class RepeatedBatches(Sampler[list[int]]):
                 pending += torch.randperm(self.size, generator=generator).tolist()
             indices, pending = pending[: self.batch], pending[self.batch :]
             for _ in range(self.repeats):
-                yield indices
+                yield self.part(indices)
 
     def __len__(self) -> int:
         return 2**31 - 1  # one endless epoch: the run ends by its number of steps
@@ -221,6 +227,7 @@ class GradedRollout:
     pose_mask: Tensor  # (M,)
     pose_advantages: Tensor  # (M,)
     reference: Any  # scores of the reference policy, or None
+    answered_share: float = 1.0  # see CheckpointTrainer.share
     old_logp_text: Tensor | None = None  # (N, T)
     old_logp_pose: Tensor | None = None  # (M,) or (M, J)
 
@@ -253,10 +260,17 @@ class HyGRPOTrainer(CheckpointTrainer):
             train_dataset=samples,
             callbacks=callbacks,
         )
+        if config.prompts_per_step % self.args.world_size:
+            raise UserError(
+                f"prompts_per_step is {config.prompts_per_step}, which {self.args.world_size} processes cannot share "
+                "out evenly; choose a multiple"
+            )
 
     def get_train_dataloader(self) -> DataLoader:
         config = self.config
-        batches = RepeatedBatches(len(self.samples), config.prompts_per_step, config.updates_per_rollout, config.seed)
+        batches = RepeatedBatches(
+            len(self.samples), config.prompts_per_step, config.updates_per_rollout, config.seed, self.own_part
+        )
         return DataLoader(
             self.samples,  # type: ignore[arg-type]
             batch_sampler=batches,
@@ -277,12 +291,13 @@ class HyGRPOTrainer(CheckpointTrainer):
         config = self.config
         policy: HybridPolicy = self.accelerator.unwrap_model(self.model)
         step = self.state.global_step // config.updates_per_rollout
+        first = self.args.process_index * len(samples)  # of the whole batch's prompts
         rollout = policy.act(
             [sample.prompt for sample in samples],
             config.answers_per_prompt,
             config.poses_per_answer,
             config.temperature,
-            prompt_seeds(config.seed, step, range(len(samples))),
+            prompt_seeds(config.seed, step, range(first, first + len(samples))),
             max_new_tokens=config.max_new_tokens,
         )
         grades = self.grade(step, samples, rollout)
@@ -316,8 +331,9 @@ class HyGRPOTrainer(CheckpointTrainer):
             action=rollout.action.flatten(0, 1),
             text_advantages=text_advantages.flatten() * config.text_coefficient,
             pose_mask=valid.flatten(),
-            pose_advantages=pose_advantages.flatten() * config.pose_coefficient,
+            pose_advantages=pose_advantages.flatten() * config.pose_coefficient * self.share(valid.sum()),
             reference=reference,
+            answered_share=self.share(packed.has_action.sum()),
         )
 
     # ---- one update ----
@@ -350,7 +366,10 @@ class HyGRPOTrainer(CheckpointTrainer):
             old = batch.old_logp_text if config.unbiased_kl else None
             text_kl = token_kl(scores.logp_text, batch.reference.logp_text, text_mask, old)
             pose_kl = torch.where(answered, scores.pose.kl(batch.reference.pose), 0.0).sum() / answered.sum().clamp(1)
+            pose_kl = pose_kl * batch.answered_share
             loss = loss + config.beta_text * text_kl + config.beta_pose * pose_kl
             metrics |= {"text/kl": text_kl.item(), "pose/kl": pose_kl.item()}
         self.record(metrics | {"objective": objective.item()})
+        if self.args.world_size > 1:  # every process must have a gradient for every weight that the pass touched
+            loss = loss + 0.0 * (scores.logp_text.sum() + scores.pose.mean.sum() + scores.pose.scale_tril.sum())
         return loss

@@ -12,11 +12,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.storage import atomic_file
 
@@ -49,6 +50,23 @@ class CachedStates:
         memory = self.states[where]
         last = (lengths - 1).to(memory.device)
         return memory, mask.to(memory.device), memory[torch.arange(len(rows), device=memory.device), last]
+
+
+class HeadOnStates(nn.Module):
+    """The pose head of a policy on cached states, as a module to train: rows of the cache -> their Gaussians."""
+
+    def __init__(self, policy: PosePolicy, cache: CachedStates) -> None:
+        super().__init__()
+        self.policy, self.cache = policy, cache
+
+    def forward(self, rows: Tensor) -> PoseGaussian:
+        return self.policy.head(*self.cache.batch(rows))
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        self.policy.save_pretrained(directory)
+
+    def load_weights(self, directory: Path) -> None:
+        self.policy.load_weights(directory)
 
 
 def cache_states(

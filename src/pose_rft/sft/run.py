@@ -15,7 +15,7 @@ from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
-from pose_rft.training import STATES_FILE, newest_checkpoint, open_output
+from pose_rft.training import STATES_FILE, join_processes, newest_checkpoint, open_output
 
 
 @dataclass
@@ -62,9 +62,11 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     """
     output = Path(config.output_dir)
     phases = [output / "head", output / "joint"]
-    open_output(output, phases, resume)
-    states = output / STATES_FILE
     device = pick_device(config.device)
+    processes = join_processes(device)
+    with processes.main_process_first():
+        open_output(output, phases, resume)
+    states = output / STATES_FILE
     torch.manual_seed(config.loop.seed)
     policy = PosePolicy.from_pretrained(config.start, device) if config.start else None
     policy = policy or PosePolicy.create(config.policy, device)
@@ -78,7 +80,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         policy.head.fit_action_space(poses_of(known).to(device))
 
     if config.head.steps and not newest_checkpoint(phases[1]):
-        cache = cache_states(policy, known, config.loop.row_tokens, file=states)
+        with processes.main_process_first():
+            cache = cache_states(policy, known, config.loop.row_tokens, file=states)
         live = [LiveProgress("Head")]
         trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
@@ -91,6 +94,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
     policy.eval()
-    policy.save_pretrained(output / "policy")
-    states.unlink(missing_ok=True)
+    if processes.is_main_process:
+        policy.save_pretrained(output / "policy")
+        states.unlink(missing_ok=True)
+    processes.wait_for_everyone()
     return policy

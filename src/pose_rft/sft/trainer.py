@@ -5,13 +5,13 @@ on states that were computed once; only then is the language model touched. Neit
 captions of one length go together in the first, and the second packs many into a row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
@@ -20,7 +20,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.hygrpo.layout import PackedGroups
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.states import CachedStates, pack_samples
+from pose_rft.policy.states import CachedStates, HeadOnStates, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
 from pose_rft.training import CheckpointTrainer
 
@@ -32,7 +32,7 @@ class PhaseConfig:
     Attributes:
         samples: how many of the mixture's samples it sees (they are repeated if ``steps`` needs more).
         steps: updates; 0 skips the phase.
-        batch_size: samples in an update.
+        batch_size: samples in an update, shared out among the processes of a run.
         learning_rate: peak; warm-up over 3 % of the steps, then cosine to a tenth.
         weight_decay: AdamW's.
     """
@@ -93,10 +93,22 @@ class LoopConfig:
 
 
 class LengthBatches(Sampler[list[int]]):
-    """Endless batches of samples of nearly one length, in random order."""
+    """Endless batches of samples of nearly one length, in random order.
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int, pool: int = 32) -> None:
-        self.lengths, self.batch, self.seed, self.pool = np.asarray(lengths), batch, seed, pool
+    Args:
+        pool: batches that are sorted by length together.
+        part: what a process takes of a batch; one too small to be shared out is left out.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch: int,
+        seed: int,
+        pool: int = 32,
+        part: Callable[[list[int]], list[int]] = list,
+    ) -> None:
+        self.lengths, self.batch, self.seed, self.pool, self.part = np.asarray(lengths), batch, seed, pool, part
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng(self.seed)
@@ -108,7 +120,8 @@ class LengthBatches(Sampler[list[int]]):
                 part = part[np.argsort(self.lengths[part], kind="stable")]
                 batches += [part[i : i + self.batch].tolist() for i in range(0, len(part), self.batch)]
             for index in rng.permutation(len(batches)):
-                yield batches[index]
+                if own := self.part(batches[index]):
+                    yield own
 
     def __len__(self) -> int:
         return 2**31 - 1  # one endless epoch: the run ends by its number of steps
@@ -123,27 +136,35 @@ class SupervisedTrainer(CheckpointTrainer):
     def __init__(
         self,
         policy: PosePolicy,
+        model: nn.Module,
         phase: PhaseConfig,
         loop: LoopConfig,
         weights: LossWeights,
         output_dir: str,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        self.phase, self.loop, self.weights = phase, loop, weights
+        self.policy, self.phase, self.loop, self.weights = policy, phase, loop, weights
         self.body = load_body()
         super().__init__(
-            model=policy,
+            model=model,
             args=loop.training_arguments(phase, output_dir, policy.device.type),
             train_dataset=[],
             callbacks=callbacks,
         )
 
-    def pose_loss(self, policy: PosePolicy, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
+    def pose_loss(self, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
-        losses = pose_losses(policy.head, self.body.joints_from_rotations, predicted, poses, stated, sampled)
+        of_poses = self.share(len(poses))
+        of_checked = self.share(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
+        if not len(poses):
+            return predicted.mean.sum() * 0.0
+        losses = pose_losses(self.policy.head, self.body.joints_from_rotations, predicted, poses, stated, sampled)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
-        return sum(getattr(self.weights, name) * loss for name, loss in losses.items())
+        return sum(
+            getattr(self.weights, name) * loss * (of_checked if "checks" in name else of_poses)
+            for name, loss in losses.items()
+        )
 
 
 class HeadTrainer(SupervisedTrainer):
@@ -159,20 +180,21 @@ class HeadTrainer(SupervisedTrainer):
     ) -> None:
         self.cache = cache
         self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
-        super().__init__(policy, *args, **kwargs)
+        super().__init__(policy, HeadOnStates(policy, cache), *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
-        batches = LengthBatches(self.cache.lengths.tolist(), self.phase.batch_size, self.loop.seed)
+        lengths, batch = self.cache.lengths.tolist(), self.phase.batch_size
+        batches = LengthBatches(lengths, batch, self.loop.seed, part=self.own_part)
         return DataLoader(
             range(len(self.cache)),  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=lambda rows: {"rows": torch.tensor(rows)},
         )
 
-    def compute_loss(self, model: PosePolicy, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         rows = inputs["rows"].cpu()
         checks = [self.checks[row] for row in rows.tolist()]
-        return self.pose_loss(model, model.head(*self.cache.batch(rows)), self.poses[rows], checks)
+        return self.pose_loss(model(rows), self.poses[rows], checks)
 
 
 class PolicyTrainer(SupervisedTrainer):
@@ -180,12 +202,12 @@ class PolicyTrainer(SupervisedTrainer):
 
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], *args: Any, **kwargs: Any) -> None:
         self.samples = samples
-        super().__init__(policy, *args, **kwargs)
+        super().__init__(policy, policy, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
-        batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1)
+        batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.own_part)
         return DataLoader(
             self.samples,  # type: ignore[arg-type]
             batch_sampler=batches,
@@ -195,20 +217,19 @@ class PolicyTrainer(SupervisedTrainer):
         )
 
     def _collate(self, samples: list[Sample]) -> dict[str, Any]:
-        packed = pack_samples(self.model, samples, self.loop.row_tokens)
+        packed = pack_samples(self.policy, samples, self.loop.row_tokens)
         checks = [sample.checks for sample in samples if sample.pose is not None]
         return {"packed": packed, "poses": poses_of(samples), "checks": checks}
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
-        policy: PosePolicy = self.accelerator.unwrap_model(model)
-        packed: PackedGroups = inputs["packed"].to(policy.device)
+        packed: PackedGroups = inputs["packed"].to(self.policy.device)
         scores = model(packed)
         text = cross_entropy(scores.logp_text, packed.target_mask)
         self.record({"loss/text": text})
-        loss = self.weights.text * text
-        if packed.has_action.any() and policy.head.mean.weight.requires_grad:
-            poses = inputs["poses"].to(policy.device)
-            loss = loss + self.pose_loss(policy, scores.pose[packed.has_action], poses, inputs["checks"])
+        loss = self.weights.text * text * self.share(packed.target_mask.sum())
+        if self.policy.head.mean.weight.requires_grad:
+            poses = inputs["poses"].to(self.policy.device)
+            loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"])
         return loss
 
 
