@@ -228,3 +228,26 @@ def test_a_head_over_bfloat16_states_gives_a_float32_distribution(tiny_backbone)
     assert scores.pose.mean.dtype == torch.float32
     (scores.pose.log_prob(rollout.action[0]).sum() + scores.logp_text.sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in policy.trainable().values() if p.grad is not None)
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["fresh adapters", "trained adapters"])
+def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, trained):
+    def shake():
+        with torch.no_grad():
+            for parameter in tiny_policy.trainable().values():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+
+    if trained:
+        shake()
+    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    before = tiny_policy(packed)
+    tiny_policy.freeze_reference()
+    assert tiny_policy._reference_is_bare == (not trained)
+    shake()
+    flags = {name: parameter.requires_grad for name, parameter in tiny_policy.named_parameters()}
+    with tiny_policy.as_reference():
+        reference = tiny_policy(packed)
+    torch.testing.assert_close(reference.logp_text, before.logp_text.detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(reference.pose.mean, before.pose.mean.detach(), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(tiny_policy(packed).logp_text, before.logp_text, atol=1e-3)
+    assert flags == {name: parameter.requires_grad for name, parameter in tiny_policy.named_parameters()}

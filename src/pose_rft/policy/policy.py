@@ -15,6 +15,7 @@ from typing import Any
 import roma
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -169,6 +170,7 @@ class PosePolicy(nn.Module):
                 if "lora_" in name:
                     parameter.requires_grad_(False)
         self._reference: dict[str, Tensor] | None = None
+        self._reference_is_bare = False
 
     # ---- loading and saving ----
 
@@ -273,6 +275,16 @@ class PosePolicy(nn.Module):
     def freeze_reference(self) -> None:
         """Remember the present weights as the reference policy that KL terms pull towards."""
         self._reference = {name: parameter.detach().clone() for name, parameter in self.trainable().items()}
+        self._reference_is_bare = self._adapters_do_nothing()
+
+    @torch.no_grad()
+    def _adapters_do_nothing(self) -> bool:
+        """Whether the language model with its adapters is the one without, as at the start of a run."""
+        weights = dict(self.language_model.named_parameters())
+        rows = [layer for layer in self.language_model.modules() if isinstance(layer, TrainableTokensLayer)]
+        return not any(value.any() for name, value in weights.items() if "lora_B" in name) and all(
+            torch.equal(row.trainable_tokens_delta["default"], row.trainable_tokens_original["default"]) for row in rows
+        )
 
     @contextlib.contextmanager
     def as_reference(self) -> Iterator[None]:
@@ -283,11 +295,29 @@ class PosePolicy(nn.Module):
         try:
             for name, parameter in self.trainable().items():
                 parameter.data = self._reference[name].to(parameter.device)
-            with torch.no_grad(), self.merged_adapters():
+            with torch.no_grad(), self._bare() if self._reference_is_bare else self.merged_adapters():
                 yield
         finally:
             for name, parameter in self.trainable().items():
                 parameter.data = current[name]
+
+    @contextlib.contextmanager
+    def _bare(self) -> Iterator[None]:
+        """Be the language model without adapters inside the block."""
+        trained = [(parameter, parameter.requires_grad) for parameter in self.language_model.parameters()]
+
+        def enable(enabled: bool) -> None:
+            for layer in self.language_model.modules():
+                if isinstance(layer, BaseTunerLayer):
+                    layer.enable_adapters(enabled)
+            for parameter, flag in trained:  # which peft changes on the way
+                parameter.requires_grad_(flag)
+
+        enable(False)
+        try:
+            yield
+        finally:
+            enable(True)
 
     @contextlib.contextmanager
     def merged_adapters(self) -> Iterator[None]:
@@ -505,14 +535,17 @@ class PosePolicy(nn.Module):
 
     def _hidden_states(self, packed: PackedGroups) -> tuple[Tensor, Tensor]:
         """Last and read hidden states, both (R * L, H)."""
-        mask = additive_mask(packed.attention, self.language_model.dtype) if packed.attention is not None else None
-        states = self.decoder(
-            input_ids=packed.input_ids,
-            attention_mask=mask,
-            position_ids=packed.position_ids,
-            use_cache=False,
-            output_hidden_states=True,
-        )
+        dtype = self.language_model.dtype
+        # The adapters are kept in float32 and multiplied in the language model's precision.
+        mixed = dtype != torch.float32 and torch.is_grad_enabled()
+        with torch.autocast(self.device.type, dtype if mixed else None, enabled=mixed):
+            states = self.decoder(
+                input_ids=packed.input_ids,
+                attention_mask=additive_mask(packed.attention, dtype) if packed.attention is not None else None,
+                position_ids=packed.position_ids,
+                use_cache=False,
+                output_hidden_states=True,
+            )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
 
 
