@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import JOINT_NAMES
+from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
@@ -82,6 +82,15 @@ def test_the_check_loss_is_how_far_the_statements_are_from_being_met_with_someth
     assert check_loss([[failed], [], []], joints).item() == pytest.approx(1.3, abs=1e-3)
     assert check_loss([[failed, met], [near], []], joints).item() == pytest.approx((0.65 + 0.15) / 2, abs=1e-3)
     assert check_loss([[], [], []], joints).item() == 0
+
+
+def test_statements_about_the_head_move_the_rest_of_the_body():
+    body = load_body()
+    pose = torch.zeros(1, 22, 3, requires_grad=True)
+    check_loss([["y(left_wrist) > y(head)", "distance(right_wrist, head) < 0.2"]], body.joints(pose)).backward()
+    neck, shoulder = JOINT_INDEX["neck"], JOINT_INDEX["left_shoulder"]
+    assert pose.grad[0, shoulder].abs().max() > 0.1
+    assert pose.grad[0, neck].abs().max() == 0
 
 
 def test_descending_the_check_loss_moves_the_body_until_the_words_hold():

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import PoseHead
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.measurements import Measurements
 
+HEAD = JOINT_INDEX["head"]
 TO_SPARE = 0.3  # of the checks' units, 6 degrees or 3 centimetres: what is met by that much costs nothing
 
 
@@ -83,7 +85,8 @@ def check_loss(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
     """Hinge loss of geometric statements: how far each is from being met with something to spare.
 
     A recorded pose is one of many that fit its words. The statements say which of its details matter, and as functions
-    of the joints they can be descended directly, where a reward has to try.
+    of the joints they can be descended directly, where a reward has to try. The head is held still: the rest of the
+    body has to do what is said.
 
     Args:
         checks: M lists of statements in the language of ``pose_rft.posescript.checks``; lists may be empty.
@@ -92,7 +95,11 @@ def check_loss(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
     Returns:
         Mean over the samples that have checks of the mean over their checks; 0 if none has any.
     """
-    measurements = Measurements(joints)
+    # The head stays where likelihood and joints put it: bowing it is the cheap way to get it below the hands, and few
+    # statements mind where it looks.
+    still = joints.clone()
+    still[:, HEAD] = joints[:, HEAD].detach()
+    measurements = Measurements(still)
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, statements in enumerate(checks):
         for statement in statements:
