@@ -118,7 +118,7 @@ def run_rft(
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]
-        trainer = HyGRPOTrainer(fixed, _pose_phase(config), told, grader, str(opening), live)
+        trainer = HyGRPOTrainer(fixed, pose_phase_config(config), told, grader, str(opening), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
         history = trainer.state.log_history
     live = [LiveProgress("HyGRPO"), *callbacks]
@@ -134,7 +134,8 @@ def run_rft(
     ]
 
 
-def _pose_phase(config: RftConfig) -> HyGRPOConfig:
+def pose_phase_config(config: RftConfig) -> HyGRPOConfig:
+    """What HyGRPO runs with in the opening phase of a run."""
     phase = config.pose_phase
     return replace(
         config.hygrpo,
