@@ -34,6 +34,7 @@ lint: install     ## ruff and mypy
 default: install  ## train the default policy again (docs/policy.md)
 	$(BIN)/pose-rft sft configs/default_sft.yaml
 	$(BIN)/pose-rft sft configs/default_polish.yaml
+	$(BIN)/pose-rft sft configs/default_posture.yaml
 
 clean:            ## remove the environment and caches, keep runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -37,7 +37,7 @@ VARIANTS: dict[str, Callable[[RftConfig], None]] = {"GRPO on tokens only": token
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
-    parser.add_argument("--config", type=Path, default=Path("configs/default_rft.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--prompts", type=int, default=256, help="held-out captions to judge on")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))

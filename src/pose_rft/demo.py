@@ -43,7 +43,9 @@ def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConf
         steps=steps,
         prompts_per_step=8,
         answers_per_prompt=2,
-        poses_per_answer=32,
+        poses_per_answer=64,
+        learning_rate=5e-5,
+        beta_pose=0.03,
         seed=seed,
         save_steps=20,
     )
@@ -52,7 +54,7 @@ def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConf
         prompts=2_000,
         data=MixtureConfig(clips=0.0, chat=0.0),
         rewards=["format", "posecodes", {"name": "semantic", "weight": 0.5}],
-        pose_phase=PosePhaseConfig(steps=PER_STEP * steps),
+        pose_phase=PosePhaseConfig(steps=PER_STEP * steps, learning_rate=1e-4),
         hygrpo=hygrpo,
         device=device,
     )

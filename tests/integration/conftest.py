@@ -81,7 +81,7 @@ def trained_policy(tmp_path_factory, byte_tokenizer) -> Path:
     talking = Backbone("", model, tokenizer, 258, (0,))
     prompts = ("wave", "sit down on a chair", "A boxer!", "Both arms are raised.", "kneeling", "show me tree pose")
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(200):
+    for step in range(400):
         prompt, answer = talking.prompt_ids(prompts[step % len(prompts)]), talking.answer_ids(ANSWER)
         labels = torch.tensor([[-100] * len(prompt) + answer])
         loss = model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss
