@@ -49,13 +49,13 @@ def main() -> None:
     samples, reference = load_benchmark("captions", poses=arguments.poses, limit=arguments.prompts)
     device = pick_device(config.device)
 
-    def judged(policy: PosePolicy | None, path: Path, load: str) -> dict[str, Any]:
+    def judged(path: Path, load: str) -> dict[str, Any]:
         if not path.exists():
-            policy = policy or PosePolicy.from_pretrained(load, device)
+            policy = PosePolicy.from_pretrained(load, device)
             save_result(judge(samples, policy, reference=reference, seed=0, show_progress=True), path)
         return json.loads(path.read_text())
 
-    start = Run("SFT start", 0, judged(None, arguments.out / "start.json", config.policy))
+    start = Run("SFT start", 0, judged(arguments.out / "start.json", config.policy))
     runs = []
     for name, change in VARIANTS.items():
         for seed in arguments.seeds:
@@ -68,7 +68,7 @@ def main() -> None:
                 change(run)
                 _, history = run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
                 log.write_text(json.dumps(history))
-            result = judged(None, folder / "judged.json", str(folder / "policy"))
+            result = judged(folder / "judged.json", str(folder / "policy"))
             kl = [entry["pose/kl"] for entry in json.loads(log.read_text()) if "pose/kl" in entry]
             runs.append(Run(name, seed, result, sum(kl[-10:]) / len(kl[-10:]) if kl else None))
     table = rft_table(start, runs)

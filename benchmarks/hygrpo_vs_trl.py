@@ -20,9 +20,19 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from steps import NEW_TOKENS, RANK, StepClock, in_process, markdown, measure_hygrpo, medians, prompt_texts
+from steps import (
+    GROUP,
+    NEW_TOKENS,
+    PROMPTS,
+    RANK,
+    StepClock,
+    in_process,
+    markdown,
+    measure_hygrpo,
+    medians,
+    prompt_texts,
+)
 
-PROMPTS, GROUP = 2, 8
 OURS, THEIRS = "pose-rft", "trl"
 
 

@@ -11,7 +11,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-NEW_TOKENS, RANK = 16, 8
+PROMPTS, GROUP, NEW_TOKENS, RANK = 2, 8, 16, 8
 WORDS = ("hand", "foot", "arm", "leg", "head", "knee", "back", "chest", "left", "right", "up", "down")
 
 
@@ -75,13 +75,10 @@ class StepClock:
         }
 
 
-def measure_hygrpo(
-    length: int, steps: int, prompts: int = 2, answers: int = 8, poses: int = 0, backbone: str = "smollm2-135m"
-) -> dict[str, float]:
+def measure_hygrpo(length: int, steps: int) -> dict[str, float]:
     """Seconds per step and of its rollout, peak memory, operations of an update and the machine's rate for them.
 
-    Args:
-        poses: K; 0 leaves the pose part of the objective out.
+    The pose part of the objective is left out.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -90,37 +87,25 @@ def measure_hygrpo(
     from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy
 
     torch.set_num_threads(os.cpu_count() or 1)
-    policy = PosePolicy.create(PolicyConfig(backbone, lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
+    policy = PosePolicy.create(PolicyConfig("smollm2-135m", lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
     tokenizer = policy.backbone.tokenizer
     policy.backbone.prompt_ids = lambda text: tokenizer(text).input_ids  # type: ignore[method-assign]
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
-    samples = [SimpleNamespace(prompt=text) for text in prompt_texts(tokenizer, prompts, length)]
+    samples = [SimpleNamespace(prompt=text) for text in prompt_texts(tokenizer, PROMPTS, length)]
 
     def grade(step: int, samples: Any, rollout: Any) -> Any:
         text = torch.tensor([[answer.count("e") for answer in group] for group in rollout.texts]).float()
-        pose = -rollout.action[..., 0, 0].square()
+        pose = torch.zeros(rollout.action.shape[:3])
         yes = torch.ones_like
         return SimpleNamespace(
             text=text, pose=pose, text_graded=yes(text).bool(), pose_graded=yes(pose).bool(), metrics={}
         )
 
     config = HyGRPOConfig(
-        steps=steps + 1, prompts_per_step=prompts, answers_per_prompt=answers, poses_per_answer=max(poses, 2),
-        pose_coefficient=float(poses > 0), beta_pose=0.02 * (poses > 0), max_new_tokens=NEW_TOKENS,
-        row_tokens=length + answers * NEW_TOKENS, save_steps=10**6,
+        steps=steps + 1, prompts_per_step=PROMPTS, answers_per_prompt=GROUP, poses_per_answer=2, pose_coefficient=0.0,
+        beta_pose=0.0, max_new_tokens=NEW_TOKENS, row_tokens=length + GROUP * NEW_TOKENS, save_steps=10**6,
     )  # fmt: skip
-    if poses:  # untrained, it would not say <POSE>: every answer's second token becomes one
-        act = policy.act
-
-        def act_with_pose(*args: Any, **kwargs: Any) -> Any:
-            rollout = act(*args, **kwargs)
-            token = policy.backbone.pose_token
-            rollout.answer_ids = [[[answer[0], token, *answer[2:]] for answer in g] for g in rollout.answer_ids]
-            rollout.valid[:] = True
-            return rollout
-
-        policy.act = act_with_pose  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as directory:
         trainer = HyGRPOTrainer(policy, config, samples, grade, directory)
         clock = StepClock(trainer, "collect")
@@ -130,7 +115,7 @@ def measure_hygrpo(
         with FlopCounterMode(display=False) as counter:
             trainer.loss(policy, batch).backward()
     model = policy.backbone.model.config
-    tokens = prompts * (length + answers * NEW_TOKENS)
+    tokens = PROMPTS * (length + GROUP * NEW_TOKENS)
     result["update_flops"] = float(counter.get_total_flops())
     result["gemm_rate"] = gemm_rate(tokens, model.hidden_size, model.intermediate_size)
     return result

@@ -20,6 +20,11 @@ def prompt_seeds(seed: int, step: int, prompts: Sequence[int] | range) -> list[i
     ]
 
 
+def one_per_prompt(seeds: Sequence[int] | int, count: int) -> Sequence[int]:
+    """The seeds as given, or those of ``count`` prompts made from one."""
+    return prompt_seeds(seeds, 0, range(count)) if isinstance(seeds, int) else seeds
+
+
 def uniform(seeds: Sequence[int], *shape: int) -> Tensor:
     """Numbers in [0, 1) for the choice of words, (len(seeds), *shape)."""
     return torch.stack([torch.rand(shape, generator=_stream(seed, WORDS)) for seed in seeds])

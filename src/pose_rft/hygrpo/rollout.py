@@ -7,6 +7,7 @@ prompt's keys and values exist once, not once per answer, and each step reads th
 Language models that cannot read that layout sample without a cache, from padded batches: slow, and right for any.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from pose_rft.hygrpo.layout import additive_mask
 
+Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
 PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
 
 
@@ -47,6 +49,7 @@ def sample_answers(
     max_new_tokens: int = 48,
     temperature: float = 1.0,
     uniform: Tensor | None = None,
+    share_prompts: bool = True,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -57,34 +60,14 @@ def sample_answers(
         layer: index into the decoder's ``hidden_states`` of the states to keep.
         temperature: 0 takes the likeliest token.
         uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
+        share_prompts: False for a causal model that cannot read several answers behind one prompt.
     """
-    device = decoder.device
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
-    owner = torch.full((len(prompts), width), NOBODY)
-    for row, prompt in enumerate(prompts):  # padded on the left: every prompt ends in the last column
-        ids[row, width - len(prompt) :] = torch.as_tensor(prompt)
-        owner[row, width - len(prompt) :] = PROMPT
-    mask = (owner == PROMPT).long()
-    cache = DynamicCache(config=decoder.config)
-    out = decoder(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0).to(device),
-        past_key_values=cache,
-        use_cache=True,
-        output_hidden_states=True,
-    )
-    prompt_states = [out.hidden_states[layer][row, width - len(prompt) :] for row, prompt in enumerate(prompts)]
-
-    everyone = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
-    answers: dict[tuple[int, int], list[int]] = {key: [] for key in everyone}
-    logps: dict[tuple[int, int], list[float]] = {key: [] for key in everyone}
-    states: dict[tuple[int, int], list[Tensor]] = {key: [] for key in everyone}
+    reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, prompts, layer)
+    alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
+    answers: dict[Key, list[int]] = {key: [] for key in alive}
+    logps: dict[Key, list[float]] = {key: [] for key in alive}
     ends = set(end_tokens)
-    alive = everyone
-    rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
-    logits = logits_of(out.last_hidden_state[:, -1])[[b for b, _ in alive]]  # (N, V), one row per living answer
+    logits = logits_of(reader.read_prompts())[[b for b, _ in alive]]  # (N, V), one row per living answer
     for step in range(max_new_tokens):
         token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
         for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
@@ -93,92 +76,114 @@ def sample_answers(
         alive = [key for key in alive if answers[key][-1] not in ends]
         if not alive:
             break
+        last = reader.read_answers(alive, answers)  # after the last step too: the head wants its states
+        if step + 1 < max_new_tokens:
+            logits = logits_of(last)
+
+    def by_prompt(value_of: Callable[[Key], Any]) -> list[list[Any]]:
+        return [[value_of((b, g)) for g in range(group_size)] for b in range(len(prompts))]
+
+    return SampledAnswers(by_prompt(answers.__getitem__), by_prompt(logps.__getitem__), by_prompt(reader.states))
+
+
+class _SharedReader:
+    """Reads prompts once into a cache, and every step one token of each living answer behind them."""
+
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Sequence[int]], layer: int) -> None:
+        self.decoder, self.prompts, self.layer = decoder, prompts, layer
+        self.cache = DynamicCache(config=decoder.config)
+        self.rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
+        width = max(map(len, prompts))
+        self.owner = torch.full((len(prompts), width), NOBODY)  # (R, keys)
+        for row, prompt in enumerate(prompts):  # padded on the left: every prompt ends in the last column
+            self.owner[row, width - len(prompt) :] = PROMPT
+        self.prompt_states: list[Tensor] = []
+        self.answer_states: dict[Key, list[Tensor]] = defaultdict(list)
+
+    def read_prompts(self) -> Tensor:
+        """Last hidden states (B, H) at the prompts' ends."""
+        ids = torch.zeros_like(self.owner)
+        for row, prompt in enumerate(self.prompts):
+            ids[row, ids.shape[1] - len(prompt) :] = torch.as_tensor(prompt)
+        mask = (self.owner == PROMPT).long()
+        out = self._run(ids, mask.to(self.decoder.device), (mask.cumsum(dim=1) - 1).clamp(min=0))
+        read = out.hidden_states[self.layer]
+        self.prompt_states = [read[row, read.shape[1] - len(prompt) :] for row, prompt in enumerate(self.prompts)]
+        self.dtype = read.dtype
+        return out.last_hidden_state[:, -1]
+
+    def read_answers(self, alive: Sequence[Key], answers: Mapping[Key, Sequence[int]]) -> Tensor:
+        """Last hidden states (N, H) at the newest tokens of the living answers."""
         living = sorted({b for b, _ in alive})
-        if living != rows:
-            keep = torch.tensor([rows.index(b) for b in living])
-            cache.batch_select_indices(keep.to(device))
-            owner, rows = owner[keep], living
+        if living != self.rows:
+            keep = torch.tensor([self.rows.index(b) for b in living])
+            self.cache.batch_select_indices(keep.to(self.decoder.device))
+            self.owner, self.rows = self.owner[keep], living
 
         # One column per living answer of a prompt; prompts with fewer of them have columns that nobody reads.
-        columns: list[list[int]] = [[g for c, g in alive if c == b] for b in rows]
-        place = {(b, g): (r, k) for r, b in enumerate(rows) for k, g in enumerate(columns[r])}
-        queries = torch.full((len(rows), max(map(len, columns))), NOBODY)
+        columns: list[list[int]] = [[g for c, g in alive if c == b] for b in self.rows]
+        place = {(b, g): (r, k) for r, b in enumerate(self.rows) for k, g in enumerate(columns[r])}
+        queries = torch.full((len(self.rows), max(map(len, columns))), NOBODY)
         ids, positions = torch.zeros_like(queries), torch.zeros_like(queries)
         for (b, g), (r, k) in place.items():
             queries[r, k] = g
             ids[r, k] = answers[b, g][-1]
-            positions[r, k] = len(prompts[b]) + step
-        owner = torch.cat([owner, queries], dim=1)  # (R, keys)
-        allowed = (owner[:, None] == PROMPT) | (owner[:, None] == queries[:, :, None])  # (R, columns, keys)
-        out = decoder(
-            input_ids=ids.to(device),
-            attention_mask=additive_mask(allowed[:, None].to(device), out.last_hidden_state.dtype),
-            position_ids=positions.to(device),
-            past_key_values=cache,
+            positions[r, k] = len(self.prompts[b]) + len(answers[b, g]) - 1
+        self.owner = torch.cat([self.owner, queries], dim=1)
+        allowed = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
+        out = self._run(ids, additive_mask(allowed[:, None].to(self.decoder.device), self.dtype), positions)
+        at = torch.tensor([place[key] for key in alive], device=self.decoder.device)  # (N, 2) rows and columns
+        for key, state in zip(alive, out.hidden_states[self.layer][at[:, 0], at[:, 1]], strict=True):
+            self.answer_states[key].append(state[None])
+        return out.last_hidden_state[at[:, 0], at[:, 1]]
+
+    def states(self, key: Key) -> Tensor:
+        """(S, H) of a prompt and its answer, at the layer asked for."""
+        return torch.cat([self.prompt_states[key[0]], *self.answer_states[key]])
+
+    def _run(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Any:
+        return self.decoder(
+            input_ids=ids.to(self.decoder.device),
+            attention_mask=mask,
+            position_ids=positions.to(self.decoder.device),
+            past_key_values=self.cache,
             use_cache=True,
             output_hidden_states=True,
         )
-        at = torch.tensor([place[key] for key in alive], device=device)  # (N, 2) rows and columns
-        for key, state in zip(alive, out.hidden_states[layer][at[:, 0], at[:, 1]], strict=True):
-            states[key].append(state[None])
-        if step + 1 < max_new_tokens:
-            logits = logits_of(out.last_hidden_state[at[:, 0], at[:, 1]])
-
-    def by_prompt(items: Mapping[tuple[int, int], Any]) -> list[list[Any]]:
-        return [[items[b, g] for g in range(group_size)] for b in range(len(prompts))]
-
-    hidden = {(b, g): torch.cat([prompt_states[b], *states[b, g]]) for b, g in everyone}
-    return SampledAnswers(by_prompt(answers), by_prompt(logps), by_prompt(hidden))
 
 
-@torch.no_grad()
-def sample_answers_padded(
-    decoder: PreTrainedModel,
-    logits_of: Callable[[Tensor], Tensor],
-    prompts: Sequence[Sequence[int]],
-    group_size: int,
-    end_tokens: Sequence[int],
-    layer: int,
-    max_new_tokens: int = 48,
-    temperature: float = 1.0,
-    uniform: Tensor | None = None,
-) -> SampledAnswers:
-    """As ``sample_answers``, for any causal model: every step reads the living sequences anew, padded on the right."""
-    everyone = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
-    answers: list[list[int]] = [[] for _ in everyone]
-    logps: list[list[float]] = [[] for _ in everyone]
-    states: list[Tensor] = [torch.empty(0)] * len(everyone)
-    ends = set(end_tokens)
-    alive = list(range(len(everyone)))
-    for _ in range(max_new_tokens + 1):  # once more than there are tokens: the states of the last one
-        sequences = [[*prompts[everyone[n][0]], *answers[n]] for n in alive]
+class _PaddedReader:
+    """Reads whole sequences anew every step, padded on the right: for any causal model."""
+
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Sequence[int]], layer: int) -> None:
+        self.decoder, self.prompts, self.layer = decoder, prompts, layer
+        self.prompt_states: list[Tensor] = []
+        self.answer_states: dict[Key, Tensor] = {}
+
+    def read_prompts(self) -> Tensor:
+        last, self.prompt_states = self._run(self.prompts)
+        return last
+
+    def read_answers(self, alive: Sequence[Key], answers: Mapping[Key, Sequence[int]]) -> Tensor:
+        last, states = self._run([[*self.prompts[key[0]], *answers[key]] for key in alive])
+        self.answer_states.update(zip(alive, states, strict=True))
+        return last
+
+    def states(self, key: Key) -> Tensor:
+        return self.answer_states.get(key, self.prompt_states[key[0]])
+
+    def _run(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, list[Tensor]]:
         lengths = [len(sequence) for sequence in sequences]
-        ids = torch.zeros(len(alive), max(lengths), dtype=torch.long)
+        ids = torch.zeros(len(sequences), max(lengths), dtype=torch.long)
         for row, sequence in enumerate(sequences):
             ids[row, : len(sequence)] = torch.as_tensor(sequence)
-        out = decoder(input_ids=ids.to(decoder.device), use_cache=False, output_hidden_states=True)
-        for row, n in enumerate(alive):
-            states[n] = out.hidden_states[layer][row, : lengths[row]]
-        last = torch.tensor(lengths, device=decoder.device) - 1
-        if len(answers[alive[0]]) == max_new_tokens:
-            break
-        logits = logits_of(out.last_hidden_state[torch.arange(len(alive), device=decoder.device), last])
-        numbers = _numbers(uniform, [everyone[n] for n in alive], len(answers[alive[0]]))
-        token, logp = _choose(logits, temperature, numbers)
-        for n, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
-            answers[n].append(t)
-            logps[n].append(lp)
-        alive = [n for n in alive if answers[n][-1] not in ends]
-        if not alive:
-            break
-
-    def by_prompt(items: list[Any]) -> list[list[Any]]:
-        return [items[b * group_size : (b + 1) * group_size] for b in range(len(prompts))]
-
-    return SampledAnswers(by_prompt(answers), by_prompt(logps), by_prompt(states))
+        out = self.decoder(input_ids=ids.to(self.decoder.device), use_cache=False, output_hidden_states=True)
+        ends = torch.tensor(lengths, device=self.decoder.device) - 1
+        last = out.last_hidden_state[torch.arange(len(lengths), device=self.decoder.device), ends]
+        return last, [states[:length] for states, length in zip(out.hidden_states[self.layer], lengths, strict=True)]
 
 
-def _numbers(uniform: Tensor | None, keys: Sequence[tuple[int, int]], step: int) -> Tensor | None:
+def _numbers(uniform: Tensor | None, keys: Sequence[Key], step: int) -> Tensor | None:
     """The numbers (N,) that choose the next token of the answers (prompt, answer)."""
     return None if uniform is None else torch.stack([uniform[b, g, step] for b, g in keys])
 

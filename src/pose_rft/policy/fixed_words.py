@@ -9,16 +9,15 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pose_rft.data.sample import Sample
 from pose_rft.hygrpo import noise
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy, Scores
-from pose_rft.policy.states import CachedStates
+from pose_rft.policy.states import CachedStates, OnStates
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class FixedLayout:
         return replace(self, target_mask=self.target_mask.to(device), has_action=self.has_action.to(device))
 
 
-class FixedWordsPolicy(nn.Module):
+class FixedWordsPolicy(OnStates):
     """The pose head of a policy, as a HybridPolicy for ``HyGRPOTrainer``; trains ``policy`` in place.
 
     Args:
@@ -61,8 +60,7 @@ class FixedWordsPolicy(nn.Module):
     """
 
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates) -> None:
-        super().__init__()
-        self.policy, self.cache = policy, cache
+        super().__init__(policy, cache)
         self.answers = [sample.answer for sample in samples]
         self.rows = {sample.prompt: row for row, sample in enumerate(samples)}
         self.reference = copy.deepcopy(policy.head).requires_grad_(False)
@@ -88,8 +86,7 @@ class FixedWordsPolicy(nn.Module):
         rows = torch.tensor([self.rows[prompt] for prompt in prompts])
         texts = [[self.answers[row]] for row in rows.tolist()]
         gaussian = self._pose(rows)
-        if isinstance(seeds, int):
-            seeds = noise.prompt_seeds(seeds, 0, range(len(prompts)))
+        seeds = noise.one_per_prompt(seeds, len(prompts))
         action = gaussian.at(noise.normal(seeds, poses, gaussian.mean.shape[1]) * temperature)
         ids = [[self.policy.backbone.answer_ids(text) for text in group] for group in texts]
         valid = torch.ones(len(rows), 1, dtype=torch.bool, device=action.device)
@@ -112,9 +109,3 @@ class FixedWordsPolicy(nn.Module):
                 yield
         finally:
             self.is_reference = False
-
-    def save_pretrained(self, directory: str | Path) -> None:
-        self.policy.save_pretrained(directory)
-
-    def load_weights(self, directory: Path) -> None:
-        self.policy.load_weights(directory)

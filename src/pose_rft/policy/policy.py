@@ -25,7 +25,7 @@ from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
 from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
-from pose_rft.hygrpo.rollout import sample_answers, sample_answers_padded
+from pose_rft.hygrpo.rollout import sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
@@ -373,11 +373,10 @@ class PosePolicy(nn.Module):
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
                 is sampled for it, whatever else is in the batch.
         """
-        if isinstance(seeds, int):
-            seeds = noise.prompt_seeds(seeds, 0, range(len(prompts)))
+        seeds = noise.one_per_prompt(seeds, len(prompts))
         prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
         with self.merged_adapters():
-            sampled = (sample_answers if self.shares_prompts else sample_answers_padded)(
+            sampled = sample_answers(
                 self.decoder,
                 self.logits,
                 prompt_ids,
@@ -387,6 +386,7 @@ class PosePolicy(nn.Module):
                 max_new_tokens,
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
+                self.shares_prompts,
             )
         token = self.backbone.pose_token
         flat = [

@@ -52,21 +52,25 @@ class CachedStates:
         return memory, mask.to(memory.device), memory[torch.arange(len(rows), device=memory.device), last]
 
 
-class HeadOnStates(nn.Module):
-    """The pose head of a policy on cached states, as a module to train: rows of the cache -> their Gaussians."""
+class OnStates(nn.Module):
+    """A module that trains the pose head of a policy on cached states; a checkpoint of it is one of the policy."""
 
     def __init__(self, policy: PosePolicy, cache: CachedStates) -> None:
         super().__init__()
         self.policy, self.cache = policy, cache
-
-    def forward(self, rows: Tensor) -> PoseGaussian:
-        return self.policy.head(*self.cache.batch(rows))
 
     def save_pretrained(self, directory: str | Path) -> None:
         self.policy.save_pretrained(directory)
 
     def load_weights(self, directory: Path) -> None:
         self.policy.load_weights(directory)
+
+
+class HeadOnStates(OnStates):
+    """Rows of the cache -> their Gaussians."""
+
+    def forward(self, rows: Tensor) -> PoseGaussian:
+        return self.policy.head(*self.cache.batch(rows))
 
 
 def cache_states(
