@@ -173,7 +173,9 @@ def output_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """
     config = model.config.get_text_config()
     logits = model.get_output_embeddings()(hidden).float()
-    scale = getattr(config, "logits_scaling", None) or 1.0  # Granite
+    if scale := getattr(config, "logit_scale", None):  # Cohere
+        logits = logits * scale
+    elif (scale := getattr(config, "logits_scaling", None) or 1.0) != 1.0:  # Granite
+        logits = logits / scale
     cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2 and 3
-    logits = logits * getattr(config, "logit_scale", None) if getattr(config, "logit_scale", None) else logits / scale
     return torch.tanh(logits / cap) * cap if cap else logits

@@ -15,6 +15,7 @@ from typing import Any
 import roma
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
@@ -29,6 +30,7 @@ from pose_rft.hygrpo.rollout import sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
+from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
 from pose_rft.storage import atomic_directory
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
@@ -165,6 +167,7 @@ class PosePolicy(nn.Module):
             except ValueError as error:  # peft knows which modules of which family it cannot adapt
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
             self.head = PoseHead(backbone.hidden_size, config.head)
+        TokenRows.replace_in(self.language_model)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
                 if "lora_" in name:
@@ -326,20 +329,17 @@ class PosePolicy(nn.Module):
         An unmerged adapter costs two small products and a copy for every layer and token. The merged weights are
         copies, so that what comes back afterwards is exactly what was there; they need the model's size once more.
         """
-        layers = [m for m in self.language_model.modules() if isinstance(m, BaseTunerLayer) and not m.merged]
-        layers = [m for m in layers if type(m.get_base_layer()) in (nn.Linear, nn.Embedding)]  # quantised ones stay
-        weights = {layer.get_base_layer().weight for layer in layers}  # tied ones are one and the same
-        originals = {weight: weight.data for weight in weights}
+        layers = [m for m in self.language_model.modules() if isinstance(m, LoraLayer) and not m.merged]
+        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear]  # quantised ones stay
+        originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
-            for weight in weights:
-                weight.data = weight.data.clone()
-            for layer in layers:
-                layer.merge()
+            for layer, weight in originals.items():
+                layer.get_base_layer().weight.data = merged_weight(layer, weight)
+                layer.merged_adapters.append("default")
             yield
         finally:
-            for weight, original in originals.items():
-                weight.data = original
-            for layer in layers:
+            for layer, weight in originals.items():
+                layer.get_base_layer().weight.data = weight
                 layer.merged_adapters.clear()
 
     # ---- acting ----
@@ -538,7 +538,10 @@ class PosePolicy(nn.Module):
         dtype = self.language_model.dtype
         # The adapters are kept in float32 and multiplied in the language model's precision.
         mixed = dtype != torch.float32 and torch.is_grad_enabled()
-        with torch.autocast(self.device.type, dtype if mixed else None, enabled=mixed):
+        with (
+            torch.autocast(self.device.type, dtype if mixed else None, enabled=mixed),
+            inputs_uncast(self.language_model) if mixed else contextlib.nullcontext(),
+        ):
             states = self.decoder(
                 input_ids=packed.input_ids,
                 attention_mask=additive_mask(packed.attention, dtype) if packed.attention is not None else None,
