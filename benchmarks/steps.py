@@ -75,10 +75,15 @@ class StepClock:
         }
 
 
-def measure_hygrpo(length: int, steps: int) -> dict[str, float]:
+def measure_hygrpo(
+    length: int, steps: int, prompts: int = PROMPTS, answers: int = GROUP, poses: int = 0
+) -> dict[str, float]:
     """Seconds per step and of its rollout, peak memory, operations of an update and the machine's rate for them.
 
-    The pose part of the objective is left out.
+    Args:
+        length: tokens of a prompt.
+        steps: measured, after one to warm up.
+        prompts, answers, poses: B, G and K; with K = 0 the pose part of the objective is left out.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -86,44 +91,58 @@ def measure_hygrpo(length: int, steps: int) -> dict[str, float]:
     from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
     from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", 1))))
     policy = PosePolicy.create(PolicyConfig("smollm2-135m", lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
     tokenizer = policy.backbone.tokenizer
     policy.backbone.prompt_ids = lambda text: tokenizer(text).input_ids  # type: ignore[method-assign]
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
-    samples = [SimpleNamespace(prompt=text) for text in prompt_texts(tokenizer, PROMPTS, length)]
+    samples = [SimpleNamespace(prompt=text) for text in prompt_texts(tokenizer, prompts, length)]
+    act = policy.act
+
+    def act_with_pose(*args: Any, **kwargs: Any) -> Any:
+        rollout = act(*args, **kwargs)
+        if poses:  # an untrained policy never says <POSE>
+            rollout.valid[:] = True
+            for answer in (answer for group in rollout.answer_ids for answer in group):
+                answer[-1] = policy.backbone.pose_token
+        return rollout
+
+    policy.act = act_with_pose  # type: ignore[method-assign]
 
     def grade(step: int, samples: Any, rollout: Any) -> Any:
         text = torch.tensor([[answer.count("e") for answer in group] for group in rollout.texts]).float()
-        pose = torch.zeros(rollout.action.shape[:3])
+        pose = -rollout.action.square().mean(dim=(3, 4)).float()
         yes = torch.ones_like
         return SimpleNamespace(
             text=text, pose=pose, text_graded=yes(text).bool(), pose_graded=yes(pose).bool(), metrics={}
         )
 
     config = HyGRPOConfig(
-        steps=steps + 1, prompts_per_step=PROMPTS, answers_per_prompt=GROUP, poses_per_answer=2, pose_coefficient=0.0,
-        beta_pose=0.0, max_new_tokens=NEW_TOKENS, row_tokens=length + GROUP * NEW_TOKENS, save_steps=10**6,
+        steps=steps + 1, prompts_per_step=prompts, answers_per_prompt=answers, poses_per_answer=poses or 2,
+        pose_coefficient=float(poses > 0), beta_pose=0.02 * (poses > 0), max_new_tokens=NEW_TOKENS,
+        row_tokens=length + answers * NEW_TOKENS, save_steps=10**6,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as directory:
         trainer = HyGRPOTrainer(policy, config, samples, grade, directory)
         clock = StepClock(trainer, "collect")
         trainer.train()
         result = clock.readings()
-        batch = trainer.collect(samples)
+        batch = trainer.collect(samples[trainer.args.process_index :: trainer.args.world_size])
         with FlopCounterMode(display=False) as counter:
             trainer.loss(policy, batch).backward()
     model = policy.backbone.model.config
-    tokens = PROMPTS * (length + GROUP * NEW_TOKENS)
+    tokens = prompts * (length + answers * NEW_TOKENS)
     result["update_flops"] = float(counter.get_total_flops())
     result["gemm_rate"] = gemm_rate(tokens, model.hidden_size, model.intermediate_size)
     return result
 
 
-def in_process(script: str, arguments: dict[str, Any]) -> dict[str, float]:
-    """Run ``script --one JSON`` as a process of its own and read the line it prints."""
-    done = subprocess.run([sys.executable, script, "--one", json.dumps(arguments)], capture_output=True, text=True)
+def in_process(script: str, arguments: dict[str, Any], processes: int = 1) -> dict[str, float]:
+    """Run ``script --one JSON`` as a process (or several, by torchrun) of its own and read the first line it prints."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launcher, script, "--one", json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:
         sys.exit(f"{arguments} failed:\n{done.stderr[-2000:]}")
