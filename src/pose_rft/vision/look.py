@@ -1,0 +1,62 @@
+"""From a photograph to the features of the one person in it who is meant."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from pose_rft.errors import UserError
+from pose_rft.vision.crops import Crop, crop
+from pose_rft.vision.detector import Box
+from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
+from pose_rft.vision.images import read_image
+from pose_rft.vision.people import Person, choose_person, find_people
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photograph and the person in it who is meant.
+
+    Attributes:
+        image: the photograph as read, upright RGB; `person` and `crop` are in its pixels.
+        person: who was chosen.
+        crop: the person upright in a square; ``crop.turn`` and ``crop.to_picture`` lead back to the photograph.
+        features: what the encoder says of the crop, N = 1, on the encoder's device.
+    """
+
+    image: Image.Image
+    person: Person
+    crop: Crop
+    features: ImageFeatures
+
+
+def look(
+    image: Image.Image | str | Path,
+    encoder: PoseEncoder,
+    prompt: str | None = None,
+    box: Box | None = None,
+) -> Seen:
+    """Read a photograph, choose one of its people and encode them.
+
+    Args:
+        image: a file, or a picture that is already open.
+        encoder: from `load_encoder`.
+        prompt: may say which person: "the woman on the left", "the second person from the right".
+        box: left, top, right, bottom around the person, in pixels of the upright photograph at its full size.
+
+    Raises:
+        UserError: the picture cannot be read, or nobody is found in it and no box is given.
+    """
+    picture = read_image(image)
+    reduction = picture.info["reduction"]
+    small_box = None if box is None else (box[0] / reduction, box[1] / reduction, box[2] / reduction, box[3] / reduction)
+    try:
+        person = choose_person(find_people(picture), prompt, small_box)
+    except UserError as error:
+        name = "the image" if isinstance(image, Image.Image) else str(image)
+        raise UserError(f"{name}: {error}") from error
+    cut = crop(picture, person.circle)
+    device = next(encoder.parameters()).device
+    features = encoder.encode(torch.from_numpy(cut.pixels.copy())[None].to(device))
+    return Seen(picture, person, cut, features)

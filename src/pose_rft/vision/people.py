@@ -1,0 +1,158 @@
+"""Finding the people in a picture and choosing the one who is meant."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pose_rft.errors import UserError
+from pose_rft.vision.blazepose import HIPS, TOP, BlazePose
+from pose_rft.vision.crops import Circle, crop
+from pose_rft.vision.detector import SIDE, Box, detect
+
+MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
+SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are worth a closer look
+SAME_PLACE = 0.25  # two circles whose centres are nearer than this share of the radius are one person's
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in a picture. Pixels, see `pose_rft.vision.crops`.
+
+    Attributes:
+        box: left, top, right, bottom of the body, hidden parts included; it may reach beyond the picture.
+        score: how sure the detector is, 0 to 1; 1 for a box that the user gives.
+        circle: what `crop` cuts out.
+    """
+
+    box: Box
+    score: float
+    circle: Circle
+
+
+def find_people(image: Image.Image) -> list[Person]:
+    """Everybody in an RGB picture, the surest first; an empty list if nobody is seen.
+
+    Every place that the detector proposes is looked at by the landmark network, which rejects what is no person and
+    tells the circle more exactly. The picture is looked at whole; and if all who are found that way are small, once
+    more in overlapping squares.
+    """
+    people = _confirmed(image, detect(image, [(0, 0, *image.size)]))
+    if any(2 * person.circle.radius > SMALL * max(image.size) for person in people):
+        return people
+    return _each_once(people + _confirmed(image, detect(image, _squares(*image.size))))
+
+
+def _squares(width: int, height: int) -> list[Box]:
+    """Overlapping squares that cover a picture: two along its shorter side, more along the longer one."""
+    side = max(0.65 * min(width, height), SIDE)
+    lefts, tops = (_starts(length, side) for length in (width, height))
+    return [(x, y, min(x + side, width), min(y + side, height)) for y in tops for x in lefts]
+
+
+def _starts(length: float, side: float) -> list[float]:
+    steps = math.ceil(max(length - side, 0) / (0.6 * side))
+    return np.linspace(0, max(length - side, 0), steps + 1).tolist()
+
+
+def _confirmed(image: Image.Image, found: Sequence[tuple[float, Circle]]) -> list[Person]:
+    if not found:
+        return []
+    crops = [crop(image, circle) for _, circle in found]
+    features = _landmark_network().encode(torch.from_numpy(np.stack([c.pixels for c in crops])))
+    assert features.landmarks is not None
+    assert features.presence is not None
+    people = []
+    for (score, _), cut, landmarks, presence in zip(found, crops, features.landmarks, features.presence, strict=True):
+        if presence > MIN_PRESENCE:
+            points = cut.to_picture(landmarks[:, :2].double().numpy())
+            circle = Circle.through(points[HIPS], points[TOP])
+            body, flesh = points[:HIPS], 0.1 * circle.radius  # landmarks lie inside the body
+            (left, top), (right, bottom) = (body.min(0) - flesh).tolist(), (body.max(0) + flesh).tolist()
+            people.append(Person((left, top, right, bottom), score, circle))
+    return _each_once(people)
+
+
+@lru_cache(maxsize=1)
+def _landmark_network() -> BlazePose:
+    return BlazePose()
+
+
+def _each_once(people: Sequence[Person]) -> list[Person]:
+    """People in order of score, without those who are where a surer one is."""
+    kept: list[Person] = []
+    for person in sorted(people, key=lambda person: -person.score):
+        if all(math.dist(person.circle.centre, k.circle.centre) > SAME_PLACE * k.circle.radius for k in kept):
+            kept.append(person)
+    return kept
+
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_SOMEBODY = (
+    "person|people|man|woman|guy|lady|girl|boy|kid|child|baby|one|player|athlete|dancer|runner|skier|climber|boxer|"
+    "figure|human|someone|somebody|individual|subject"
+)
+_LIMB = "arm|leg|hand|foot|knee|elbow|shoulder|hip|ankle|wrist|heel|toe|toes|thigh|calf|palm|side"
+_SIDE = "left|right|middle|cent(?:er|re)"
+_COUNTED = re.compile(rf"\b({'|'.join(ORDINALS)})\b(?:\s+\w+)?\s+(?:from|on)\s+the\s+(left|right)\b")
+_PERSON_THEN_SIDE = re.compile(
+    rf"\b(?:{_SOMEBODY})\b(?:\s+\w+){{0,4}}?\s+(?:on|at|in|to)\s+the\s+(?:far\s+|very\s+)?({_SIDE})\b"
+    rf"(?!-hand\s+\w*\s*\b(?:{_LIMB})|\s+(?:{_LIMB})\b)"
+)
+_SIDE_THEN_PERSON = re.compile(rf"\b({_SIDE}|central)(?:-?most|\s+most|-?hand)?\s+(?:{_SOMEBODY})\b")
+
+
+def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box | None = None) -> Person:
+    """The person who is meant: by a box, else by the words of the prompt, else the largest.
+
+    Words that count name somebody and a place: "the man on the left", "the leftmost dancer", "the one in the middle",
+    "the second person from the right". "The left arm of the person" says nothing of where the person is.
+
+    Args:
+        people: from `find_people`.
+        prompt: what the user asks.
+        box: left, top, right, bottom, pixels. If nobody was found there, the box itself is taken for the person.
+
+    Raises:
+        UserError: nobody was found and no box is given; fewer people than the prompt counts; a box without extent.
+    """
+    if box is not None:
+        return _person_in_box(people, box)
+    if not people:
+        raise UserError("no person found; give the box around one (left, top, right, bottom in pixels)")
+    across = sorted(people, key=lambda person: person.circle.centre[0])
+    words = (prompt or "").lower()
+    if counted := _COUNTED.search(words):
+        place = ORDINALS.index(counted[1])
+        if place >= len(people):
+            found = "1 person was" if len(people) == 1 else f"{len(people)} people were"
+            raise UserError(f"{counted[0]!r} is asked for, but {found} found; say it otherwise or give a box")
+        return across[place] if counted[2] == "left" else across[-1 - place]
+    named = _PERSON_THEN_SIDE.search(words) or _SIDE_THEN_PERSON.search(words)
+    if named is None:
+        return max(people, key=lambda person: person.circle.radius)
+    return {"left": across[0], "right": across[-1]}.get(named[1], across[(len(across) - 1) // 2])
+
+
+def _person_in_box(people: Sequence[Person], box: Box) -> Person:
+    left, top, right, bottom = box
+    if not (right > left and bottom > top):
+        raise UserError(f"box {box}: is empty; give left, top, right, bottom with left < right and top < bottom")
+    best = max(people, key=lambda person: _overlap(person.box, box), default=None)
+    if best is not None and _overlap(best.box, box) > 0.3:
+        return best
+    centre, radius = ((left + right) / 2, (top + bottom) / 2), max(right - left, bottom - top) / 2
+    return Person(box, 1.0, Circle(centre, radius))
+
+
+def _overlap(first: Box, second: Box) -> float:
+    """Intersection over union."""
+    width = max(min(first[2], second[2]) - max(first[0], second[0]), 0)
+    height = max(min(first[3], second[3]) - max(first[1], second[1]), 0)
+    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (first, second))
+    return width * height / (areas - width * height)
