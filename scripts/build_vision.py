@@ -4,8 +4,11 @@ The sources are two TensorFlow Lite files in the PyPI wheel of mediapipe 0.10.21
 ``pose_detection.tflite`` and the landmark network ``pose_landmark_full.tflite``. They are read with PyPI ``tflite``,
 which is needed only here, never at run time:
 
-    pip download --no-deps mediapipe==0.10.21 && pip install tflite==2.18.0
+    pip download --no-deps mediapipe==0.10.21 && pip install --no-deps tflite==2.18.0 flatbuffers==25.12.19
     python scripts/build_vision.py mediapipe-0.10.21-*.whl
+
+With `--check` (which also needs PyPI ``ai-edge-litert`` 2.3.0, the reference runtime) both compute every output for
+eight pictures of noise, and the largest difference is printed.
 
 Each network becomes a ``.safetensors`` (its weights, float16 as in the source, so nothing is lost) and a ``.json``: the
 list of steps that ``pose_rft.vision.convnet`` runs. Steps that no wanted output needs are left out; that is how the
@@ -35,7 +38,7 @@ NETWORKS = {
     ),
     "pose_landmarks": (
         f"{MODULES}/pose_landmark/pose_landmark_full.tflite",
-        {"landmarks": "t336", "world": "t338", "presence": "t340", "heatmaps": "t298", "map_16": "t251", "map_8": "t300"},
+        {"landmarks": "t336", "world": "t338", "presence": "t340", "heatmaps": "t298", "map_8": "t300"},
     ),
 }  # fmt: skip
 DATA = Path(__file__).parent.parent / "src" / "pose_rft" / "vision" / "data"
@@ -47,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wheel", type=Path, help="mediapipe-0.10.21-*.whl")
     parser.add_argument("--out", type=Path, default=DATA)
+    parser.add_argument("--check", action="store_true", help="compare with the reference runtime, PyPI ai-edge-litert")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(arguments.wheel) as wheel:
@@ -58,6 +62,30 @@ def main() -> None:
             save_file(weights, arguments.out / f"{name}.safetensors")
             count = sum(array.size for array in weights.values())
             print(f"{name}: {len(steps)} steps, {count / 1e6:.2f} M parameters")
+            if arguments.check:
+                compare(name, wheel.read(member), outputs)
+
+
+def compare(name: str, content: bytes, outputs: dict[str, str]) -> None:
+    """Print how far the bundled network is from the reference runtime, per output."""
+    import torch
+    from ai_edge_litert.interpreter import Interpreter
+
+    from pose_rft.vision.convnet import load_convnet
+
+    reference = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
+    reference.allocate_tensors()
+    place = reference.get_input_details()[0]
+    network, draw = load_convnet(name), torch.Generator().manual_seed(0)
+    largest = dict.fromkeys(outputs, 0.0)
+    for _ in range(8):
+        picture = torch.rand(*place["shape"].tolist(), generator=draw)
+        reference.set_tensor(place["index"], picture.numpy())
+        reference.invoke()
+        for output, ours in network(picture.permute(0, 3, 1, 2)).items():
+            theirs = torch.from_numpy(reference.get_tensor(int(outputs[output][1:]))).permute(0, 3, 1, 2)
+            largest[output] = max(largest[output], (ours - theirs).abs().max().item())
+    print("  largest difference: " + ", ".join(f"{output} {value:.1e}" for output, value in largest.items()))
 
 
 class Source:
@@ -105,7 +133,7 @@ class Source:
             return step, [source, operator.Inputs(1)]
         if kind == "RESIZE_BILINEAR":
             options = self.options(operator, tflite.ResizeBilinearOptions)
-            assert options.HalfPixelCenters() and not options.AlignCorners()
+            assert (options.HalfPixelCenters(), options.AlignCorners()) == (True, False)
             assert 2 * self.shape(source)[1] == self.shape(tensor)[1]
             return {"op": "double"}, [source]
         if kind == "MAX_POOL_2D":
@@ -121,7 +149,7 @@ class Source:
         depthwise = self.kind(tensor) == "DEPTHWISE_CONV_2D"
         options = self.options(operator, tflite.DepthwiseConv2DOptions if depthwise else tflite.Conv2DOptions)
         kernel, bias = self.constant(operator.Inputs(1)), self.constant(operator.Inputs(2))
-        # Stored as (out, height, width, in), depthwise as (1, height, width, out); torch wants (out, in, height, width).
+        # Stored as (out, height, width, in), depthwise as (1, height, width, out); torch: (out, in, height, width).
         kernel = kernel.transpose(3, 0, 1, 2) if depthwise else kernel.transpose(0, 3, 1, 2)
         weights[f"{self.label(tensor)}.weight"] = np.ascontiguousarray(kernel)
         weights[f"{self.label(tensor)}.bias"] = bias

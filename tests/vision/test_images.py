@@ -187,7 +187,9 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, suffix: str) -> None:
     one_line(lambda: read_image(path), f"half{suffix}")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", b"\x89PNG\r\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", b"\x89PNG\r\n"]
+)
 def test_a_file_that_is_no_picture_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "letter.jpg").write_bytes(content)
     one_line(lambda: read_image(tmp_path / "letter.jpg"), "letter.jpg", "not a picture", "PNG")

@@ -1,4 +1,4 @@
-"""What is seen in a photograph: its people, one of them upright in a square, and what a pose-aware encoder says of it."""
+"""What is seen in a photograph: its people, their crops, and what a pose-aware encoder says of them."""
 
 from pose_rft.vision.crops import Circle, Crop, crop
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, load_encoder

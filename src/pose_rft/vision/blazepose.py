@@ -1,7 +1,7 @@
 """BlazePose (full) as a pose-aware encoder: features and 39 landmarks of the person in a crop.
 
-Bazarevsky et al., "BlazePose: On-device real-time body pose tracking", 2020; 3D landmarks: Grishchenko et al., "BlazePose
-GHUM holistic", 2022. Weights from MediaPipe (Apache-2.0), rebuilt by ``scripts/build_vision.py``.
+Bazarevsky et al., "BlazePose: On-device real-time body pose tracking", 2020; 3D landmarks: Grishchenko et al.,
+"BlazePose GHUM holistic", 2022. Weights from MediaPipe (Apache-2.0), rebuilt by ``scripts/build_vision.py``.
 """
 
 import torch
@@ -38,8 +38,28 @@ class BlazePose(PoseEncoder):
         check_pixels(pixels)
         outputs = self.network(pixels.permute(0, 3, 1, 2).float() / 255)
         points = outputs["landmarks"].reshape(-1, NUM_LANDMARKS, 5)
-        landmarks = torch.cat([points[..., :2], -points[..., 2:3], points[..., 3:].sigmoid()], dim=-1)
-        # The network's world has y down and z away from the viewer.
-        world = outputs["world"].reshape(-1, NUM_LANDMARKS, 3) * pixels.new_tensor([1.0, -1.0, -1.0], dtype=torch.float32)
+        places = _sharpened(points[..., :2], outputs["heatmaps"])
+        landmarks = torch.cat([places, -points[..., 2:3], points[..., 3:].sigmoid()], dim=-1)
+        axes = torch.tensor(
+            [1.0, -1.0, -1.0], device=pixels.device
+        )  # the network's world has y down and z away from us
+        world = outputs["world"].reshape(-1, NUM_LANDMARKS, 3) * axes
         tokens = outputs["map_8"].flatten(2).transpose(1, 2)
         return ImageFeatures(tokens.contiguous(), landmarks, world, outputs["presence"].sigmoid().flatten())
+
+
+def _sharpened(places: Tensor, heatmaps: Tensor) -> Tensor:
+    """Landmarks (N, 39, 2) in pixels, moved to the middle of the heat around them.
+
+    As MediaPipe does: of the heatmap (64 x 64 cells) the 7 x 7 cells around a landmark count, and it stays where it is
+    if none of them is sure.
+    """
+    heat = heatmaps.sigmoid()  # (N, 39, 64, 64)
+    cells = torch.arange(heat.shape[-1], device=heat.device)
+    size = 256 / heat.shape[-1]  # pixels a cell
+    near = ((cells - (places / size).floor()[..., None]).abs() <= 3).float()  # (N, 39, 2, 64)
+    heat = heat * near[:, :, 0, None, :] * near[:, :, 1, :, None]
+    total = heat.sum(dim=(-1, -2))
+    middle = torch.stack([(heat.sum(-2) * cells).sum(-1), (heat.sum(-1) * cells).sum(-1)], dim=-1) / total[..., None]
+    is_sure = heat.amax(dim=(-1, -2)) > 0.5
+    return torch.where(is_sure[..., None], size * middle, places)

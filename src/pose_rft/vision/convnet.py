@@ -37,7 +37,7 @@ class ConvNet(nn.Module):
         self.last_use = {name: index for index, s in enumerate(steps) for name in s["from"]}
         self.requires_grad_(False)
         self.eval()
-        self.to(memory_format=torch.channels_last)
+        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on a CPU
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """A batch of pictures (N, 3, H, W), scaled as the network wants them, to its named outputs (N, C, h, w)."""

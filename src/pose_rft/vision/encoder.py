@@ -1,7 +1,7 @@
 """What the policy knows of a pose-aware encoder: a frozen network from crops of people to tokens."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,10 @@ class ImageFeatures:
 
     def __getitem__(self, index: slice | Tensor) -> "ImageFeatures":
         """The features of some of the crops."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return ImageFeatures(**{name: None if part is None else part[index] for name, part in parts.items()})
+        landmarks, world, presence = (
+            None if part is None else part[index] for part in (self.landmarks, self.world, self.presence)
+        )
+        return ImageFeatures(self.tokens[index], landmarks, world, presence)
 
 
 class PoseEncoder(nn.Module, ABC):

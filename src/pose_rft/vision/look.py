@@ -49,10 +49,11 @@ def look(
         UserError: the picture cannot be read, or nobody is found in it and no box is given.
     """
     picture = read_image(image)
-    reduction = picture.info["reduction"]
-    small_box = None if box is None else (box[0] / reduction, box[1] / reduction, box[2] / reduction, box[3] / reduction)
+    if box is not None:
+        left, top, right, bottom = (edge / picture.info["reduction"] for edge in box)
+        box = (left, top, right, bottom)
     try:
-        person = choose_person(find_people(picture), prompt, small_box)
+        person = choose_person(find_people(picture), prompt, box)
     except UserError as error:
         name = "the image" if isinstance(image, Image.Image) else str(image)
         raise UserError(f"{name}: {error}") from error

@@ -26,6 +26,8 @@ class Vit(PoseEncoder):
     """
 
     num_landmarks = 0
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, name: str, backbone: VitPoseBackbone) -> None:
         super().__init__()
@@ -89,7 +91,8 @@ def convert_hmr2(weights: str | Path, directory: str | Path, heads: int = 16) ->
         UserError: not a safetensors file of that network, or the directory cannot be written.
     """
     state = _hmr2_state(Path(weights))
-    width, depth = state["last_norm.weight"].shape[0], 1 + max(int(k.split(".")[1]) for k in state if k[:7] == "blocks.")
+    width = state["last_norm.weight"].shape[0]
+    depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     patch = state["patch_embed.proj.weight"].shape[-1]
     patches = state["pos_embed"].shape[1] - 1
     high = round((patches * 4 / 3) ** 0.5)  # pictures are 4:3
@@ -113,7 +116,9 @@ def _hmr2_state(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a safetensors file that can be read; see docs/vision.md for how to make it") from error
+        raise UserError(
+            f"{path}: not a safetensors file that can be read; see docs/vision.md for how to make it"
+        ) from error
     needed = ("pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "last_norm.weight")
     if missing := [name for name in needed if name not in state]:
         raise UserError(f"{path}: holds no {missing[0]!r}, so it is not HMR2.0's backbone; see docs/vision.md")
