@@ -1,0 +1,66 @@
+"""How well and how fast people are seen: BlazePose's own world landmarks on renders of recorded poses, one core.
+
+python benchmarks/vision.py --poses cmu_poses.npz [--count 60] [--json FILE]
+
+Each pose is drawn once, 384 pixels square, from one of three sides; the person is found, cropped and encoded as in a
+photograph. The error is PA-MPJPE on the twelve joints that both skeletons have, so it holds for any camera. The drawn
+figures are clay: photographs are kinder to the detector, and crueller by their depth.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pose_rft.body import load_body
+from pose_rft.body.amass import read_poses
+from pose_rft.body.render import VIEWS, render
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.errors import UserError
+from pose_rft.evaluation.metrics import pa_mpjpe
+from pose_rft.vision import load_encoder, look
+from pose_rft.vision.blazepose import COMMON_JOINTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--poses", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    poses = torch.as_tensor(read_poses(chosen.poses).pose).float()
+    poses = poses[np.random.default_rng(0).choice(len(poses), chosen.count, replace=False)]
+    joints = load_body().joints(poses)[:, [JOINT_INDEX[name] for name in COMMON_JOINTS]]
+    encoder = load_encoder()
+    look(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
+    errors, seconds = [], []
+    for index, (pose, truth) in enumerate(zip(poses, joints, strict=True)):
+        picture = Image.fromarray(render(pose[None], 384, view=list(VIEWS)[index % len(VIEWS)])[0])
+        start = time.process_time()
+        try:
+            features = look(picture, encoder).features
+        except UserError:  # nobody found
+            continue
+        seconds.append(time.process_time() - start)
+        assert features.world is not None
+        errors.append(1000 * pa_mpjpe(features.world[0, list(COMMON_JOINTS.values())], truth).item())
+    result = {
+        "pictures": len(poses),
+        "found": len(errors),
+        "pa_mpjpe_mm_median": round(float(np.median(errors)), 1),
+        "pa_mpjpe_mm_mean": round(float(np.mean(errors)), 1),
+        "cpu_ms_per_picture_median": round(1000 * float(np.median(seconds))),
+    }
+    for name, value in result.items():
+        print(f"{name:26s} {value}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
