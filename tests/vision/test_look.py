@@ -40,6 +40,11 @@ def test_a_box_serves_where_nobody_is_found(encoder: PoseEncoder) -> None:
         look(grey, encoder)
 
 
+def test_a_box_outside_the_picture_is_one_line(encoder: PoseEncoder) -> None:
+    with pytest.raises(UserError, match=r"the image: box .* lies outside the picture"):
+        look(Image.new("RGB", (400, 300)), encoder, box=(400, 10, 500, 200))
+
+
 def test_mistakes_name_the_file(tmp_path: Path, encoder: PoseEncoder) -> None:
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "night.png")
     with pytest.raises(UserError, match=r"night\.png: no person found"):

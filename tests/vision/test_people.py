@@ -6,7 +6,7 @@ from PIL import Image
 
 from pose_rft.errors import UserError
 from pose_rft.vision.crops import Circle
-from pose_rft.vision.people import Person, choose_person, find_people
+from pose_rft.vision.people import Person, choose_person, find_people, refined
 
 
 def person(x: float, radius: float = 50.0, y: float = 100.0, score: float = 0.9) -> Person:
@@ -81,6 +81,11 @@ def test_without_words_the_largest_is_meant() -> None:
         ("the first from the right", RIGHT),
         ("the third one from the right", LEFT),
         ("THE PERSON ON THE LEFT", LEFT),
+        ("the person on the left side", LEFT),
+        ("whoever is on the right-hand side of the picture", RIGHT),
+        ("the one to the right", RIGHT),
+        ("Is the right arm of the person on the left raised?", LEFT),
+        ("what does the central figure do", MIDDLE),
     ],
 )
 def test_words_for_a_place_choose_the_person_there(prompt: str, meant: Person) -> None:
@@ -95,6 +100,10 @@ def test_words_for_a_place_choose_the_person_there(prompt: str, meant: Person) -
         "the person leans to one side, right?",
         "someone standing on the left leg",
         "a man with a ball in the right hand",
+        "someone lying on the right side",
+        "a person leaning to the left",
+        "the woman looks to the right",
+        "a person balancing on the left foot",
         "Which knee is lower, the left or the right?",
     ],
 )
@@ -127,6 +136,16 @@ def test_a_box_around_nobody_is_taken_for_a_person() -> None:
         chosen = choose_person(people, box=(600, 100, 700, 300))
         assert chosen.box == (600, 100, 700, 300)
         assert chosen.circle == Circle((650, 200), 100)  # half of the longer side
+
+
+def test_a_box_that_is_taken_for_a_person_is_refined_by_what_is_seen_there(one_person: Image.Image) -> None:
+    by_hand = choose_person([], box=(80, 60, 300, 440))
+    person = refined(one_person, by_hand)
+    [found] = find_people(one_person)
+    assert person.circle.centre == pytest.approx(found.circle.centre, abs=8)
+    assert person.circle.radius == pytest.approx(found.circle.radius, rel=0.1)
+    nobody = choose_person([], box=(0, 0, 40, 40))
+    assert refined(one_person, nobody) is nobody
 
 
 @pytest.mark.parametrize("box", [(10, 10, 10, 50), (50, 10, 20, 50), (10, 10, float("nan"), 50)])

@@ -102,7 +102,7 @@ def _reduced(image: Image.Image, factor: int) -> Image.Image:
     """RGB at 1 / `factor` of the size, made from strips of `image` so that conversions need little memory."""
     width, height = image.size
     result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-    rows = 256 * factor
+    rows = 64 * factor
     for top in range(0, height, rows):
         strip = _rgb(image.crop((0, top, width, min(top + rows, height))))
         result.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))

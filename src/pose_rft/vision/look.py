@@ -11,7 +11,7 @@ from pose_rft.vision.crops import Crop, crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
 from pose_rft.vision.images import read_image
-from pose_rft.vision.people import Person, choose_person, find_people
+from pose_rft.vision.people import Person, choose_person, find_people, refined
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,22 @@ def look(
         box: left, top, right, bottom around the person, in pixels of the upright photograph at its full size.
 
     Raises:
-        UserError: the picture cannot be read, or nobody is found in it and no box is given.
+        UserError: the picture cannot be read, nobody is found in it and no box is given, or the box lies outside.
     """
     picture = read_image(image)
+    name = "the image" if isinstance(image, Image.Image) else str(image)
     if box is not None:
         left, top, right, bottom = (edge / picture.info["reduction"] for edge in box)
+        if left >= picture.width or top >= picture.height or right <= 0 or bottom <= 0:
+            raise UserError(f"{name}: box {box} lies outside the picture; give left, top, right, bottom in its pixels")
         box = (left, top, right, bottom)
+    people = find_people(picture)
     try:
-        person = choose_person(find_people(picture), prompt, box)
+        person = choose_person(people, prompt, box)
     except UserError as error:
-        name = "the image" if isinstance(image, Image.Image) else str(image)
         raise UserError(f"{name}: {error}") from error
+    if person not in people:  # the box itself
+        person = refined(picture, person)
     cut = crop(picture, person.circle)
     device = next(encoder.parameters()).device
     features = encoder.encode(torch.from_numpy(cut.pixels.copy())[None].to(device))

@@ -48,6 +48,11 @@ def find_people(image: Image.Image) -> list[Person]:
     return _each_once(people + _confirmed(image, detect(image, _squares(*image.size))))
 
 
+def refined(image: Image.Image, person: Person) -> Person:
+    """A person where a user says, with the box and circle that the landmark network sees there, if it sees one."""
+    return next(iter(_confirmed(image, [(person.score, person.circle)])), person)
+
+
 def _squares(width: int, height: int) -> list[Box]:
     """Overlapping squares that cover a picture: two along its shorter side, more along the longer one."""
     side = max(0.65 * min(width, height), SIDE)
@@ -100,11 +105,20 @@ _SOMEBODY = (
 _LIMB = "arm|leg|hand|foot|knee|elbow|shoulder|hip|ankle|wrist|heel|toe|toes|thigh|calf|palm|side"
 _SIDE = "left|right|middle|cent(?:er|re)"
 _COUNTED = re.compile(rf"\b({'|'.join(ORDINALS)})\b(?:\s+\w+)?\s+(?:from|on)\s+the\s+(left|right)\b")
-_PERSON_THEN_SIDE = re.compile(
-    rf"\b(?:{_SOMEBODY})\b(?:\s+\w+){{0,4}}?\s+(?:on|at|in|to)\s+the\s+(?:far\s+|very\s+)?({_SIDE})\b"
-    rf"(?!-hand\s+\w*\s*\b(?:{_LIMB})|\s+(?:{_LIMB})\b)"
+_PLACES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # "the man standing on the far left", but not "... on the left leg", and not "a man leaning to the left"
+        rf"\b(?:{_SOMEBODY})\b(?:(?:\s+\w+){{0,4}}?\s+(?:on|at|in)|\s+to)\s+the\s+(?:far\s+|very\s+)?({_SIDE})\b"
+        rf"(?!-hand|\s+(?:{_LIMB})\b)",
+        # "the man on the left side", but not "a man lying on the left side"
+        rf"\b(?:{_SOMEBODY})\s+(?:on|at)\s+the\s+(left|right)(?:-hand)?\s+side\b",
+        # "on the right-hand side of the picture"
+        r"\b(left|right)(?:-hand)?\s+(?:side|half|edge|part)\s+of\s+the\s+(?:picture|image|photo|photograph|frame)\b",
+        # "the leftmost dancer", "the person in the middle" said the other way round
+        rf"\b({_SIDE}|central)(?:-?most|\s+most|-?hand)?\s+(?:{_SOMEBODY})\b",
+    )
 )
-_SIDE_THEN_PERSON = re.compile(rf"\b({_SIDE}|central)(?:-?most|\s+most|-?hand)?\s+(?:{_SOMEBODY})\b")
 
 
 def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box | None = None) -> Person:
@@ -133,7 +147,7 @@ def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box 
             found = "1 person was" if len(people) == 1 else f"{len(people)} people were"
             raise UserError(f"{counted[0]!r} is asked for, but {found} found; say it otherwise or give a box")
         return across[place] if counted[2] == "left" else across[-1 - place]
-    named = _PERSON_THEN_SIDE.search(words) or _SIDE_THEN_PERSON.search(words)
+    named = next(filter(None, (place.search(words) for place in _PLACES)), None)
     if named is None:
         return max(people, key=lambda person: person.circle.radius)
     return {"left": across[0], "right": across[-1]}.get(named[1], across[(len(across) - 1) // 2])
