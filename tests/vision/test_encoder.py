@@ -8,7 +8,7 @@ from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
 from pose_rft.evaluation.metrics import pa_mpjpe
 from pose_rft.vision import crop, find_people, load_encoder
-from pose_rft.vision.blazepose import COMMON_JOINTS, HIPS, BlazePose
+from pose_rft.vision.blazepose import COMMON_JOINTS, HIPS, BlazePose, sharpened
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,17 @@ def test_landmarks_are_near_the_joints_that_were_drawn(blazepose: BlazePose, pix
 def test_z_of_landmarks_points_towards_the_viewer(blazepose: BlazePose, pixels: torch.Tensor) -> None:
     landmarks = blazepose.encode(pixels[1:]).landmarks[0]
     assert landmarks[COMMON_JOINTS["left_knee"], 2] > landmarks[COMMON_JOINTS["right_knee"], 2] + 10
+
+
+def test_a_landmark_moves_to_the_middle_of_the_heat_around_it() -> None:
+    heat = torch.full((1, 3, 64, 64), -30.0)
+    heat[0, 0, 12, 10:12] = 30.0  # two cells of one row, columns 10 and 11
+    heat[0, 1, 40, 40] = 30.0  # too far from its landmark: more than three cells
+    heat[0, 2, 12, 10] = -1.0  # not sure: 0.27
+    places = torch.tensor([[[43.0, 50.0]] * 3])  # column 10, row 12
+    # Cells are 4 pixels: the mean of columns 10 and 11 is 42, row 12 is 48; the others stay.
+    expected = torch.tensor([[[42.0, 48.0], [43.0, 50.0], [43.0, 50.0]]])
+    torch.testing.assert_close(sharpened(places, heat), expected)
 
 
 def test_a_batch_equals_one_by_one(blazepose: BlazePose, pixels: torch.Tensor) -> None:

@@ -38,17 +38,16 @@ class BlazePose(PoseEncoder):
         check_pixels(pixels)
         outputs = self.network(pixels.permute(0, 3, 1, 2).float() / 255)
         points = outputs["landmarks"].reshape(-1, NUM_LANDMARKS, 5)
-        places = _sharpened(points[..., :2], outputs["heatmaps"])
+        places = sharpened(points[..., :2], outputs["heatmaps"])
         landmarks = torch.cat([places, -points[..., 2:3], points[..., 3:].sigmoid()], dim=-1)
-        axes = torch.tensor(
-            [1.0, -1.0, -1.0], device=pixels.device
-        )  # the network's world has y down and z away from us
-        world = outputs["world"].reshape(-1, NUM_LANDMARKS, 3) * axes
+        # The network's world has y down and z away from the viewer.
+        x, y, z = outputs["world"].reshape(-1, NUM_LANDMARKS, 3).unbind(-1)
+        world = torch.stack([x, -y, -z], dim=-1)
         tokens = outputs["map_8"].flatten(2).transpose(1, 2)
         return ImageFeatures(tokens.contiguous(), landmarks, world, outputs["presence"].sigmoid().flatten())
 
 
-def _sharpened(places: Tensor, heatmaps: Tensor) -> Tensor:
+def sharpened(places: Tensor, heatmaps: Tensor) -> Tensor:
     """Landmarks (N, 39, 2) in pixels, moved to the middle of the heat around them.
 
     As MediaPipe does: of the heatmap (64 x 64 cells) the 7 x 7 cells around a landmark count, and it stays where it is
