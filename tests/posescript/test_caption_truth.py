@@ -19,16 +19,16 @@ from pose_rft.posescript.posecodes import load_posecodes
 
 @pytest.fixture(scope="module")
 def joints() -> torch.Tensor:
-    """(300, 22, 3) metres: procedural poses of 100 concepts and figures with noise in every joint."""
+    """(200, 22, 3) metres: procedural poses of 50 concepts and figures with noise in every joint."""
     every = load_concepts()
-    poses = [torch.from_numpy(sample_poses(concept.spec, 2, seed=23)) for concept in every[:: len(every) // 100][:100]]
+    poses = [torch.from_numpy(sample_poses(concept.spec, 2, seed=23)) for concept in every[:: len(every) // 50][:50]]
     return torch.cat([load_body().joints(torch.cat(poses)), random_joints(100, seed=9)])
 
 
 def test_captions_are_true_understood_and_different(joints):
     found = table(joints, [caption(joints, seed, "medium") for seed in range(3)])
-    assert found["captions"] == 900
-    assert found["statements"] > 2500
+    assert found["captions"] == 600
+    assert found["statements"] > 1500
     assert found["statements that are false"] == 0
     assert found["statements parsed back that are false"] == 0
     assert found["captions parsed back completely, %"] >= 95
@@ -39,7 +39,7 @@ def test_captions_are_true_understood_and_different(joints):
 def test_a_false_statement_would_be_found(joints):
     captions = caption(joints, seed=0, style="full")
     moved_on = captions[1:] + captions[:1]  # everyone gets a neighbour's caption
-    assert table(joints, [moved_on])["statements that are false"] > 300
+    assert table(joints, [moved_on])["statements that are false"] > 200
 
 
 def test_both_geometries_agree_on_every_posecode(joints):

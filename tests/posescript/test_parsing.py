@@ -34,9 +34,9 @@ def procedural_joints(concepts: int) -> torch.Tensor:
 
 
 def test_captions_of_varied_poses_parse_back_completely_and_exactly():
-    joints = procedural_joints(100)
+    joints = procedural_joints(60)
     captions = [made for seed in range(5) for made in caption(joints, seed)]
-    assert len(captions) == 1000
+    assert len(captions) == 600
     for made in captions:
         back = parse(made.text)
         assert set(back.posecodes) == set(made.posecodes), made.text
@@ -121,7 +121,7 @@ def test_a_denied_deed_is_not_read_as_done(denial):
         ("THE RIGHT KNEE IS BENT", RIGHT_KNEE, ()),
         ("the woman\N{RIGHT SINGLE QUOTATION MARK}s right knee is bent", RIGHT_KNEE, ()),
         ("right knee bent, dancing", RIGHT_KNEE, ("dancing",)),
-        ("The left knee is not bent, but the right knee is bent.", RIGHT_KNEE, ("left knee not bent", "but")),
+        ("The left knee is not bent, but the right knee is bent.", RIGHT_KNEE, ("left knee not bent",)),
         ("Don't sit. Bend your right knee!", RIGHT_KNEE, ("don't sit",)),
         ("the right knee is bent or straight", (), ("right knee bent or straight",)),
         ("the right knee is bent slightly", (), ("right knee bent slightly",)),
@@ -185,7 +185,7 @@ def test_a_posecode_that_is_added_to_the_table_is_understood(monkeypatch):
 VOCABULARY = sorted({word for phrase in _wordings(CODES["left_knee.bent"], False) for word in " ".join(phrase).split()})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text() | st.lists(st.sampled_from([*VOCABULARY, "and", "not", "both", ",", "right", "0"])).map(" ".join))
 def test_any_text_can_be_parsed(text):
     said = parse(text)

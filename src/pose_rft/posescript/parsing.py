@@ -27,8 +27,8 @@ COPULAS = {"is", "are", "was", "were"}
 STOPS = set(".,;:!?")
 # Words that hold a sentence together and say nothing by themselves.
 CONNECTIVES = STOPS | COPULAS | {
-    "a", "also", "an", "and", "as", "both", "figure", "human", "imagine", "in", "of", "picture", "pose", "show", "then",
-    "there", "this", "to", "where", "who", "whose", "while", "with", "you",
+    "a", "also", "an", "and", "as", "both", "but", "figure", "human", "imagine", "in", "of", "picture", "pose", "show",
+    "then", "there", "this", "to", "where", "who", "whose", "while", "with", "you",
     *(form for verb in ("have", "keep", "hold") for form in (verb, third_person(verb), participle(verb))),
     *(token for voice in VOICES for words in (voice.intro, voice.pronoun) for token in tokens_of(words)),
 }  # fmt: skip
@@ -137,11 +137,10 @@ def _reading(tokens: Sequence[str], lexicon: Lexicon) -> list[_Span]:
                 cost[at], step[at] = cost[span.end] + 1, span
     spans, at = [], 0
     while at < len(tokens):
-        if span := step[at]:
-            spans.append(span)
-            at = span.end
-        else:
-            at += 1
+        chosen = step[at]
+        if chosen:
+            spans.append(chosen)
+        at = chosen.end if chosen else at + 1
     return spans
 
 
