@@ -180,10 +180,11 @@ def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) == 2 or len(parts[-1]) < 40 else ", and ") + parts[-1]
 
 
-def _chunks(units: Sequence[Unit], rng: Random, largest: int = 3) -> list[list[Unit]]:
+def _chunks(units: Sequence[Unit], rng: Random) -> list[list[Unit]]:
+    """What goes into each sentence: two things more often than one or three."""
     left, chunks = list(units), []
     while left:
-        size = rng.randint(1, largest)
+        size = rng.choice((1, 2, 2, 3))
         chunks.append(left[:size])
         left = left[size:]
     return chunks
