@@ -212,6 +212,27 @@ def caption(
     say(f"Written to {out}")
 
 
+@app.command()
+def check(
+    text: Annotated[str, typer.Argument(help="What is said of the poses, such as a caption.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+) -> None:
+    """Say which statements of a text hold for each pose of a file, and what in the text was not understood.
+
+    Example:  pose-rft check "The left knee is bent and both arms are raised overhead." out/pose_00.npz
+    """
+    from pose_rft.posescript.parsing import statements_held
+
+    said, held = statements_held(text, poses)
+    for name, statement, count in zip(said.posecodes, said.checks, held.sum(dim=0).tolist(), strict=True):
+        say(f"{name}: {statement}  holds for {count} of {len(held)}")
+    for pose, row in enumerate(held.tolist()):
+        missed = [name for name, holds in zip(said.posecodes, row, strict=True) if not holds]
+        say(f"pose {pose}: {sum(row)} of {len(row)} hold" + (f", not {', '.join(missed)}" if missed else ""))
+    rest = f", not: {'; '.join(said.unknown)}" if said.unknown else ""
+    say(f"Understood: {said.recognised:.0%} of the words{rest}")
+
+
 retrieval = typer.Typer(no_args_is_help=True, help="The text-pose retrieval model behind the semantic reward.")
 app.add_typer(retrieval, name="retrieval")
 

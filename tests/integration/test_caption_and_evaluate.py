@@ -1,4 +1,4 @@
-"""pose-rft caption, evaluate, benchmarks, and what their --help says."""
+"""pose-rft caption, check, evaluate, benchmarks, and what their --help says."""
 
 import json
 
@@ -47,6 +47,42 @@ def test_what_generate_writes_can_be_captioned(pose_rft, trained_policy, tmp_pat
     assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 3
 
 
+def test_check_says_which_statements_hold_and_what_was_not_understood(pose_rft, tmp_path):
+    pose = np.zeros((2, 22, 3), np.float32)  # arms out as in a T, legs straight
+    pose[1, 4, 0] = 2.0  # the left knee bent by 115 degrees: an angle of 65
+    np.savez(tmp_path / "poses.npz", pose=pose)
+    text = "A pirate with both arms spread like a T, the left knee bent and the right leg straight."
+    outcome = pose_rft("check", text, tmp_path / "poses.npz")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[0] == "left_knee.bent: angle(left_knee) < 135  holds for 1 of 2"
+    assert lines[1] == "right_knee.straight: angle(right_knee) > 155  holds for 2 of 2"
+    assert lines[2:4] == ["pose 0: 1 of 2 hold, not left_knee.bent", "pose 1: 2 of 2 hold"]
+    assert lines[4].startswith("Understood: ")
+    assert "pirate" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "says"),
+    [("the moon", "poses.npz", "nothing in 'the moon'"), ("kneel", "none.npz", "no such file")],
+)
+def test_check_refuses_what_it_cannot_check(pose_rft, tmp_path, text, file, says):
+    np.savez(tmp_path / "poses.npz", pose=some_poses())
+    outcome = pose_rft("check", text, tmp_path / file)
+    assert outcome.status == 2
+    assert says in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_a_caption_holds_for_the_pose_it_was_made_of(pose_rft, tmp_path):
+    np.savez(tmp_path / "poses.npz", pose=some_poses(1))
+    assert pose_rft("caption", tmp_path / "poses.npz", "--out", tmp_path / "c.jsonl", "--captions", 3).status == 0
+    for line in map(json.loads, (tmp_path / "c.jsonl").read_text().splitlines()):
+        outcome = pose_rft("check", line["text"], tmp_path / "poses.npz")
+        count = len(line["checks"])
+        assert outcome.out.splitlines()[-2:] == [f"pose 0: {count} of {count} hold", "Understood: 100% of the words"]
+
+
 def test_evaluate_prints_a_table_and_writes_what_it_says(pose_rft, trained_policy, tmp_path):
     arguments = ("everyday-prompts", "--checkpoint", trained_policy, "--limit", 5, "--num-samples", 2)
     outcome = pose_rft("evaluate", *arguments, "--out", tmp_path / "result.json")
@@ -81,7 +117,7 @@ def test_the_version_is_the_package_s(pose_rft):
     assert pose_rft("--version").out == f"pose-rft {version('pose-rft')}\n"
 
 
-@pytest.mark.parametrize("command", ["generate", "sft", "rft", "evaluate", "caption"])
+@pytest.mark.parametrize("command", ["generate", "sft", "rft", "evaluate", "caption", "check"])
 def test_help_shows_an_example(pose_rft, command):
     outcome = pose_rft(command, "--help")
     assert outcome.status == 0

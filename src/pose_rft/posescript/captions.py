@@ -21,20 +21,26 @@ from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import as_joints
-from pose_rft.posescript.posecodes import Posecode, load_posecodes
+from pose_rft.posescript.posecodes import load_posecodes
 from pose_rft.posescript.selection import Statement, part_of, select
-from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Voice, Words, participle, third_person, words_of
+from pose_rft.posescript.wording import (
+    NO_ONE,
+    READER,
+    VOICES,
+    Voice,
+    Words,
+    participle,
+    shared_state,
+    third_person,
+    without_held,
+    words_of,
+)
 from pose_rft.storage import atomic_file
 
 Style = Literal["short", "medium", "full", "any"]
 LENGTHS = {"short": (1, 3), "medium": (2, 4), "full": (4, 7)}
 READING_ORDER = ("body", "torso", "head", "arm", "leg")
 CHUNK = 2000  # poses captioned at once
-# One state of two parts, "the left knee and the right elbow are bent": which parts share which states.
-MERGED_STATES = (
-    ({"knee", "elbow"}, {"straight", "slightly_bent", "bent", "square"}),
-    ({"thigh", "shin", "upper_arm", "forearm"}, {"level", "vertical"}),
-)
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,6 @@ class Unit:
     words: tuple[Words, ...]
 
 
-def _share_a_state(one: Posecode, other: Posecode) -> bool:
-    parts = {code.subject.removeprefix("left_").removeprefix("right_") for code in (one, other)}
-    same = one.predicate == other.predicate and one.subject != other.subject
-    return same and any(parts <= shared and one.predicate in states for shared, states in MERGED_STATES)
-
-
 def _units(statements: Sequence[Statement], rng: Random) -> list[Unit]:
     """Aggregate statements: the same state of two parts, two states of one part."""
     units: list[tuple[Statement, Unit]] = []
@@ -85,9 +85,10 @@ def _units(statements: Sequence[Statement], rng: Random) -> list[Unit]:
         code = statement.code
         for at, (other, candidate) in enumerate(units):
             same_part = other.code.subject == code.subject and other.both == statement.both and unit.words[0].be
-            same_state = not (statement.both or other.both) and _share_a_state(code, other.code)
-            if same_part and candidate.words[0].be and code.subject != "body" and rng.random() < 0.6:
-                unit = replace(unit, words=unit.words + candidate.words)
+            same_state = not (statement.both or other.both) and shared_state(code, other.code)
+            names = [noun for noun in unit.words[0].nouns if noun in candidate.words[0].nouns]  # fit for both states
+            if same_part and names and candidate.words[0].be and code.subject != "body" and rng.random() < 0.9:
+                unit = replace(unit, noun=rng.choice(names), words=unit.words + candidate.words)
             elif same_state and rng.random() < 0.7:
                 unit = Unit(f"{unit.noun} and {{the}} {candidate.noun}", True, False, (words_of(code)[1],))
             else:
@@ -123,7 +124,7 @@ class _Speaker:
         """bent; raised and bent at a right angle. What is kept or held needs no "held" again."""
         states = [self.rng.choice(words.be) for words in unit.words]
         if kept:
-            states = [state.removeprefix("held ").removeprefix("brought ") for state in states]
+            states = [without_held(state) for state in states]
         return self.fill(" and ".join(dict.fromkeys(states)))
 
     def clause(self, unit: Unit) -> str:
@@ -179,10 +180,11 @@ def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) == 2 or len(parts[-1]) < 40 else ", and ") + parts[-1]
 
 
-def _chunks(units: Sequence[Unit], rng: Random, largest: int = 3) -> list[list[Unit]]:
+def _chunks(units: Sequence[Unit], rng: Random) -> list[list[Unit]]:
+    """What goes into each sentence: two things more often than one or three."""
     left, chunks = list(units), []
     while left:
-        size = rng.randint(1, largest)
+        size = rng.choice((1, 2, 2, 3))
         chunks.append(left[:size])
         left = left[size:]
     return chunks
@@ -205,7 +207,7 @@ def _describe(units: Sequence[Unit], rng: Random) -> str:
             first, *rest = chunk
             text = speaker.person(first, subject)
             parts, postures = [unit for unit in rest if unit.noun], [unit for unit in rest if not unit.noun]
-            if parts and rng.random() < 0.6:
+            if parts and " with " not in text and rng.random() < 0.6:
                 text += rng.choice((" with ", ", with ")) + _listed([speaker.having(unit) for unit in parts])
             elif parts:
                 joint = " and " if len(parts) == 1 else "; "
@@ -230,9 +232,8 @@ def _fragment(units: Sequence[Unit], rng: Random) -> str:
     opening = rng.choice(("", "", "", "This is ", "A picture of ", "Imagine ", "Show ")) + voice.intro
     text = opening + (" " + _listed([speaker.deed(unit, "ing") for unit in postures]) if postures else "")
     if parts:
-        text += (rng.choice((", with ", " with ")) if postures else " with ") + _listed(
-            [speaker.having(u) for u in parts]
-        )
+        joint = ", with " if " with " in text or (postures and rng.random() < 0.5) else " with "
+        text += joint + _listed([speaker.having(unit) for unit in parts])
     return _sentence(text)
 
 

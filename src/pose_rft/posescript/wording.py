@@ -9,8 +9,13 @@ from pose_rft.posescript.posecodes import Posecode
 
 BRACKET = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
 DOUBLED = {"sit", "put", "squat", "step", "set", "let", "split", "get"}
-THIRD = {"be": "is", "go": "goes", "do": "does"}
+THIRD = {"be": "is", "go": "goes", "do": "does", "have": "has"}
 PARTICIPLES = {"be": "being", "lie": "lying"}
+# One state of two parts, "the left knee and the right elbow are bent": which parts share which states.
+SHARED_STATES = (
+    ({"knee", "elbow"}, {"straight", "slightly_bent", "bent", "square"}),
+    ({"thigh", "shin", "upper_arm", "forearm"}, {"level", "vertical"}),
+)
 
 
 def one_and_both(words: str) -> tuple[str, str]:
@@ -54,6 +59,18 @@ def participle(phrase: str) -> str:
     else:
         verb += "ing"
     return f"{verb} {rest}".rstrip()
+
+
+def without_held(state: str) -> str:
+    """held out to the side -> out to the side: after "keeps", it is held already."""
+    return state.removeprefix("held ").removeprefix("brought ")
+
+
+def shared_state(one: Posecode, other: Posecode) -> bool:
+    """Whether two posecodes are the same state of two parts that may be named together."""
+    parts = {code.subject.removeprefix("left_").removeprefix("right_") for code in (one, other)}
+    same = one.predicate == other.predicate and one.subject != other.subject
+    return same and any(parts <= shared and one.predicate in states for shared, states in SHARED_STATES)
 
 
 class Voice(NamedTuple):

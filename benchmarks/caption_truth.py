@@ -1,0 +1,212 @@
+"""Are captions true, different, and understood? Prints a table and, with --json FILE, writes it.
+
+python benchmarks/caption_truth.py --poses cmu_poses.npz [--count 2000] [--captions 3] [--style any] [--json FILE]
+
+Poses are those of the file's recordings that training never sees (`pose_rft.data.held_out`), chosen at random; where
+they are too few, fresh procedural poses fill up. Whether a statement is true is decided by `Figure`, a geometry
+written a second time: numpy, one pose at a time, other formulas than those of `pose_rft.posescript.measurements`.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from types import CodeType
+
+import numpy as np
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.evaluation.captions import procedural_poses, recorded_poses
+from pose_rft.posescript.captions import Caption, caption
+from pose_rft.posescript.parsing import parse
+
+BONE_ENDS = {  # the joints on both sides of a hinge
+    "spine1": ("pelvis", "spine2"), "spine2": ("spine1", "spine3"), "spine3": ("spine2", "neck"),
+    "neck": ("spine3", "head"), "collar": ("spine3", "shoulder"), "elbow": ("shoulder", "wrist"),
+    "knee": ("hip", "ankle"), "ankle": ("knee", "foot"),
+}  # fmt: skip
+
+
+class Figure:
+    """One pose, (22, 3) metres, and the quantities of docs/posescript.md, each from its definition."""
+
+    def __init__(self, joints: np.ndarray):
+        self.place = {name: np.asarray(joints[row], np.float64) for name, row in JOINT_INDEX.items()}
+        self.trunk = self.place["neck"] - self.place["pelvis"]
+        hips, shoulders = (self.place[f"left_{part}"] - self.place[f"right_{part}"] for part in ("hip", "shoulder"))
+        across = hips / np.linalg.norm(hips) + shoulders / np.linalg.norm(shoulders)
+        self.chest = np.cross(across, self.trunk)  # the normal of the plane that holds trunk and shoulders
+        self.side = np.cross(self.trunk, self.chest)
+        self.azimuth = self._azimuth(hips)
+
+    def _azimuth(self, hips: np.ndarray) -> float:
+        """Where the hips face over the ground, degrees from z towards x, once the figure is turned upright."""
+        axis = np.cross(self.trunk, [0.0, 1.0, 0.0])  # the shortest way up
+        if np.linalg.norm(axis) > 0:
+            axis, angle = axis / np.linalg.norm(axis), np.radians(self.lean())
+            hips = (  # Rodrigues
+                hips * np.cos(angle) + np.cross(axis, hips) * np.sin(angle) + axis * (axis @ hips) * (1 - np.cos(angle))
+            )
+        return float(np.degrees(np.arctan2(-hips[2], hips[0])))
+
+    def _between(self, u: np.ndarray, v: np.ndarray) -> float:
+        """Angle between two directions by the law of cosines, degrees."""
+        a, b, c = np.linalg.norm(u), np.linalg.norm(v), np.linalg.norm(u - v)
+        return float(np.degrees(np.arccos(np.clip((a * a + b * b - c * c) / (2 * a * b), -1, 1))))
+
+    def _offset(self, joint: str, origin: str) -> np.ndarray:
+        return self.place[joint] - self.place[origin]
+
+    def _along(self, direction: np.ndarray, joint: str, origin: str) -> float:
+        return float(self._offset(joint, origin) @ direction / np.linalg.norm(direction))
+
+    def _over_ground(self, joint: str, origin: str, degrees: float) -> float:
+        """How far along a direction on the ground, given by its azimuth."""
+        offset, angle = self._offset(joint, origin), np.radians(degrees)
+        return float(offset[0] * np.sin(angle) + offset[2] * np.cos(angle))
+
+    def x(self, joint: str) -> float:
+        return float(self.place[joint][0])
+
+    def y(self, joint: str) -> float:
+        return float(self.place[joint][1])
+
+    def z(self, joint: str) -> float:
+        return float(self.place[joint][2])
+
+    def height(self, joint: str) -> float:
+        return self.y(joint) - min(float(place[1]) for place in self.place.values())
+
+    def distance(self, joint: str, other: str) -> float:
+        return float(np.sqrt(((self.place[joint] - self.place[other]) ** 2).sum()))
+
+    def angle(self, joint: str) -> float:
+        if joint.endswith("_hip"):
+            return self._between(self.trunk, self._offset(joint.replace("hip", "knee"), joint))
+        if joint.endswith("_shoulder"):
+            return self._between(-self.trunk, self._offset(joint.replace("shoulder", "elbow"), joint))
+        side, _, part = joint.rpartition("_")
+        ends = BONE_ENDS[part]
+        one, other = (end if end in self.place else f"{side}_{end}" for end in ends)
+        return self._between(self._offset(one, joint), self._offset(other, joint))
+
+    def front(self, joint: str, origin: str = "pelvis") -> float:
+        return self._along(self.chest, joint, origin)
+
+    def left(self, joint: str, origin: str = "pelvis") -> float:
+        return self._along(self.side, joint, origin)
+
+    def up(self, joint: str, origin: str = "pelvis") -> float:
+        return self._along(self.trunk, joint, origin)
+
+    def ahead(self, joint: str, origin: str = "pelvis") -> float:
+        return self._over_ground(joint, origin, self.azimuth)
+
+    def aside(self, joint: str, origin: str = "pelvis") -> float:
+        return self._over_ground(joint, origin, self.azimuth + 90)
+
+    def lean(self) -> float:
+        return float(np.degrees(np.arccos(self.trunk[1] / np.linalg.norm(self.trunk))))
+
+    def pitch(self) -> float:
+        return self.lean() * float(np.cos(np.radians(self._leaning())))
+
+    def roll(self) -> float:
+        return self.lean() * float(np.sin(np.radians(self._leaning())))
+
+    def _leaning(self) -> float:
+        """To which side of where it faces the torso leans: 0 forward, 90 left, degrees."""
+        return float(np.degrees(np.arctan2(self.trunk[0], self.trunk[2]))) - self.azimuth
+
+    def turn(self) -> float:
+        return self.azimuth
+
+    def tilt(self, joint: str, end: str) -> float:
+        segment = self._offset(end, joint)
+        return 90 - float(np.degrees(np.arcsin(segment[1] / np.linalg.norm(segment))))
+
+    def fulfils(self, check: str) -> bool:
+        """Whether a check holds: it is a line of Python on the quantities above. For the project's own checks only."""
+        names = {name: name for name in JOINT_INDEX} | {"abs": abs, "min": min, "max": max, "__builtins__": {}}
+        quantities = {name: getattr(self, name) for name in QUANTITIES}
+        return bool(eval(_compiled(check), names | quantities))
+
+
+QUANTITIES = tuple(name for name in vars(Figure) if not name.startswith("_") and name != "fulfils")
+
+
+@cache
+def _compiled(check: str) -> CodeType:
+    return compile(check, "check", "eval")
+
+
+def held_out_poses(path: Path, count: int, seed: int) -> tuple[torch.Tensor, int]:
+    """``count`` poses (count, 22, 3) axis-angle that no training saw, and how many of them are recorded."""
+    generator = torch.Generator().manual_seed(seed)
+    recorded, made = (
+        poses[torch.randperm(len(poses), generator=generator)]
+        for poses in (recorded_poses(path)[0], procedural_poses())
+    )
+    poses = torch.cat([recorded, made])[:count]
+    return poses, min(len(recorded), count)
+
+
+def table(joints: torch.Tensor, rounds: list[list[Caption]]) -> dict[str, float]:
+    """What is measured of several captions of each pose.
+
+    Args:
+        joints: (N, 22, 3) metres.
+        rounds: one list of N captions for each seed.
+    """
+    made = [(row, one) for captions in rounds for row, one in enumerate(captions)]
+    figures = [Figure(pose) for pose in joints.numpy()]
+    false = sum(not figures[row].fulfils(check) for row, one in made for check in one.checks)
+    start = time.process_time()
+    parsed = [parse(one.text) for _, one in made]
+    seconds = time.process_time() - start
+    exact = [set(back.posecodes) == set(one.posecodes) for back, (_, one) in zip(parsed, made, strict=True)]
+    complete = [same and not back.unknown for same, back in zip(exact, parsed, strict=True)]
+    read_false = sum(
+        not figures[row].fulfils(check) for back, (row, _) in zip(parsed, made, strict=True) for check in back.checks
+    )
+    owners = Counter(text for captions in zip(*rounds, strict=True) for text in {one.text for one in captions})
+    return {
+        "captions": len(made),
+        "statements": sum(len(one.checks) for _, one in made),
+        "statements that are false": false,
+        "captions parsed back completely, %": 100 * float(np.mean(complete)),
+        "statements parsed back that are false": read_false,
+        "poses whose captions all differ, %": 100
+        * float(
+            np.mean([len({one.text for one in captions}) == len(rounds) for captions in zip(*rounds, strict=True)])
+        ),
+        "captions that another pose has too, %": 100 * float(np.mean([owners[one.text] > 1 for _, one in made])),
+        "texts parsed per CPU second": round(len(made) / seconds),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--poses", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--captions", type=int, default=3)
+    parser.add_argument("--style", default="any")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    poses, recorded = held_out_poses(chosen.poses, chosen.count, seed=0)
+    joints = load_body().joints(poses)
+    rounds = [caption(joints, seed=turn, style=chosen.style) for turn in range(chosen.captions)]
+    figures = {"recorded poses": recorded, "procedural poses": len(poses) - recorded} | table(joints, rounds)
+    for name, value in figures.items():
+        print(f"{name:40s} {value:10,.2f}" if isinstance(value, float) else f"{name:40s} {value:7,d}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
