@@ -31,11 +31,12 @@ from pose_rft.posescript.edits import edit_instructions
 from pose_rft.posescript.posecodes import classify, load_posecodes, load_statistics
 from pose_rft.storage import atomic_file, ensure_writable
 
-SIZE = 300  # pixels of a picture
+SIZE = (360, 280)  # pixels of a picture, height and width
 STYLES = ("short", "medium", "full")
 SHOWN = 8  # posecodes that are shown at once; the rest unfolds
 LOOK = """
-.entry { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 20fr); gap: 16px; }
+.entry { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 8fr); gap: 14px 16px;
+  align-content: start; }
 .entry figure { margin: 0; }
 .entry img { width: 100%; display: block; border-radius: 8px; background: var(--picture);
   border: 1px solid var(--rule); }
@@ -45,10 +46,11 @@ LOOK = """
 .codes { display: flex; flex-wrap: wrap; gap: 4px; margin: 0; padding: 0; list-style: none; }
 .codes li { background: var(--track); border-radius: 6px; padding: 1px 7px; font-size: 0.78rem;
   overflow-wrap: anywhere; }
+.under { grid-column: 1 / -1; }
 details { margin: 6px 0 0; } summary { color: var(--quiet); font-size: 0.8rem; cursor: pointer; }
 details .codes { margin-top: 6px; }
 .wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); }
-@media (max-width: 560px) { .entry { grid-template-columns: 1fr; } .entry > figure { max-width: 260px; } }
+@media (max-width: 560px) { .entry { grid-template-columns: 1fr; } .entry > figure { max-width: 240px; } }
 """
 
 
@@ -102,15 +104,16 @@ def pose_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, seed: int) 
         texts = [made[row].text for made in captions]
         more = folded(names[SHOWN:], f"{len(names) - SHOWN} more that clearly hold")
         yield (
-            f'<article class="card entry">{picture(pixels, texts[-1])}<div>'
-            f"{said(zip(STYLES, texts, strict=True))}{chips(names[:SHOWN])}{more}</div></article>"
+            f'<article class="card entry">{picture(pixels, texts[-1])}{said(zip(STYLES, texts, strict=True))}'
+            f'<div class="under">{chips(names[:SHOWN])}{more}</div></article>'
         )
 
 
 def pair_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, pairs: int, seed: int) -> Iterator[str]:
     """For each pose and the next one: both pictures and two instructions with what they state."""
     source, target = joints[:pairs], joints[1 : pairs + 1]
-    shorter, longer = (edit_instructions(source, target, seed, style) for style in ("medium", "full"))  # type: ignore[arg-type]
+    shorter = edit_instructions(source, target, seed, "medium")
+    longer = edit_instructions(source, target, seed + 1, "full")
     for row, (short, full) in enumerate(zip(shorter, longer, strict=True)):
         statements = [*full.posecodes, *full.changes]
         start = picture(pictures[row], "the pose to start from", "from", "before")

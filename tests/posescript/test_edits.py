@@ -6,18 +6,18 @@ import re
 import numpy as np
 import pytest
 import torch
-from stick_figure import moved, posed, random_joints, t_pose, turned
+from stick_figure import mirror, moved, posed, random_joints, t_pose, turned
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX as J
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.comparisons import compare
+from pose_rft.posescript.checks import mirrored, satisfied
+from pose_rft.posescript.comparisons import compare, read_comparison
 from pose_rft.posescript.edits import STAY, edit_file, edit_instructions, edit_satisfaction
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes
 
 CHECKS = {code.id: code.check for code in load_posecodes()}
-SIZE = 1000
+SIZE = 500
 
 
 def pairs(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,7 +46,7 @@ def instructions():
 
 def test_the_pose_it_leads_to_does_all_and_the_pose_it_starts_from_nothing(instructions):
     assert len(instructions) > 0.97 * 3 * SIZE
-    for row, one in instructions:
+    for row, one in instructions[::4]:
         both = torch.stack([TO[row], FROM[row]])
         assert edit_satisfaction(one, FROM[row], both).tolist() == [1, 0], one.text
 
@@ -55,7 +55,7 @@ def test_another_pose_does_far_less(instructions):
     """A statement about a random pose is a coin toss at best: it is raised or lowered, nearer or further."""
     shares = [
         float(edit_satisfaction(one, FROM[row], TO[(row + 1) % SIZE : (row + 1) % SIZE + 1]))
-        for row, one in instructions[:1500]
+        for row, one in instructions[::5]
     ]
     assert np.mean(shares) < 0.4
 
@@ -64,7 +64,7 @@ def test_the_nearer_one_comes_the_more_is_done(instructions):
     shares = []
     for part in (0.25, 0.5, 0.75):
         between = posed(POSES_FROM + part * (POSES_TO - POSES_FROM))
-        done = [float(edit_satisfaction(one, FROM[row], between[row : row + 1])) for row, one in instructions[::3]]
+        done = [float(edit_satisfaction(one, FROM[row], between[row : row + 1])) for row, one in instructions[::6]]
         shares.append(np.mean(done))
     assert 0.1 < shares[0] < shares[1] - 0.1 < shares[2] - 0.2 < 0.8
 
@@ -98,16 +98,17 @@ def rise(pose: np.ndarray, side: str, part: str) -> float:
 
 
 WHOSE = r"(?:the|your)"
+MUCH = r"(?:(?:a|little|lot|bit|slightly|much|further|wide|far) )*"
 READ = {  # words -> what must have grown from the first pose to the second
     rf"\b(?:raise|lift) {WHOSE} (left|right) (hand|elbow|knee)\b(?! and)": lambda p, s, e: rise(p, s, e),
     rf"\b(?:lower|drop) {WHOSE} (left|right) (hand|elbow|knee)\b(?! and)": lambda p, s, e: -rise(p, s, e),
     rf"\bbend {WHOSE} (left|right) (knee|elbow) (?:\w+ )?(?:\w+ )?more": lambda p, s, e: -bend(p, s, e),
     rf"\b(?:bend|flex) {WHOSE} (left|right) (knee|elbow)[.,]": lambda p, s, e: -bend(p, s, e),
     rf"\bstraighten {WHOSE} (left|right) (knee|elbow)\b(?! and)": lambda p, s, e: bend(p, s, e),
-    rf"\b(?:spread|move) {WHOSE} (hands|feet|knees)\b [\w ]*\bapart": lambda p, e: gap(p, e),
-    rf"\b(?:bring|put) {WHOSE} (hands|feet|knees)\b [\w ]*(?:closer|close )?together": lambda p, e: -gap(p, e),
-    r"\blean (?:\w+ )*further forward": lambda p: place(p, "neck")[[0, 2]] @ place(p, "neck")[[0, 2]],
-    r"\b(bring|move) (?:the|your) hands \w* ?closer": lambda p, _: -gap(p, "hands"),
+    rf"\b(?:spread|move) {WHOSE} (hands|feet|knees) {MUCH}apart": lambda p, e: gap(p, e),
+    rf"\b(?:bring|put) {WHOSE} (hands|feet|knees) {MUCH}(?:close |closer )?together": lambda p, e: -gap(p, e),
+    rf"\b(?:come up\b(?! until| into)|(?:raise|bring) {WHOSE} hips)": lambda p: p[J["pelvis"], 1] - p[:, 1].min(),
+    rf"\bmove {WHOSE} (hands|feet) {MUCH}closer": lambda p, e: -gap(p, e),
 }  # fmt: skip
 
 
@@ -119,24 +120,30 @@ def test_the_words_are_true_by_a_second_geometry(instructions):
                 words = [word.lower() for word in match.groups()]
                 assert grown(after[row], *words) > grown(before[row], *words), f"{match[0]}: {one.text}"
                 read[pattern] += 1
-    assert sum(read.values()) > 800
+    assert sum(read.values()) > 400
     assert sum(count > 5 for count in read.values()) >= len(READ) - 1, read
+
+
+def bent_forward() -> torch.Tensor:
+    """The T-pose, its torso leaning by 0.5 radians."""
+    pose = torch.zeros(1, 22, 3)
+    pose[0, J["spine1"], 0] = 0.5
+    return posed(pose)
 
 
 @pytest.mark.parametrize(
     ("after", "words", "never"),
     [
-        (moved(left_elbow=(0.2, 1.7, 0), left_wrist=(0.2, 1.95, 0)), "left (upper )?(arm|hand|elbow)", "foot|leg"),
-        (moved(left_ankle=(0.1, 0.5, -0.4), left_foot=(0.1, 0.4, -0.4)), "left|right leg|feet", "hand|arm|elbow|lean"),
+        (moved(left_elbow=(0.2, 1.7, 0), left_wrist=(0.2, 1.95, 0)), "left (.* )?(arm|forearm|hand|elbow)", "foot|leg"),
+        (moved(left_ankle=(0.1, 0.5, -0.4), left_foot=(0.1, 0.4, -0.4)), "left|right|feet", "hand|arm|elbow|lean"),
         (turned(t_pose(), (0.0, 1.0, 0.0), 90), "left", "right|hand|arm|foot|leg|knee"),
-        (turned(t_pose(), (1.0, 0.0, 0.0), 25), "forward", "left|right|knee|elbow"),
+        (bent_forward(), "forward", "left|right|knee|elbow|foot"),
     ],
 )  # fmt: skip
 def test_what_moved_is_what_is_asked_for(after, words, never):
-    for seed in range(20):
-        text = edit_instructions(t_pose(), after, seed=seed, style="short")[0].text
-        assert re.search(words, text), text
-        assert not re.search(rf"\b({never})s?\b", text), text
+    for one in edit_instructions(t_pose().expand(40, 22, 3), after.expand(40, 22, 3), seed=0, style="short"):
+        assert re.search(words, one.text), one.text
+        assert not re.search(rf"\b({never})s?\b", one.text), one.text
 
 
 def test_posecodes_and_comparisons_are_both_used(instructions):
@@ -187,13 +194,14 @@ def test_texts_are_clean_imperatives(instructions):
     assert len(set(texts)) > 0.95 * len(texts)
 
 
-def test_sides_are_the_sides_of_the_statements(instructions):
+def test_what_is_asked_of_one_side_names_it(instructions):
     for _, one in instructions:
-        told = " ".join((*one.posecodes, *one.changes))
-        for side in ("left", "right"):
-            if not re.search(rf"{side}(?![a-z])", told):
-                words = re.sub(rf"{side} (?:angle|one)", "", one.text.lower())
-                assert not re.search(rf"\b{side}\b", words), one.text
+        statements = {*one.posecodes, *one.changes}
+        for told in statements:
+            sides = {side for side in ("left", "right") if f"{side}_" in told}
+            twin = exchange_sides(told) if told in one.posecodes else str(read_comparison(told).mirrored())
+            if len(sides) == 1 and twin not in statements:
+                assert sides.pop() in one.text.lower(), f"{told}: {one.text}"
 
 
 def test_the_same_seed_gives_the_same_instructions_and_another_seed_others():
@@ -237,11 +245,6 @@ def test_two_files_become_a_file_of_instructions(tmp_path):
 
 def test_mirrored_poses_get_what_is_true_of_them():
     """No word is tied to one side: exchanging sides in text and poses keeps an instruction true."""
-    from stick_figure import mirror
-
-    from pose_rft.posescript.checks import mirrored
-    from pose_rft.posescript.comparisons import read_comparison
-
     before, after = random_joints(60, seed=1), random_joints(60, seed=2)
     for row, one in enumerate(edit_instructions(before, after, seed=0)):
         changes = [str(read_comparison(text).mirrored()) for text in one.changes]

@@ -146,12 +146,12 @@ def _posecode_edit(code: Posecode, told: dict[str, Any]) -> Edit:
         entry = [exchange_sides(words) for words in told[code.partner]]
     if not entry:
         phrases = [*code.do, *code.act]
-        entry = [words for words in phrases if not words.startswith(("keep", "stay"))]
-        entry = entry or [words.replace("keep", "get", 1) for words in phrases]
+        entry = [words for words in phrases if not words.startswith(("keep", "hold", "stay"))]
+        entry = entry or [re.sub(r"^(keep|hold)", "bring", words) for words in phrases]
     groups = [{"do": [words]} if isinstance(words, str) else words for words in entry]
     wordings: list[Wording] = []
     for group in groups:
-        needs = tuple(_moves(group[way], sign) for way, sign in (("rises", 1), ("falls", -1)) if way in group)
+        needs = tuple(_moves(str(group[way]), sign) for way, sign in (("rises", 1), ("falls", -1)) if way in group)
         for words in group["do"]:
             claims = verb_needs(one_and_both(words)[0] or one_and_both(words)[1], code.subject)
             wordings.append(Wording(code.check, (Need("to", code.clearly), *needs, *claims), _numbers([words])))
@@ -172,11 +172,11 @@ def _levels(of: str, sign: int, group: dict[str, Any]) -> Iterator[tuple[Compari
 
 def _change_edits(name: str, entry: dict[str, Any]) -> Iterator[Edit]:
     of = entry["of"]
-    common = [Need(pose, entry["within"]) for pose in ("from", "to") if "within" in entry]  # type: ignore[arg-type]
+    common = [Need(pose, entry["within"]) for pose in ("from", "to") if "within" in entry]
     for way, sign in (("rises", 1), ("falls", -1)):
         wordings = []
         for group in entry.get(way, ()):
-            needs = [Need(pose, group[pose]) for pose in ("from", "to") if pose in group]  # type: ignore[arg-type]
+            needs = [Need(pose, group[pose]) for pose in ("from", "to") if pose in group]
             agrees = [_moves(entry["agrees"], sign)] if "agrees" in entry else []
             for comparison, amount in _levels(of, sign, group):
                 stated = Need("change", comparison.narrowed(_scale(of).margin))

@@ -26,7 +26,7 @@ from pose_rft.posescript.changes import Edit, load_edits, possible_edits
 from pose_rft.posescript.checks import as_joints, satisfied
 from pose_rft.posescript.comparisons import PosePair, compare
 from pose_rft.posescript.posecodes import exchange_sides
-from pose_rft.posescript.selection import choose, part_of
+from pose_rft.posescript.selection import choose, limbs_of, part_of
 from pose_rft.storage import atomic_file
 
 Style = Literal["short", "medium", "full", "any"]
@@ -86,6 +86,7 @@ class Deed(NamedTuple):
     plural: bool
     both: bool
     limb: str
+    whole: bool  # about the whole body, not an arm or a leg
 
 
 def _requests(chosen: Sequence[tuple[int, bool]], usable: Sequence[np.ndarray], row: int) -> list[Request]:
@@ -117,6 +118,14 @@ def _fill_amount(phrase: str, amount: int, rng: Random) -> str:
     return phrase
 
 
+def _same_of_another(phrase: str, amount: int, other: Request) -> int | None:
+    """A wording of a request about one part that is this phrase, or None."""
+    if other.both or "{np}" not in phrase:
+        return None
+    words = other.edit.wordings
+    return next((k for k in other.usable if words[k].amount == amount and phrase in words[k].phrases[0]), None)
+
+
 def _put_in_words(requests: Sequence[Request], rng: Random) -> tuple[list[Deed], list[Stated]]:
     """Deeds, the same deed of two parts made one, and the statements that they make."""
     deeds: list[Deed] = []
@@ -124,21 +133,26 @@ def _put_in_words(requests: Sequence[Request], rng: Random) -> tuple[list[Deed],
     waiting = list(requests)
     while waiting:
         request = waiting.pop(0)
-        edit, number = request.edit, _wording(request, rng)
-        amount, phrase = edit.wordings[number].amount, rng.choice(edit.wordings[number].phrases[request.both])
+        edit, number, both = request.edit, _wording(request, rng), request.both
+        wording = edit.wordings[number]
+        which = rng.randrange(len(wording.phrases[0]))
+        phrase, noun, plural = wording.phrases[both][which], rng.choice(edit.nouns[both]), both
         said += request.statements(number)
-        noun, plural = rng.choice(edit.nouns[request.both]), request.both
-        for at, other in enumerate(waiting):
-            words = other.edit.wordings
-            same = [k for k in other.usable if words[k].amount == amount and phrase in words[k].phrases[0]]
-            another = rng.choice(other.edit.nouns[0])
-            if same and "{np}" in phrase and not (request.both or other.both) and another != noun:
-                said += other.statements(same[0])
-                noun, plural = f"{noun} and {{the}} {another}", True
-                waiting.pop(at)
-                break
+        for other in () if both else tuple(waiting):
+            same, another = _same_of_another(phrase, wording.amount, other), rng.choice(other.edit.nouns[0])
+            if same is None or another == noun:
+                continue
+            said += other.statements(same)
+            waiting.remove(other)
+            plural, both = True, other.edit.id == edit.partner
+            if both:
+                phrase, noun = wording.phrases[1][which], rng.choice(edit.nouns[1])
+            else:
+                noun = f"{noun} and {{the}} {another}"
+            break
         limb = edit.subject.split("_")[0] + part_of(edit.subject)
-        deeds.append(Deed(_fill_amount(phrase, amount, rng), noun, plural, request.both, limb))
+        whole = not limbs_of(edit.subject)
+        deeds.append(Deed(_fill_amount(phrase, wording.amount, rng), noun, plural, both, limb, whole))
     return deeds, said
 
 
@@ -147,7 +161,7 @@ def _in_order(deeds: list[Deed], rng: Random) -> list[Deed]:
     if rng.random() < 0.85:
         places = {limb: at for at, limb in reversed(list(enumerate(deed.limb for deed in deeds)))}
         deeds = sorted(deeds, key=lambda deed: places[deed.limb])
-    return sorted(deeds, key=lambda deed: bool(deed.noun)) if rng.random() < 0.6 else deeds
+    return sorted(deeds, key=lambda deed: not deed.whole) if rng.random() < 0.6 else deeds
 
 
 def _clauses(deeds: Sequence[Deed], whose: str, rng: Random) -> list[str]:
@@ -164,8 +178,7 @@ def _clauses(deeds: Sequence[Deed], whose: str, rng: Random) -> list[str]:
                 noun = "them" if deed.plural or deed.noun.endswith(("s", "feet")) else "it"
             elif deed.noun == exchange_sides(before.noun) and deed.noun != before.noun and "one" not in before.phrase:
                 noun = f"the {deed.noun.split()[0]} one"
-        text = deed.phrase.replace("{np}", noun).replace("{the}", whose).replace("{self}", "yourself")
-        clauses.append(text.replace("{the}", whose))
+        clauses.append(deed.phrase.replace("{np}", noun).replace("{the}", whose).replace("{self}", "yourself"))
         before = deed
     return clauses
 
@@ -173,21 +186,21 @@ def _clauses(deeds: Sequence[Deed], whose: str, rng: Random) -> list[str]:
 def _joined(clauses: Sequence[str], rng: Random) -> str:
     """a; a and b; a, b and c; a, then b"""
     if len(clauses) == 2:
-        return rng.choice((" and ", " and ", ", and ", ", then ")).join(clauses)
+        return rng.choice((" and ", " and ", " and ", ", then ")).join(clauses)
     return ", ".join(clauses[:-1]) + " and " + clauses[-1] if len(clauses) > 1 else clauses[0]
 
 
 def _say(deeds: Sequence[Deed], rng: Random) -> str:
     """Raise your left arm above your head. Then bend the right knee more and turn to the left."""
     whose = "your" if rng.random() < 0.75 else "the"
-    sentences = []
+    sentences: list[str] = []
     left = list(deeds)
     while left:
         size = rng.randint(1, 3)
         text = _joined(_clauses(left[:size], whose, rng), rng)
         left = left[size:]
         opening = ""
-        if not sentences and rng.random() < 0.15:
+        if not sentences and rng.random() < 0.12:
             opening = rng.choice(("you need to ", "try to ", "now ", "you have to "))
         elif sentences and rng.random() < 0.3:
             opening = rng.choice(
