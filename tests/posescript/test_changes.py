@@ -9,7 +9,7 @@ from stick_figure import mirror, random_joints, t_pose
 
 from pose_rft.posescript.changes import LARGEST, load_edits, possible_edits, verb_needs
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.comparisons import Comparison, PosePair, compare
+from pose_rft.posescript.comparisons import PosePair, compare
 from pose_rft.posescript.posecodes import exchange_sides
 
 DOCUMENT = yaml.safe_load(files("pose_rft.posescript").joinpath("edits.yaml").read_text(encoding="utf-8"))
@@ -87,17 +87,18 @@ def test_a_pose_that_stays_leaves_nothing_to_say():
 @pytest.mark.parametrize(
     ("phrase", "subject", "needed"),
     [
-        ("raise {np} to shoulder height", "left_arm", Comparison("y(left_wrist) - y(pelvis)", low=0.03)),
-        ("lower {np}", "right_hand", Comparison("y(right_wrist) - y(pelvis)", high=-0.03)),
-        ("bend {np} slightly", "left_knee", Comparison("angle(left_knee)", high=-5)),
-        ("straighten {np} out", "left_elbow", Comparison("angle(left_elbow)", low=5)),
-        ("step back with {np}", "left_foot", Comparison("ahead(left_ankle)", high=-0.03)),
-        ("lean slightly forward", "torso", Comparison("pitch()", low=5)),
-        ("crouch down on both feet", "body", Comparison("height(pelvis)", high=-0.03)),
+        ("raise {np} to shoulder height", "left_arm", "change(y(left_wrist) - y(pelvis)) > 0.03"),
+        ("raise {np} to shoulder height", "left_arm", "change(height(left_wrist)) > 0.03"),
+        ("lower {np}", "right_hand", "change(y(right_wrist) - y(pelvis)) < -0.03"),
+        ("bend {np} slightly", "left_knee", "change(angle(left_knee)) < -5"),
+        ("straighten {np} out", "left_elbow", "change(angle(left_elbow)) > 5"),
+        ("step back with {np}", "left_foot", "change(ahead(left_ankle)) < -0.03"),
+        ("lean slightly forward", "torso", "change(pitch()) > 5"),
+        ("crouch down on both feet", "body", "change(height(pelvis)) < -0.03"),
     ],
 )
 def test_verbs_claim_what_they_mean(phrase, subject, needed):
-    assert [need.condition for need in verb_needs(phrase, subject)] == [needed]
+    assert needed in [str(need.condition) for need in verb_needs(phrase, subject)]
 
 
 @pytest.mark.parametrize(

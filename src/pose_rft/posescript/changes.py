@@ -43,8 +43,10 @@ IN_DEGREES, IN_METRES = Scale(12, 42, 45, 5), Scale(0.07, 0.25, 0.3, 0.03)
 # What a verb claims of the joint that it moves (see JOINTS), or of the whole body: quantity and direction.
 VERBS = (
     (r"(raise|lift|pick up|kick)\b", "y({joint}) - y(pelvis)", 1),
+    (r"(raise|lift|pick up|kick)\b", "height({joint})", 1),
     (r"(draw|pull) .* up\b", "y({joint}) - y(pelvis)", 1),
     (r"(lower|drop)\b", "y({joint}) - y(pelvis)", -1),
+    (r"(lower|drop)\b", "height({joint})", -1),
     (r"(bend|flex)\b", "angle({hinge})", -1),
     (r"(straighten|open) {np}", "angle({hinge})", 1),
     (r"step forward|take a long step forward", "ahead({joint})", 1),
