@@ -203,9 +203,9 @@ def _say(deeds: Sequence[Deed], rng: Random) -> str:
         if not sentences and rng.random() < 0.12:
             opening = rng.choice(("you need to ", "try to ", "now ", "you have to "))
         elif sentences and rng.random() < 0.3:
-            opening = rng.choice(
-                ("then ", "also, ", "finally, ") if not left and len(sentences) > 1 else ("then ", "also, ")
-            )
+            told = " ".join(sentences).lower()
+            openings = ("then ", "also, ", "finally, ") if not left and len(sentences) > 1 else ("then ", "also, ")
+            opening = rng.choice([word for word in openings if word not in told] or [""])
         text = opening + text
         sentences.append(text[0].upper() + text[1:] + ".")
     return " ".join(sentences)
