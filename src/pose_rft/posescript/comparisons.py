@@ -114,6 +114,6 @@ def compare(comparisons: Sequence[str], joints_from: Tensor | np.ndarray, joints
     """
     pair = PosePair(joints_from, joints_to)
     if not comparisons:
-        return torch.zeros(pair.size, 0, dtype=torch.bool)
+        return torch.zeros(pair.size, 0, dtype=torch.bool, device=pair.finite.device)
     held = torch.stack([pair.holds(read_comparison(text)) for text in comparisons], dim=1)
     return held & pair.finite.unsqueeze(1)
