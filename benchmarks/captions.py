@@ -1,4 +1,6 @@
-"""Captions and posecodes a second on one core, for random poses; prints a table and, with --json FILE, writes it.
+"""Captions, edit instructions and posecodes a second on one core, for random poses.
+
+Prints a table and, with --json FILE, writes it.
 
 python benchmarks/captions.py [--poses N] [--json FILE]
 """
@@ -12,6 +14,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.posescript.captions import caption
+from pose_rft.posescript.edits import edit_instructions
 from pose_rft.posescript.posecodes import classify, load_posecodes
 
 
@@ -25,11 +28,13 @@ def main() -> None:
     pose = 0.4 * torch.randn(chosen.poses, 22, 3, generator=generator)
     joints = load_body().joints(pose)
     caption(joints[:10], seed=0)  # reads the tables
+    edit_instructions(joints[:10], joints[:10], seed=0)
     rates = {}
     for name, work in {
         "short captions": lambda: caption(joints, seed=1, style="short"),
         "medium captions": lambda: caption(joints, seed=1, style="medium"),
         "full captions": lambda: caption(joints, seed=1, style="full"),
+        "edit instructions": lambda: edit_instructions(joints, joints.roll(1, 0), seed=1),
         f"poses, {len(load_posecodes())} posecodes": lambda: classify(joints),
     }.items():
         start = time.process_time()

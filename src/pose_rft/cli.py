@@ -199,16 +199,25 @@ def benchmarks() -> None:
 def caption(
     poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
-    captions: Annotated[int, typer.Option(min=1, help="Captions per pose.")] = 3,
+    to: Annotated[
+        Path | None, typer.Option(help="As many poses to reach: write what to change instead, pose by pose.")
+    ] = None,
+    captions: Annotated[int, typer.Option(min=1, help="Captions, or instructions, per pose.")] = 3,
     seed: Seed = 0,
 ) -> None:
     """Describe poses in words that are true of them, with the geometric checks that each caption states.
 
+    With --to, say what must change from pose i of POSES to pose i of that file: "Bend your left knee more."
+
     Example:  pose-rft caption out/pose_00.npz --out captions.jsonl
     """
     from pose_rft.posescript.captions import caption_file
+    from pose_rft.posescript.edits import edit_file
 
-    caption_file(poses, out, captions, seed)
+    if to is None:
+        caption_file(poses, out, captions, seed)
+    else:
+        edit_file(poses, to, out, captions, seed)
     say(f"Written to {out}")
 
 

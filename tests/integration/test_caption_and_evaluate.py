@@ -9,6 +9,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.evaluation.everyday import everyday_prompts
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.comparisons import compare
 
 
 def some_poses(frames: int = 3) -> np.ndarray:
@@ -39,6 +40,22 @@ def test_captions_of_a_seed_are_the_same_again(pose_rft, tmp_path):
         assert pose_rft("caption", tmp_path / "poses.npz", "--out", tmp_path / name, "--seed", seed).status == 0
         texts.append((tmp_path / name).read_text())
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_two_files_of_poses_become_edit_instructions(pose_rft, tmp_path):
+    before, after = some_poses(4)[:2], some_poses(4)[2:]
+    np.savez(tmp_path / "a.npz", pose=before)
+    np.savez(tmp_path / "b.npz", pose=after)
+    outcome = pose_rft("caption", tmp_path / "a.npz", "--to", tmp_path / "b.npz", "--out", tmp_path / "edits.jsonl")
+    assert outcome.status == 0, outcome.err
+    lines = [json.loads(line) for line in (tmp_path / "edits.jsonl").read_text().splitlines()]
+    assert [line["pose"] for line in lines] == [0, 0, 0, 1, 1, 1]
+    source, target = (load_body().joints(torch.from_numpy(poses)) for poses in (before, after))
+    for line in lines:
+        row = slice(line["pose"], line["pose"] + 1)
+        assert line["checks"] or line["changes"]
+        assert satisfied(line["checks"], target[row]).all()
+        assert compare(line["changes"], source[row], target[row]).all()
 
 
 def test_what_generate_writes_can_be_captioned(pose_rft, trained_policy, tmp_path):

@@ -24,6 +24,7 @@ def place(tmp_path, trained_policy, rft_fields, write_config, byte_tokenizer):
     (tmp_path / "result.json").write_text("earlier result")
     (tmp_path / "notes.txt").write_text("no numbers")
     np.savez(tmp_path / "good.npz", pose=np.zeros((2, 22, 3), np.float32))
+    np.savez(tmp_path / "one.npz", pose=np.zeros((1, 22, 3), np.float32))
     np.savez(tmp_path / "wrong.npz", pose=np.zeros((2, 24, 3), np.float32))
     np.savez(tmp_path / "keys.npz", joints=np.zeros((2, 22, 3), np.float32))
     np.save(tmp_path / "array.npy", np.zeros((2, 22, 3), np.float32))
@@ -88,6 +89,8 @@ MISTAKES = {
     "caption: other keys": ("caption @keys.npz --out @result.json", "holds joints, but no 'pose'"),
     "caption: an array": ("caption @array.npy --out @result.json", "array.npy: a single array"),
     "caption: a text": ("caption @notes.txt --out @result.json", "not an .npz of plain arrays"),
+    "caption: nothing to go to": ("caption @good.npz --to @absent.npz --out @result.json", "absent.npz: no such file"),
+    "caption: other lengths": ("caption @good.npz --to @one.npz --out @result.json", "one.npz: has 1 poses, but"),
     "caption: place": ("caption @good.npz --out /proc/c.jsonl", "/proc/c.jsonl: cannot be written"),
     "empty prompt": ("generate \u00a0 --checkpoint POLICY --out @o", "prompt is empty"),
     "an image": ("generate wave --image @notes.txt --checkpoint POLICY --out @o", "images: this policy answers texts"),

@@ -273,7 +273,7 @@ def say(statements: Sequence[Statement], rng: Random) -> str:
     if not statements:
         return rng.choice(("A person.", "Someone in a pose.", "A human figure."))
     if rng.random() < 0.5:  # limb by limb, as often as in no order
-        statements = sorted(statements, key=lambda statement: READING_ORDER.index(part_of(statement.code)))
+        statements = sorted(statements, key=lambda statement: READING_ORDER.index(part_of(statement.code.subject)))
     units = _units(statements, rng)
     if rng.random() < 0.5:
         units.sort(key=lambda unit: bool(unit.noun))  # postures first
@@ -337,7 +337,7 @@ def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3
     with atomic_file(Path(out_path)) as part, part.open("w", encoding="utf-8") as file:
         for start in track(range(0, len(pose), CHUNK), "captions", console=Console(stderr=True), transient=True):
             joints = load_body().joints(pose[start : start + CHUNK])
-            rounds = [caption(joints, seed=_mixed(seed, start, turn)) for turn in range(captions)]
+            rounds = [caption(joints, seed=batch_seed(seed, start, turn)) for turn in range(captions)]
             for row, several in enumerate(zip(*rounds, strict=True)):
                 for one in several:
                     file.write(json.dumps({"pose": start + row} | asdict(one), ensure_ascii=False) + "\n")
@@ -345,6 +345,6 @@ def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3
     return lines
 
 
-def _mixed(seed: int, start: int, turn: int) -> int:
-    """A seed of its own for every batch and caption."""
+def batch_seed(seed: int, start: int, turn: int) -> int:
+    """A seed of its own for every batch of a file and every caption of a pose."""
     return int(np.random.SeedSequence((abs(seed), int(seed < 0), start, turn)).generate_state(1, np.uint64)[0])

@@ -187,7 +187,12 @@ def compile_check(text: str) -> Check:
 
 
 @lru_cache(maxsize=65536)
-def _compile_quantity(text: str) -> Evaluate:
+def compile_quantity(text: str) -> Evaluate:
+    """Compile an expression, e.g. ``distance(left_wrist, head) - 0.1``; the result is cached.
+
+    Raises:
+        UserError: as ``compile_check`` does.
+    """
     return _compile_expression(_parse(text, "quantity"), text)
 
 
@@ -240,7 +245,7 @@ def satisfaction(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
 def measure(expression: str, joints: Tensor | np.ndarray) -> Tensor:
     """The value of an expression of the check language, e.g. ``measure("angle(left_knee)", joints)`` -> (N,)."""
     measurements = Measurements(as_joints(joints))
-    value = torch.as_tensor(_compile_quantity(expression)(measurements))
+    value = torch.as_tensor(compile_quantity(expression)(measurements))
     return value.expand(len(measurements.joints))
 
 
@@ -284,6 +289,13 @@ def mirrored(check: str) -> str:
     """
     compile_check(check)
     return ast.unparse(ast.fix_missing_locations(_Mirror().visit(_parse(check, "check"))))
+
+
+def mirrored_quantity(expression: str) -> tuple[str, int]:
+    """The same quantity of the other side, and -1 if its sign has to be changed: ``("left(right_wrist)", -1)``."""
+    compile_quantity(expression)
+    node = ast.fix_missing_locations(_Mirror().visit(_parse(expression, "quantity")))
+    return (ast.unparse(node.operand), -1) if isinstance(node, ast.UnaryOp) else (ast.unparse(node), 1)
 
 
 class _Tighten(ast.NodeTransformer):

@@ -33,8 +33,8 @@ class Statement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Per posecode, ready for the inner loop."""
+class Table:
+    """Per posecode, or whatever else is to be chosen from, ready for the inner loop."""
 
     weight: np.ndarray  # (C,) log of how much it is preferred
     partner: tuple[int, ...]  # column of the other side, or -1
@@ -43,29 +43,31 @@ class _Table:
     limbs: tuple[frozenset[str], ...]  # which arms and legs it is about
 
 
-def part_of(code: Posecode) -> str:
+def part_of(subject: str) -> str:
     """arm, leg, torso, head or body."""
-    part = code.subject.removeprefix("left_").removeprefix("right_")
+    part = subject.removeprefix("left_").removeprefix("right_")
     return "arm" if part in ARM else "leg" if part in LEG else part
 
 
-def _limbs(code: Posecode) -> frozenset[str]:
-    sides = (code.subject.split("_")[0],) if code.partner else ("left", "right")
-    return frozenset(f"{side} {part_of(code)}" for side in sides if part_of(code) in ("arm", "leg"))
+def limbs_of(subject: str) -> frozenset[str]:
+    """The arms and legs that a subject such as ``left_knee`` or ``hands`` belongs to: {"left leg"}."""
+    part = part_of(subject)
+    sides = (subject.split("_")[0],) if subject.startswith(("left_", "right_")) else ("left", "right")
+    return frozenset(f"{side} {part}" for side in sides if part in ("arm", "leg"))
 
 
-def _table() -> _Table:
+def _table() -> Table:
     codes, index, statistics = load_posecodes(), posecode_index(), load_statistics()
-    return _Table(
+    return Table(
         weight=np.log(-np.log(np.clip(statistics.frequency, RAREST, 0.97)) * [code.salience for code in codes]),
         partner=tuple(index[code.partner] if code.partner else -1 for code in codes),
         rivals=tuple(frozenset(index[f"{code.subject}.{name}"] for name in code.rivals) for code in codes),
         implied=statistics.implied,
-        limbs=tuple(_limbs(code) for code in codes),
+        limbs=tuple(limbs_of(code.subject) for code in codes),
     )
 
 
-def _choose(order: list[int], clear: set[int], count: int, table: _Table, rng: Random) -> list[tuple[int, bool]]:
+def choose(order: list[int], clear: set[int], count: int, table: Table, rng: Random) -> list[tuple[int, bool]]:
     """Go through the posecodes in order of preference and keep up to ``count`` that add something."""
     stated: dict[int, bool] = {}  # column of a statement -> for both sides?
     said: Counter[str] = Counter()
@@ -112,4 +114,4 @@ def select(joints: Tensor, counts: list[int], seed: int) -> Iterator[list[Statem
     for row, count in enumerate(counts):
         order = ranked[row, : found[row]].tolist()
         rng = Random(f"{seed} {row}")
-        yield [Statement(codes[c], both) for c, both in _choose(order, set(order), count, table, rng)]
+        yield [Statement(codes[c], both) for c, both in choose(order, set(order), count, table, rng)]
