@@ -10,7 +10,7 @@ import numpy as np
 FAR = np.float32(1e9)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def rasterise(points, faces, height, width):
     """Nearest triangle of every pixel.
 
