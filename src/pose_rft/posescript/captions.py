@@ -5,7 +5,7 @@ several parts), put them into sentences. A caption carries the checks it states,
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -37,6 +37,7 @@ from pose_rft.posescript.wording import (
 )
 from pose_rft.storage import atomic_file
 
+Register = Callable[[Sequence["Unit"], Random], str]
 Style = Literal["short", "medium", "full", "any"]
 LENGTHS = {"short": (1, 3), "medium": (2, 4), "full": (4, 7)}
 READING_ORDER = ("body", "torso", "head", "arm", "leg")
@@ -265,11 +266,11 @@ def _terse(units: Sequence[Unit], rng: Random) -> str:
     return text if rng.random() < 0.5 else _sentence(text)
 
 
-REGISTERS = {_describe: 62, _fragment: 12, _instruct: 14, _terse: 12}
+REGISTERS: dict[Register, int] = {_describe: 62, _fragment: 12, _instruct: 14, _terse: 12}
 
 
-def say(statements: Sequence[Statement], rng: Random) -> str:
-    """One text that makes exactly these statements."""
+def say(statements: Sequence[Statement], rng: Random, declarative: bool = False) -> str:
+    """One text that makes exactly these statements; `declarative` ones are whole sentences and no orders."""
     if not statements:
         return rng.choice(("A person.", "Someone in a pose.", "A human figure."))
     if rng.random() < 0.5:  # limb by limb, as often as in no order
@@ -277,17 +278,18 @@ def say(statements: Sequence[Statement], rng: Random) -> str:
     units = _units(statements, rng)
     if rng.random() < 0.5:
         units.sort(key=lambda unit: bool(unit.noun))  # postures first
-    register = rng.choices(list(REGISTERS), list(REGISTERS.values()))[0]
+    register = _describe if declarative else rng.choices(list(REGISTERS), list(REGISTERS.values()))[0]
     return register(units, rng)
 
 
-def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any") -> list[Caption]:
+def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declarative: bool = False) -> list[Caption]:
     """One caption for each pose.
 
     Args:
         joints: (N, 22, 3) metres, SMPL order, y up.
         seed: another seed gives other captions; the same seed the same.
         style: about how much is said: short (1 to 3 statements), medium (2 to 4), full (4 to 7), or any of them.
+        declarative: whole sentences only ("The left knee is bent."), as in an answer; no orders, lists or fragments.
 
     Returns:
         N captions.
@@ -307,7 +309,7 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any") -> lis
     captions: list[Caption] = []
     for row, statements in enumerate(select(joints, counts, seed)):
         said = [codes[column] for statement in statements for column in statement.columns]
-        text = say(statements, Random(f"{seed} {row} words"))
+        text = say(statements, Random(f"{seed} {row} words"), declarative)
         captions.append(Caption(text, tuple(c.check for c in said), tuple(c.id for c in said)))
     return captions
 

@@ -1,0 +1,352 @@
+"""Questions about a pose that are answered in words, with the truth read off the joints by posecodes.
+
+Three kinds: yes or no ("Is the left knee bent?", one for every posecode that people would ask about), which side
+("Which hand is higher?"), and descriptions ("Describe the pose."). Only what clearly holds or clearly fails is asked.
+Joints are y-up: "raised" is about gravity, so joints in a camera's frame must be turned upright first
+(``Renders.upright_joints``). Which way somebody faces is asked by ``facing`` alone: it is about the camera.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_rft.data.phrases import pick
+from pose_rft.errors import UserError
+from pose_rft.posescript.captions import caption
+from pose_rft.posescript.checks import as_joints, compile_check, measure
+from pose_rft.posescript.measurements import Measurements
+from pose_rft.posescript.posecodes import exchange_sides, load_posecodes, load_statistics
+from pose_rft.posescript.wording import participle, words_of
+
+CLEAR = 0.25  # of 20 degrees or 0.1 metres: by how much a fact must hold or fail to be asked about
+RAREST = 0.03  # posecodes that hold for fewer poses than this, or fail for fewer, are not asked about
+SIDES = ("left", "right", "both", "neither")
+ARM_RAISED = 0.23  # share of the CMU poses of docs/data.md that clearly hold one given hand above its shoulder
+KINDS = {"yes_no": 0.6, "which": 0.25, "describe": 0.15}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one pose.
+
+    Attributes:
+        text: what is asked.
+        answer: a right answer in a sentence.
+        truth: ``yes``, ``no``, ``left``, ``right``, ``both`` or ``neither``; empty for a description.
+        about: what it asks about: a posecode's id, the name of a comparison, or ``description``.
+        checks: what the answer states, where it can be checked: the posecode for yes, the caption's for a description.
+    """
+
+    text: str
+    answer: str
+    truth: str
+    about: str
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A question whose answer is a side.
+
+    Attributes:
+        name: of the comparison.
+        asked: wordings.
+        answers: for left (the right one is its mirror image), both and neither; an empty one is never true.
+        quantity: of the left side, in the check language.
+        high, low: with `low`, a side counts when its quantity is above `high` and does not when it is below `low`;
+            without, the side counts whose quantity is larger by `high`.
+        same: without `low`, sides that differ by less than this are alike.
+    """
+
+    name: str
+    asked: tuple[str, ...]
+    answers: tuple[str, str, str]
+    quantity: str
+    high: float
+    low: float | None = None
+    same: float = 0.0
+
+
+COMPARISONS = (
+    Comparison(
+        "knee_bent_more",
+        ("Which knee is bent more?", "Which knee is more bent, the left or the right?", "which leg is bent more?"),
+        ("The left knee is bent more.", "Both knees are bent about the same.", ""),
+        "-angle(left_knee)", 20, same=7,
+    ),
+    Comparison(
+        "elbow_bent_more",
+        ("Which elbow is bent more?", "Which arm is bent more?", "which elbow is more bent, left or right?"),
+        ("The left elbow is bent more.", "Both elbows are bent about the same.", ""),
+        "-angle(left_elbow)", 20, same=7,
+    ),
+    Comparison(
+        "hand_higher",
+        ("Which hand is higher?", "Which hand is held higher?", "Which hand is higher up, the left or the right?"),
+        ("The left hand is higher.", "Both hands are at about the same height.", ""),
+        "y(left_wrist)", 0.12, same=0.04,
+    ),
+    Comparison(
+        "foot_higher",
+        ("Which foot is higher?", "Which foot is higher off the ground?", "which foot is lifted more?"),
+        ("The left foot is higher.", "Both feet are at about the same height.", ""),
+        "y(left_ankle)", 0.12, same=0.04,
+    ),
+    Comparison(
+        "foot_in_front",
+        ("Which foot is further forward?", "Which foot is in front?", "Which foot is ahead of the other?"),
+        ("The left foot is further forward.", "Both feet are side by side.", ""),
+        "ahead(left_ankle)", 0.15, same=0.05,
+    ),
+    Comparison(
+        "hand_in_front",
+        ("Which hand is further in front of the body?", "which hand is more in front?"),
+        ("The left hand is further forward.", "Both hands are about equally far forward.", ""),
+        "front(left_wrist)", 0.15, same=0.05,
+    ),
+    Comparison(
+        "hand_near_head",
+        ("Which hand is closer to the head?", "Which hand is nearer to the head?"),
+        ("The left hand is closer to the head.", "Both hands are about equally close to the head.", ""),
+        "-distance(left_wrist, head)", 0.12, same=0.04,
+    ),
+    Comparison(
+        "arm_raised",
+        ("Which arm is raised?", "Is an arm raised, and which one?", "which arm is lifted above the shoulder?"),
+        ("The left arm is raised.", "Both arms are raised.", "Neither arm is raised."),
+        "y(left_wrist) - y(left_shoulder)", 0.08, low=-0.05,
+    ),
+    Comparison(
+        "elbow_bent",
+        ("Which elbow is bent?", "Which arm is bent?", "Is one of the elbows bent, and which?"),
+        ("The left elbow is bent.", "Both elbows are bent.", "Neither elbow is bent."),
+        "-angle(left_elbow)", -115, low=-148,
+    ),
+    Comparison(
+        "knee_bent",
+        ("Which knee is bent?", "Which leg is bent?", "Is one of the knees bent, and which?"),
+        ("The left knee is bent.", "Both knees are bent.", "Neither knee is bent."),
+        "-angle(left_knee)", -125, low=-152,
+    ),
+)  # fmt: skip
+
+ASK_STATE = (
+    *["{Is} {noun} {be}?"] * 3, "{is} {noun} {be}", "Would you say that {noun} {is} {be}?",
+    "Tell me: {is} {noun} {be}?", "Look at the pose. {Is} {noun} {be}?", "{Is} {noun} {be} in this picture?",
+    "Yes or no: {is} {noun} {be}?",
+)  # fmt: skip
+ASK_DESCRIPTION = (
+    "Describe the pose.", "Describe this person's pose.", "What is the person doing with the body?",
+    "How is the person posed?", "describe the pose of the person", "Describe the body posture in words.",
+    "What does the pose look like?", "Give a short description of the pose.", "Can you describe the pose?",
+    "How are the arms and legs held?", "Describe how the person stands, sits or lies.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _State:
+    """What can be asked about; `guards` are the parts of its check that only say when it applies."""
+
+    about: str
+    check: str
+    noun: str
+    be: tuple[str, ...]
+    plural: bool
+    guards: tuple[str, ...]
+    frequency: float
+
+
+@cache
+def _states() -> tuple[_State, ...]:
+    found = []
+    for code, frequency in zip(load_posecodes(), load_statistics().frequency, strict=True):
+        words = words_of(code)[0]
+        posture = code.subject == "body"
+        be = tuple(participle(act) for act in words.act if "{" not in act) if posture else words.be
+        if not be or "turn()" in code.check or not RAREST <= frequency <= 1 - RAREST:
+            continue
+        noun = "person" if posture else words.nouns[0]
+        parts = [] if " or " in code.check else code.check.split(" and ")
+        guards = tuple(part for part in parts if part.startswith("lean()")) if len(parts) > 1 else ()
+        plural = not posture and code.partner is None and (noun.endswith("s") or noun == "feet")
+        spoken = tuple(text.replace("{the}", "the") for text in be)
+        found.append(_State(code.id, code.check, f"the {noun}", spoken, plural, guards, float(frequency)))
+    for side in ("left", "right"):
+        check, be = f"y({side}_wrist) > y({side}_shoulder) + 0.03", ("raised", "raised", "lifted")
+        found.append(_State(f"{side}_arm.raised", check, f"the {side} arm", be, False, (), ARM_RAISED))
+    return tuple(found)
+
+
+def _clear_states(joints: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Which states clearly hold, and which clearly fail though they apply: (N, S) bool each."""
+    measured = Measurements(joints)
+    holds, fails = [], []
+    for state in _states():
+        margin = compile_check(state.check).margin(measured)
+        applies = torch.ones(len(joints), dtype=torch.bool)
+        for guard in state.guards:
+            applies &= compile_check(guard).margin(measured) > CLEAR
+        holds.append(margin > CLEAR)
+        fails.append((margin < -CLEAR) & applies)
+    return torch.stack(holds, 1).numpy(), torch.stack(fails, 1).numpy()
+
+
+def _sides(comparison: Comparison, joints: Tensor) -> list[str]:
+    """The true side of every pose (N,), or an empty text where it is not clear."""
+    left = measure(comparison.quantity, joints).numpy()
+    right = measure(exchange_sides(comparison.quantity), joints).numpy()
+    if comparison.low is None:
+        apart = left - right
+        table = (apart > comparison.high, apart < -comparison.high, np.abs(apart) < comparison.same, apart != apart)
+    else:
+        above = left > comparison.high, right > comparison.high
+        below = left < comparison.low, right < comparison.low
+        table = (above[0] & below[1], above[1] & below[0], above[0] & above[1], below[0] & below[1])
+    return [next((t for t, row in zip(SIDES, table, strict=True) if row[n]), "") for n in range(len(joints))]
+
+
+def ask(joints: Tensor | np.ndarray, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Question]:
+    """One question for each pose.
+
+    Over many poses yes and no come equally often, for every posecode about as often; so do left and right.
+
+    Args:
+        joints: (N, 22, 3) metres, y-up.
+        seed: question `i` is a function of the seed, `i` and joints `i` alone.
+        kinds: of ``yes_no``, ``which`` and ``describe``; those given keep their proportions.
+
+    Returns:
+        N questions.
+
+    Raises:
+        UserError: joints of another shape or not finite, or an unknown kind.
+    """
+    if not kinds or (unknown := [kind for kind in kinds if kind not in KINDS]):
+        raise UserError(f"kinds of questions are {', '.join(KINDS)}, not {', '.join(unknown) if kinds else 'none'}")
+    joints = as_joints(joints)
+    if not torch.isfinite(joints).all():
+        raise UserError("questions need joints that are finite numbers; drop the poses that are not")
+    states = _clear_states(joints) if "yes_no" in kinds else None
+    sides = [_sides(comparison, joints) for comparison in COMPARISONS]
+    weights = np.array([KINDS[kind] for kind in kinds])
+    questions = []
+    for row in range(len(joints)):
+        rng = np.random.default_rng([abs(seed), int(seed < 0), row, 3])
+        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        question = None
+        if kind == "yes_no" and states is not None:
+            question = _yes_no(states[0][row], states[1][row], rng)
+        elif kind == "which":
+            question = _which([truths[row] for truths in sides], rng)
+        questions.append(question or _description(joints[row], rng))
+    return questions
+
+
+def _yes_no(holds: np.ndarray, fails: np.ndarray, rng: np.random.Generator) -> Question | None:
+    """A question that is answered with yes as often as with no; `holds` and `fails` (S,) bool."""
+    states = _states()
+    often = np.array([state.frequency for state in states])
+    asked = np.minimum(often, 1 - often) ** 0.5
+    yes = bool(rng.random() < 0.5)
+    weights = asked / often * holds if yes else asked / (1 - often) * fails
+    if not weights.any():
+        return None
+    state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
+    be = pick(rng, state.be)
+    verb = "are" if state.plural else "is"
+    text = pick(rng, ASK_STATE).format(Is=verb.capitalize(), **{"is": verb}, noun=state.noun, be=be)
+    answer = f"Yes, {state.noun} {verb} {be}." if yes else f"No, {state.noun} {verb} not {be}."
+    return Question(text, answer, "yes" if yes else "no", state.about, (state.check,) if yes else ())
+
+
+def _which(truths: list[str], rng: np.random.Generator) -> Question | None:
+    """A question about a side; which answer it has is drawn first, so that none is given nearly always."""
+    wanted = rng.permuted(np.repeat(SIDES, (7, 7, 4, 2)))  # by its first place: 35 %, 35 %, 20 %, 10 %
+    truth = next((str(side) for side in wanted if side in truths), None)
+    if truth is None:
+        return None
+    comparison = pick(rng, [c for c, true in zip(COMPARISONS, truths, strict=True) if true == truth])
+    answer = comparison.answers[{"left": 0, "right": 0, "both": 1, "neither": 2}[truth]]
+    if truth == "right":
+        answer = exchange_sides(answer)
+    return Question(pick(rng, comparison.asked), answer, truth, comparison.name)
+
+
+def _description(joints: Tensor, rng: np.random.Generator) -> Question:
+    said = caption(joints, seed=int(rng.integers(2**31)), declarative=True)[0]
+    return Question(pick(rng, ASK_DESCRIPTION), said.text, "", "description", said.checks)
+
+
+def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
+    """Whether each person faces the camera: joints (N, 22, 3) in the camera's frame; None if it is sideways."""
+    toward = Measurements(as_joints(joints)).front[:, 2].numpy()
+    asked = (
+        "Is the person facing the camera?", "Does the person face the camera?", "Do we see the person from the front?",
+        "is this person turned towards the camera?",
+    )  # fmt: skip
+    questions: list[Question | None] = []
+    for row, front in enumerate(toward.tolist()):
+        if abs(front) < 0.35:
+            questions.append(None)
+            continue
+        rng = np.random.default_rng([abs(seed), int(seed < 0), row, 4])
+        if front > 0:
+            answer = "Yes, the person is facing the camera."
+        else:
+            answer = "No, the person is facing away from the camera."
+        questions.append(Question(pick(rng, asked), answer, "yes" if front > 0 else "no", "facing"))
+    return questions
+
+
+YES, NO = frozenset({"yes", "yeah", "yep", "correct", "true"}), frozenset({"no", "nope", "incorrect", "false"})
+ASIDE = re.compile(r"\b(?:than|not|unlike|rather than) (?:on |in )?(?:the |his |her |their |its )?(?:left|right)\b")
+NEGATION = re.compile(r"\bnot\b|n't\b")
+
+
+def read_yes_no(text: str) -> str | None:
+    """``yes`` or ``no``, as a text begins; None if it says neither, or both.
+
+    "Yes, it is not raised" contradicts itself and says nothing.
+    """
+    words = _words(text)
+    said = ["yes"] * bool(YES & set(words)) + ["no"] * bool(NO & set(words))
+    if len(said) != 1 or words[0] not in YES | NO or (said == ["yes"] and NEGATION.search(text.lower())):
+        return None
+    return said[0]
+
+
+def read_side(text: str) -> str | None:
+    """``left``, ``right``, ``both`` or ``neither``, as a text says; None if it says nothing or several of them."""
+    words = set(_words(ASIDE.sub(" ", text.lower())))
+    sides = words & {"left", "right"}
+    neither = bool(words & {"neither", "none"})
+    both = bool(words & {"both", "equally", "same"})
+    if neither:
+        return None if both or len(sides) == 1 else "neither"
+    if both or ("and" in words and len(sides) == 2):
+        return None if len(sides) == 1 else "both"
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def is_right(answer: str, truth: str) -> bool | None:
+    """Whether a text answers rightly a question with the given ``Question.truth``; None for descriptions.
+
+    Raises:
+        UserError: a truth that no question has.
+    """
+    if truth in ("yes", "no"):
+        return read_yes_no(answer) == truth
+    if truth in SIDES:
+        return read_side(answer) == truth
+    if truth:
+        raise UserError(f"the truth of a question is yes, no, {', '.join(SIDES)} or empty, not {truth!r}")
+    return None
