@@ -1,0 +1,53 @@
+"""Does a network that learned from photographs see what the renders show? BlazePose on renders of held-out recordings.
+
+python benchmarks/renders_seen.py cmu_poses.npz [--images N]
+
+Prints, for clear pictures and for all kinds, how often it sees a person, how far its 2D landmarks lie from the twelve
+joints that both skeletons have (as a share of the person's box), and PA-MPJPE of its world landmarks on them.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.data.mocap import read_mocap, train_test_split
+from pose_rft.data.renders import render_people
+from pose_rft.evaluation.metrics import pa_mpjpe
+from pose_rft.vision import load_encoder
+from pose_rft.vision.blazepose import COMMON_JOINTS
+
+LANDMARKS = list(COMMON_JOINTS.values())
+JOINTS = [JOINT_INDEX[name] for name in COMMON_JOINTS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("poses", type=Path)
+    parser.add_argument("--images", type=int, default=200)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    held_out = train_test_split(read_mocap(chosen.poses))[1].pose
+    poses = held_out[np.random.default_rng(0).integers(len(held_out), size=chosen.images)]
+    encoder = load_encoder("blazepose")
+    for clear in (True, False):
+        renders = render_people(poses, seed=0, clear=clear)
+        seen = encoder.encode(torch.from_numpy(renders.pixels))
+        assert seen.landmarks is not None
+        assert seen.world is not None
+        assert seen.presence is not None
+        box = np.maximum(renders.box[:, 2] - renders.box[:, 0], renders.box[:, 3] - renders.box[:, 1])
+        away = np.linalg.norm(seen.landmarks[:, LANDMARKS, :2].numpy() - renders.joints_2d[:, JOINTS], axis=-1)
+        share = (away / box[:, None])[renders.visible[:, JOINTS]]
+        error = 1000 * pa_mpjpe(seen.world[:, LANDMARKS], torch.from_numpy(renders.joints[:, JOINTS])).numpy()
+        print(
+            f"{'clear' if clear else 'all kinds':10s} person seen {(seen.presence > 0.5).float().mean():.1%}, visible "
+            f"joints {np.median(share):.1%} of the box away (median), PA-MPJPE {np.median(error):.0f} mm median, "
+            f"{error.mean():.0f} mm mean"
+        )
+
+
+if __name__ == "__main__":
+    main()
