@@ -6,11 +6,12 @@ processes. Lengths are metres and angles radians; the camera's frame is that of 
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import roma
@@ -51,6 +52,7 @@ from pose_rft.errors import UserError
 
 SMALLEST, LARGEST = 32, 2048  # pixels
 NO_BOXES = np.zeros((0, 8), np.float32)
+T = TypeVar("T")
 STREAM = 7_919  # keeps the random numbers of renders apart from those of other things drawn with the same seed
 
 
@@ -227,23 +229,44 @@ def render_batches(
         UserError: as for ``render_people``, or a batch or processes below one.
     """
     poses = _checked(poses, size)
-    if batch < 1 or processes < 1:
-        raise UserError(f"renders need batch >= 1 and processes >= 1, not {batch} and {processes}")
     if photos is not None:
         scene.photographs(photos)
-    starts = range(0, len(poses), batch)
-    jobs = ((poses[start : start + batch], start) for start in starts)
     draw = partial(_batch, seed=seed, size=size, photos=photos, clear=clear)
-    drawn = map(draw, jobs) if processes == 1 else _ahead(draw, jobs, processes)
-    bar = partial(track, description="renders", total=len(starts), console=Console(stderr=True))
-    return iter(bar(drawn, disable=len(starts) < 2))
+    return _in_batches(draw, lambda start: (poses[start : start + batch], start), len(poses), batch, processes)
 
 
-def _ahead(draw: partial, jobs: Iterator[tuple[np.ndarray, int]], processes: int) -> Iterator[Renders]:
+def draw_specs(specs: Sequence[RenderSpec], batch: int = 256, processes: int = 1) -> Iterator[np.ndarray]:
+    """The pictures of specs of one size in order, (B, S, S, 3) uint8 at a time, as ``render_batches`` draws them.
+
+    Raises:
+        UserError: as for ``render_batches``, or specs of several sizes.
+    """
+    if len(sizes := {spec.size for spec in specs}) > 1:
+        raise UserError(f"pictures drawn together have one size, not {sorted(sizes)}")
+    return _in_batches(_pixels, lambda start: specs[start : start + batch], len(specs), batch, processes)
+
+
+def _pixels(specs: Sequence[RenderSpec]) -> np.ndarray:
+    return np.stack([spec.renders().pixels[0] for spec in specs])
+
+
+def _in_batches(
+    draw: Callable[[Any], T], job: Callable[[int], Any], count: int, batch: int, processes: int
+) -> Iterator[T]:
+    """What `draw` makes of the jobs that begin at 0, `batch`, 2 `batch` ... below `count`, in order."""
+    if batch < 1 or processes < 1:
+        raise UserError(f"renders need batch >= 1 and processes >= 1, not {batch} and {processes}")
+    starts = range(0, count, batch)
+    drawn = map(draw, map(job, starts)) if processes == 1 else _ahead(draw, map(job, starts), processes)
+    console = Console(stderr=True)
+    return iter(track(drawn, "renders", total=len(starts), console=console, disable=len(starts) < 2))
+
+
+def _ahead(draw: Callable[[Any], T], jobs: Iterator[Any], processes: int) -> Iterator[T]:
     """The results of `jobs` in order; at most two batches a process are begun before they are asked for."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _one_thread) as pool:
-        begun: deque[Future[Renders]] = deque()
+        begun: deque[Future[T]] = deque()
         for job in jobs:
             begun.append(pool.submit(draw, job))
             if len(begun) >= 2 * processes:
