@@ -22,7 +22,8 @@ class PackedGroups:
 
     Attributes:
         input_ids: (R, L) tokens.
-        position_ids: (R, L) position of each token as if its answer stood alone behind its prompt.
+        position_ids: (R, L) position of each token as if its answer stood alone behind its prompt; (P, R, L) for models
+            whose tokens have P positions.
         attention: (R, 1, L, L) bool, true where a token (row) may look at another (column); None where rows are plain
             causal sequences, padded on the right.
         targets: (N, T) the answers' tokens, zero-padded.
@@ -33,6 +34,8 @@ class PackedGroups:
         action: (N,) where the action token stands; 0 where there is none.
         has_action: (N,) bool.
         group: (N,) index of each answer's prompt.
+        starts: (C,) where each copy of a prompt begins, as ``prompt_of`` names them.
+        prompt_of: (C,) index of the prompt of each copy: once per prompt, or per answer where prompts are not shared.
     """
 
     input_ids: Tensor
@@ -46,6 +49,8 @@ class PackedGroups:
     action: Tensor
     has_action: Tensor
     group: Tensor
+    starts: Tensor
+    prompt_of: Tensor
 
     def to(self, device: torch.device | str) -> "PackedGroups":
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -59,6 +64,7 @@ def pack_groups(
     row_tokens: int = 1024,
     pad_token: int = 0,
     share_prompts: bool = True,
+    positions: Sequence[Tensor | None] | None = None,
 ) -> PackedGroups:
     """Lay groups out in as few rows as first-fit-decreasing finds.
 
@@ -69,6 +75,8 @@ def pack_groups(
         row_tokens: budget of a row; a group longer than this gets a row of its own length.
         pad_token: fills rows up; padding attends to itself only and is read by nobody.
         share_prompts: False gives the padded layout, a row for every answer; ``row_tokens`` says nothing then.
+        positions: of each prompt's tokens, (P, length) for the P kinds of position that a model knows (images are read
+            in rows and columns), or None where they are counted. An answer goes on behind the largest.
 
     Returns:
         The layout; answers in the order given, group after group.
@@ -82,15 +90,20 @@ def pack_groups(
         if not prompt or not group:
             raise ValueError(f"group {index} has an empty prompt or no answer")
     group_of_answer = [g for g, group in enumerate(answers) for _ in group]
+    places_of = list(positions) if positions is not None else [None] * len(prompts)
+    prompt_of = list(range(len(prompts)))
     if not share_prompts:
-        prompts = [prompts[g] for g in group_of_answer]
+        prompt_of = group_of_answer
+        prompts, places_of = [prompts[g] for g in group_of_answer], [places_of[g] for g in group_of_answer]
         answers = [[answer] for group in answers for answer in group]
     sizes = [len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, answers, strict=True)]
     rows = _first_fit(sizes, max(row_tokens, max(sizes))) if share_prompts else [[g] for g in range(len(sizes))]
     length = max(sum(sizes[g] for g in row) for row in rows)
 
     input_ids = torch.full((len(rows), length), pad_token)
-    position_ids = torch.zeros((len(rows), length), dtype=torch.long)
+    kinds = next((len(places) for places in places_of if places is not None), 1)
+    position_ids = torch.zeros((kinds, len(rows), length), dtype=torch.long)
+    starts = torch.zeros(len(prompts), dtype=torch.long)
     # Prompt tokens are of part 0 of their group, answers of parts 1, 2, ...; -1 is padding.
     group_of = torch.full((len(rows), length), -1)
     part_of = torch.full((len(rows), length), -1)
@@ -100,10 +113,13 @@ def pack_groups(
         for g in row:
             base, prompt = r * length, prompts[g]
             prompt_places = list(range(base + start, base + start + len(prompt)))
-            _write(input_ids, position_ids, group_of, part_of, r, start, prompt, 0, g, 0)
+            counted = prompt_positions(len(prompt), places_of[g])
+            starts[g] = base + start
+            _write(input_ids, position_ids, group_of, part_of, r, start, prompt, counted, g, 0)
             start += len(prompt)
             for i, answer in enumerate(answers[g]):
-                _write(input_ids, position_ids, group_of, part_of, r, start, answer, len(prompt), g, i + 1)
+                behind = counted.max() + 1 + torch.arange(len(answer))
+                _write(input_ids, position_ids, group_of, part_of, r, start, answer, behind, g, i + 1)
                 places = list(range(base + start, base + start + len(answer)))
                 before = [prompt_places[-1], *places[:-1]][: len(places)]
                 seen = answer.index(action_token) + 1 if action_token in answer else 0
@@ -118,7 +134,7 @@ def pack_groups(
     last = (memory_mask.sum(dim=1) - 1).clamp(min=0)
     return PackedGroups(
         input_ids=input_ids,
-        position_ids=position_ids,
+        position_ids=position_ids if kinds > 1 else position_ids[0],
         attention=_block_mask(group_of, part_of) if share_prompts else None,
         targets=targets,
         target_mask=target_mask,
@@ -128,7 +144,14 @@ def pack_groups(
         action=memory.gather(1, last[:, None])[:, 0],
         has_action=has_action,
         group=torch.tensor(group_of_answer),
+        starts=starts,
+        prompt_of=torch.tensor(prompt_of),
     )
+
+
+def prompt_positions(length: int, positions: Tensor | None) -> Tensor:
+    """(P, length) as given, or (1, length) counted from 0."""
+    return torch.arange(length)[None] if positions is None else positions
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
@@ -152,10 +175,10 @@ def _first_fit(sizes: list[int], budget: int) -> list[list[int]]:
     return bins
 
 
-def _write(ids, positions, groups, parts, row, start, tokens, first_position, group, part) -> None:
+def _write(ids, positions, groups, parts, row, start, tokens, counted, group, part) -> None:
     where = slice(start, start + len(tokens))
     ids[row, where] = torch.as_tensor(tokens, dtype=torch.long)
-    positions[row, where] = torch.arange(first_position, first_position + len(tokens))
+    positions[:, row, where] = counted
     groups[row, where] = group
     parts[row, where] = part
 

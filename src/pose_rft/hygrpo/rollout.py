@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from pose_rft.hygrpo.layout import additive_mask
+from pose_rft.hygrpo.layout import additive_mask, prompt_positions
 
 Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
 PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
@@ -50,6 +50,8 @@ def sample_answers(
     temperature: float = 1.0,
     uniform: Tensor | None = None,
     share_prompts: bool = True,
+    embeddings: Sequence[Tensor | None] | None = None,
+    positions: Sequence[Tensor | None] | None = None,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -61,8 +63,15 @@ def sample_answers(
         temperature: 0 takes the likeliest token.
         uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
         share_prompts: False for a causal model that cannot read several answers behind one prompt.
+        embeddings: of each prompt's tokens, (length, H), where they are not those of the tokens alone (images).
+        positions: of each prompt's tokens, as in ``pack_groups``.
     """
-    reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, prompts, layer)
+    nothing = [None] * len(prompts)
+    read = [
+        _Prompt(ids, embedded, prompt_positions(len(ids), places))
+        for ids, embedded, places in zip(prompts, embeddings or nothing, positions or nothing, strict=True)
+    ]
+    reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, read, layer)
     alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
     answers: dict[Key, list[int]] = {key: [] for key in alive}
     logps: dict[Key, list[float]] = {key: [] for key in alive}
@@ -86,11 +95,58 @@ def sample_answers(
     return SampledAnswers(by_prompt(answers.__getitem__), by_prompt(logps.__getitem__), by_prompt(reader.states))
 
 
-class _SharedReader:
+@dataclass(frozen=True)
+class _Prompt:
+    """What is read of a prompt: tokens, embeddings (length, H) that replace theirs or None, positions (P, length)."""
+
+    ids: Sequence[int]
+    embedded: Tensor | None
+    positions: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class _Reader:
+    """Runs the decoder over tokens, some of which stand for something else."""
+
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[_Prompt], layer: int) -> None:
+        self.decoder, self.prompts, self.layer = decoder, prompts, layer
+        self.kinds = max(len(prompt.positions) for prompt in prompts)
+        self.answer_states: dict[Key, Any] = {}
+
+    def run(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        positions: Tensor | None,
+        embedded: Mapping[tuple[int, int], Tensor],
+        **how: Any,
+    ) -> Any:
+        """The decoder's output.
+
+        Args:
+            ids: (R, L).
+            positions: (P, R, L), or None to let the decoder count.
+            embedded: (row, column) -> embeddings (length, H) that stand there instead of the tokens'.
+        """
+        device = self.decoder.device
+        tokens = {"input_ids": ids.to(device)}
+        if embedded:
+            table = self.decoder.get_input_embeddings()(tokens["input_ids"])
+            for (row, column), values in embedded.items():
+                table[row, column : column + len(values)] = values.to(table)
+            tokens = {"inputs_embeds": table}
+        if positions is not None:
+            how["position_ids"] = (positions if self.kinds > 1 else positions[0]).to(device)
+        return self.decoder(**tokens, attention_mask=mask, output_hidden_states=True, **how)
+
+
+class _SharedReader(_Reader):
     """Reads prompts once into a cache, and every step one token of each living answer behind them."""
 
-    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Sequence[int]], layer: int) -> None:
-        self.decoder, self.prompts, self.layer = decoder, prompts, layer
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[_Prompt], layer: int) -> None:
+        super().__init__(decoder, prompts, layer)
         self.cache = DynamicCache(config=decoder.config)
         self.rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
         width = max(map(len, prompts))
@@ -98,15 +154,21 @@ class _SharedReader:
         for row, prompt in enumerate(prompts):  # padded on the left: every prompt ends in the last column
             self.owner[row, width - len(prompt) :] = PROMPT
         self.prompt_states: list[Tensor] = []
-        self.answer_states: dict[Key, list[Tensor]] = defaultdict(list)
+        self.answer_states = defaultdict(list)
 
     def read_prompts(self) -> Tensor:
         """Last hidden states (B, H) at the prompts' ends."""
         ids = torch.zeros_like(self.owner)
+        positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
+        embedded = {}
         for row, prompt in enumerate(self.prompts):
-            ids[row, ids.shape[1] - len(prompt) :] = torch.as_tensor(prompt)
-        mask = (self.owner == PROMPT).long()
-        out = self._run(ids, mask.to(self.decoder.device), (mask.cumsum(dim=1) - 1).clamp(min=0))
+            column = ids.shape[1] - len(prompt)
+            ids[row, column:] = torch.as_tensor(prompt.ids)
+            positions[:, row, column:] = prompt.positions
+            if prompt.embedded is not None:
+                embedded[row, column] = prompt.embedded
+        mask = (self.owner == PROMPT).long().to(self.decoder.device)
+        out = self.run(ids, mask, positions, embedded, past_key_values=self.cache, use_cache=True)
         read = out.hidden_states[self.layer]
         self.prompt_states = [read[row, read.shape[1] - len(prompt) :] for row, prompt in enumerate(self.prompts)]
         self.dtype = read.dtype
@@ -124,14 +186,16 @@ class _SharedReader:
         columns: list[list[int]] = [[g for c, g in alive if c == b] for b in self.rows]
         place = {(b, g): (r, k) for r, b in enumerate(self.rows) for k, g in enumerate(columns[r])}
         queries = torch.full((len(self.rows), max(map(len, columns))), NOBODY)
-        ids, positions = torch.zeros_like(queries), torch.zeros_like(queries)
+        ids = torch.zeros_like(queries)
+        positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
         for (b, g), (r, k) in place.items():
             queries[r, k] = g
             ids[r, k] = answers[b, g][-1]
-            positions[r, k] = len(self.prompts[b]) + len(answers[b, g]) - 1
+            positions[:, r, k] = int(self.prompts[b].positions.max()) + len(answers[b, g])
         self.owner = torch.cat([self.owner, queries], dim=1)
         allowed = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
-        out = self._run(ids, additive_mask(allowed[:, None].to(self.decoder.device), self.dtype), positions)
+        mask = additive_mask(allowed[:, None].to(self.decoder.device), self.dtype)
+        out = self.run(ids, mask, positions, {}, past_key_values=self.cache, use_cache=True)
         at = torch.tensor([place[key] for key in alive], device=self.decoder.device)  # (N, 2) rows and columns
         for key, state in zip(alive, out.hidden_states[self.layer][at[:, 0], at[:, 1]], strict=True):
             self.answer_states[key].append(state[None])
@@ -141,43 +205,36 @@ class _SharedReader:
         """(S, H) of a prompt and its answer, at the layer asked for."""
         return torch.cat([self.prompt_states[key[0]], *self.answer_states[key]])
 
-    def _run(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Any:
-        return self.decoder(
-            input_ids=ids.to(self.decoder.device),
-            attention_mask=mask,
-            position_ids=positions.to(self.decoder.device),
-            past_key_values=self.cache,
-            use_cache=True,
-            output_hidden_states=True,
-        )
 
-
-class _PaddedReader:
+class _PaddedReader(_Reader):
     """Reads whole sequences anew every step, padded on the right: for any causal model."""
 
-    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Sequence[int]], layer: int) -> None:
-        self.decoder, self.prompts, self.layer = decoder, prompts, layer
-        self.prompt_states: list[Tensor] = []
-        self.answer_states: dict[Key, Tensor] = {}
-
     def read_prompts(self) -> Tensor:
-        last, self.prompt_states = self._run(self.prompts)
+        last, self.prompt_states = self._read([(b, []) for b in range(len(self.prompts))])
         return last
 
     def read_answers(self, alive: Sequence[Key], answers: Mapping[Key, Sequence[int]]) -> Tensor:
-        last, states = self._run([[*self.prompts[key[0]], *answers[key]] for key in alive])
+        last, states = self._read([(key[0], answers[key]) for key in alive])
         self.answer_states.update(zip(alive, states, strict=True))
         return last
 
     def states(self, key: Key) -> Tensor:
         return self.answer_states.get(key, self.prompt_states[key[0]])
 
-    def _run(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, list[Tensor]]:
-        lengths = [len(sequence) for sequence in sequences]
+    def _read(self, sequences: Sequence[tuple[int, Sequence[int]]]) -> tuple[Tensor, list[Tensor]]:
+        """Prompts by index, each with what follows it -> last states (N, H) at the ends, and those asked for."""
+        lengths = [len(self.prompts[b]) + len(answer) for b, answer in sequences]
         ids = torch.zeros(len(sequences), max(lengths), dtype=torch.long)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.as_tensor(sequence)
-        out = self.decoder(input_ids=ids.to(self.decoder.device), use_cache=False, output_hidden_states=True)
+        positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
+        embedded = {}
+        for row, (b, answer) in enumerate(sequences):
+            prompt, length = self.prompts[b], lengths[row]
+            ids[row, :length] = torch.as_tensor([*prompt.ids, *answer])
+            positions[:, row, : len(prompt)] = prompt.positions
+            positions[:, row, len(prompt) :] = prompt.positions.max() + 1 + torch.arange(ids.shape[1] - len(prompt))
+            if prompt.embedded is not None:
+                embedded[row, 0] = prompt.embedded
+        out = self.run(ids, None, positions if self.kinds > 1 else None, embedded, use_cache=False)
         ends = torch.tensor(lengths, device=self.decoder.device) - 1
         last = out.last_hidden_state[torch.arange(len(lengths), device=self.decoder.device), ends]
         return last, [states[:length] for states, length in zip(out.hidden_states[self.layer], lengths, strict=True)]
