@@ -89,7 +89,7 @@ def measure_hygrpo(
     from torch.utils.flop_counter import FlopCounterMode
 
     from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
-    from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy
+    from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, Query
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", 1))))
     policy = PosePolicy.create(PolicyConfig("smollm2-135m", lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
@@ -97,7 +97,7 @@ def measure_hygrpo(
     policy.backbone.prompt_ids = lambda text: tokenizer(text).input_ids  # type: ignore[method-assign]
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
-    samples = [SimpleNamespace(prompt=text) for text in prompt_texts(tokenizer, prompts, length)]
+    samples = [Query(text) for text in prompt_texts(tokenizer, prompts, length)]
     act = policy.act
 
     def act_with_pose(*args: Any, **kwargs: Any) -> Any:

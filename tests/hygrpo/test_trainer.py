@@ -10,9 +10,10 @@ import torch
 
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
+from pose_rft.policy import Query
 from pose_rft.training import NonFiniteError
 
-SAMPLES = [SimpleNamespace(prompt=f"pose number {i}") for i in range(6)]
+SAMPLES = [Query(f"pose number {i}") for i in range(6)]
 
 
 def grade(step, samples, rollout):

@@ -40,7 +40,7 @@ def mostly_pose() -> None:
         rollout = act(self, prompts, *arguments, **settings)
         for prompt, group in zip(prompts, rollout.answer_ids, strict=True):
             for g, answer in enumerate(group):
-                said = (len(prompt) + g) % 3 > 0
+                said = (len(prompt.prompt) + g) % 3 > 0
                 group[g] = [*answer[:2], self.backbone.pose_token, 0] if said else [5, 0]
         is_said = [[self.backbone.pose_token in answer for answer in group] for group in rollout.answer_ids]
         rollout.valid = torch.tensor(is_said)

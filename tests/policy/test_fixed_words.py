@@ -28,7 +28,7 @@ def fixed(tiny_policy):
 
 
 def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
-    rollout = fixed.act(["hi!", "wave"], poses=3)
+    rollout = fixed.act([SAMPLES[2], SAMPLES[0]], poses=3)
     assert rollout.texts == [["So: <POSE>."], ["Here: <POSE>."]]
     assert rollout.action.shape == (2, 1, 3, 22, 6)
     scores = fixed(fixed.pack(rollout))
@@ -38,7 +38,7 @@ def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
 
 
 def test_the_reference_stays_what_the_head_was(fixed):
-    layout = fixed.pack(fixed.act(["wave"]))
+    layout = fixed.pack(fixed.act([SAMPLES[0]]))
     start = fixed(layout).pose.mean.detach()
     with torch.no_grad():
         fixed.policy.head.mean.bias.add_(1.0)
@@ -50,7 +50,7 @@ def test_the_reference_stays_what_the_head_was(fixed):
 
 def test_more_than_one_answer_makes_no_sense(fixed):
     with pytest.raises(ValueError, match="fixed"):
-        fixed.act(["wave"], answers=2)
+        fixed.act([SAMPLES[0]], answers=2)
 
 
 def test_the_trainer_moves_the_head_alone_and_towards_reward(fixed, tmp_path):

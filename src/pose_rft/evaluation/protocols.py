@@ -158,9 +158,10 @@ def judge(
     sampled: list[Sequence[GradedAnswer]] = []
     starts = range(0, len(samples), batch_size)
     for start in track(starts, description="Asking the policy", disable=not show_progress):
-        prompts = [sample.prompt for sample in samples[start : start + batch_size]]
-        greedy += policy.generate(prompts, num_samples=1, temperature=0.0, seed=seed)
-        sampled += policy.generate(prompts, num_samples=num_samples, temperature=temperature, seed=seed + start)
+        batch = samples[start : start + batch_size]
+        prompts, images = [sample.prompt for sample in batch], [sample.image for sample in batch]
+        greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
+        sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=seed + start)
     graded = {
         "mean_pose": grade_poses(samples, answered_poses(greedy), reference),
         "sampled": grade_poses(samples, answered_poses(sampled), reference),

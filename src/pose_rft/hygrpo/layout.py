@@ -11,6 +11,7 @@ padded one: each answer behind its own copy of the prompt, in a row of its own. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -52,9 +53,9 @@ class PackedGroups:
     starts: Tensor
     prompt_of: Tensor
 
-    def to(self, device: torch.device | str) -> "PackedGroups":
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
+    def to(self, device: torch.device | str) -> Self:
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in parts.items() if value is not None})
 
 
 def pack_groups(

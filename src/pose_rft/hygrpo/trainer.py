@@ -48,14 +48,14 @@ class HybridPolicy(Protocol):
 
     def act(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Any],
         answers: int,
         poses: int,
         temperature: float,
         seeds: Sequence[int],
         max_new_tokens: int,
     ) -> Rollout:
-        """Sample; a prompt's seed alone decides what is sampled for it."""
+        """Sample answers to training prompts; a prompt's seed alone decides what is sampled for it."""
 
     def pack(self, rollout: Any, row_tokens: int) -> PackedGroups: ...
 
@@ -293,7 +293,7 @@ class HyGRPOTrainer(CheckpointTrainer):
         step = self.state.global_step // config.updates_per_rollout
         first = self.args.process_index * len(samples)  # of the whole batch's prompts
         rollout = policy.act(
-            [sample.prompt for sample in samples],
+            samples,
             config.answers_per_prompt,
             config.poses_per_answer,
             config.temperature,

@@ -3,6 +3,7 @@
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.policy import Answer, LoraSettings, PolicyConfig, PosePolicy, Rollout, Scores
+from pose_rft.policy.prompts import Query
 
 __all__ = [
     "POSE_TOKEN",
@@ -12,6 +13,7 @@ __all__ = [
     "PolicyConfig",
     "PoseHead",
     "PosePolicy",
+    "Query",
     "Rollout",
     "Scores",
 ]

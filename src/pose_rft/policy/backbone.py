@@ -1,4 +1,4 @@
-"""The language model under a policy: a preset, a directory or any Hugging Face causal-LM id."""
+"""The language model under a policy: a preset, a directory or a Hugging Face id of a causal or an image-text model."""
 
 import contextlib
 import importlib.util
@@ -7,22 +7,55 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from PIL.Image import Image
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
 from transformers.utils import logging
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
+from pose_rft.policy.image_memory import ImageMemory
 
 SYSTEM_PROMPT = "Answer in words and poses."
+HERE = "\ue000"  # marks, in a text, where the pose-aware tokens of an image go
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """A prompt as a language model reads it.
+
+    Attributes:
+        ids: L tokens; those of an image are placeholders.
+        sight_at: where the pose-aware tokens begin, or None without them.
+        image_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
+        image: (S, H) their embeddings.
+        positions: (P, L) for models whose tokens have P kinds of position, else None.
+    """
+
+    ids: list[int]
+    sight_at: int | None = None
+    image_at: Tensor | None = None
+    image: Tensor | None = None
+    positions: Tensor | None = None
 
 
 @dataclass
 class Backbone:
-    """A causal language model whose tokenizer knows ``<POSE>``.
+    """A language model whose tokenizer knows ``<POSE>``.
 
     Attributes:
         name: how to load it again: preset, directory or Hugging Face id.
@@ -30,6 +63,8 @@ class Backbone:
         tokenizer: its tokenizer.
         pose_token: id of ``<POSE>``.
         end_tokens: ids that end an answer.
+        processor: of an image-text model: lays pictures out for its vision tower. None for a causal language model.
+        memory: keeps what its vision tower made of images.
     """
 
     name: str
@@ -37,6 +72,13 @@ class Backbone:
     tokenizer: PreTrainedTokenizerBase
     pose_token: int
     end_tokens: tuple[int, ...]
+    processor: ProcessorMixin | None = None
+    memory: ImageMemory = field(default_factory=ImageMemory)
+
+    @property
+    def decoder(self) -> PreTrainedModel:
+        """The text decoder, without the vocabulary layer and without vision."""
+        return self.model.get_decoder() if self.processor is not None else self.model.base_model
 
     @property
     def hidden_size(self) -> int:
@@ -48,14 +90,61 @@ class Backbone:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Tokens of a user's turn and the start of the model's, in the model's own chat template."""
-        if self.tokenizer.chat_template is None:
-            return self.tokenizer(f"User: {prompt}\nAssistant:").input_ids
-        chat = [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": prompt}]
+        return self.read(prompt).ids
+
+    def read(self, prompt: str, image: Image | None = None, sight: int = 0) -> PromptTokens:
+        """A user's turn and the start of the model's, in the model's own chat template.
+
+        Args:
+            image: the picture that the prompt is about, for a model with a vision tower.
+            sight: how many pose-aware tokens the picture becomes, beside what the model's own vision makes of it.
+        """
+        if image is not None and self.processor is not None:
+            return self._read_image(prompt, image, sight)
+        before, marked, after = self._chat((HERE if sight else "") + prompt).partition(HERE)
+        first = self._tokens(before)
+        ids = [*first, *[self.end_tokens[0]] * sight, *self._tokens(after)] if marked else first
+        return PromptTokens(ids, sight_at=len(first) if marked else None)
+
+    def _chat(self, prompt: str, pictures: int = 0) -> str:
+        """The text of a user's turn, with the chat template's marks."""
+        template = self.processor if self.processor is not None else self.tokenizer
+        if template.chat_template is None:
+            return f"User: {prompt}\nAssistant:"
+        content: str | list[dict[str, str]] = prompt
+        if self.processor is not None:
+            content = [*[{"type": "image"}] * pictures, {"type": "text", "text": prompt}]
+        system = SYSTEM_PROMPT if self.processor is None else [{"type": "text", "text": SYSTEM_PROMPT}]
+        chat = [{"role": "system", "content": system}, {"role": "user", "content": content}]
         try:
-            text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+            return template.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         except Exception:  # some templates know no system role and raise template errors of their own
-            text = self.tokenizer.apply_chat_template(chat[1:], tokenize=False, add_generation_prompt=True)
-        return self.tokenizer(text, add_special_tokens=False).input_ids
+            return template.apply_chat_template(chat[1:], tokenize=False, add_generation_prompt=True)
+
+    def _tokens(self, text: str) -> list[int]:
+        templated = (self.processor if self.processor is not None else self.tokenizer).chat_template is not None
+        return self.tokenizer(text, add_special_tokens=not templated).input_ids
+
+    @torch.no_grad()
+    def _read_image(self, prompt: str, image: Image, sight: int) -> PromptTokens:
+        """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
+        found = self.memory.recall(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
+        positions, ids = found.get("positions"), found["ids"].tolist()
+        tokens = PromptTokens(ids, None, found["image_at"], found["image"].to(self.model.device), positions)
+        return with_room(tokens, int(found["image_at"][-1]) + 1, sight, self.end_tokens[0]) if sight else tokens
+
+    def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
+        """The fields of ``PromptTokens``."""
+        assert self.processor is not None
+        inputs = self.processor(text=[self._chat(prompt, pictures=1)], images=[image], return_tensors="pt")
+        inputs = inputs.to(self.model.device)
+        handed = _handed_to(self.decoder, self.model.base_model, inputs)
+        ids, embedded = inputs["input_ids"][0], handed["inputs_embeds"][0]
+        plain = self.decoder.get_input_embeddings()(ids)
+        image_at = (embedded != plain).any(dim=-1).nonzero()[:, 0]
+        found = {"ids": ids.cpu(), "image_at": image_at.cpu(), "image": embedded[image_at].cpu()}
+        positions = handed.get("position_ids")
+        return found | ({"positions": positions[:, 0].cpu()} if positions is not None and positions.ndim == 3 else {})
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer and the end of the turn."""
@@ -65,6 +154,59 @@ class Backbone:
         """An answer's words, ``<POSE>`` kept, other special tokens dropped."""
         special = set(self.tokenizer.all_special_ids) - {self.pose_token}
         return self.tokenizer.decode([i for i in ids if i not in special], skip_special_tokens=False).strip()
+
+
+def with_room(tokens: PromptTokens, at: int, count: int, placeholder: int) -> PromptTokens:
+    """The prompt with ``count`` placeholders for pose-aware tokens inserted at a place; what follows moves on."""
+    assert tokens.image_at is not None
+    ids = [*tokens.ids[:at], *[placeholder] * count, *tokens.ids[at:]]
+    image_at = tokens.image_at + count * (tokens.image_at >= at)
+    positions = tokens.positions
+    if positions is not None:
+        first = int(positions[:, :at].max()) + 1
+        room = torch.arange(first, first + count).expand(len(positions), -1)
+        positions = torch.cat([positions[:, :at], room, positions[:, at:] + count], dim=1)
+    return PromptTokens(ids, at, image_at, tokens.image, positions)
+
+
+class _Handed(Exception):
+    """Carries what a model hands to its decoder out of the model's forward pass."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.arguments = arguments
+
+
+def _handed_to(decoder: nn.Module, model: nn.Module, inputs: Any) -> dict[str, Any]:
+    """The arguments with which an image-text model calls its decoder, which is not run.
+
+    Every family has its own way from pixels to embeddings and positions; all of them end in this call.
+
+    Raises:
+        UserError: it hands over more than embeddings, positions and a mask.
+    """
+
+    def stop(module: nn.Module, arguments: tuple, keywords: dict[str, Any]) -> None:
+        raise _Handed(keywords)
+
+    hook = decoder.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        model(**inputs, use_cache=False)
+    except _Handed as handed:
+        known = {"inputs_embeds", "position_ids", "attention_mask", "past_key_values", "input_ids", "use_cache"}
+        more = [
+            name
+            for name, value in handed.arguments.items()
+            if name not in known and value is not None and not isinstance(value, bool | str | int)
+        ]
+        if more:
+            raise UserError(
+                f"backbone: {type(model).__name__} hands {more[0]} to its decoder beside the embeddings of an image, "
+                "which is not supported"
+            ) from None
+        return handed.arguments
+    finally:
+        hook.remove()
+    raise UserError(f"backbone: {type(model).__name__} did not call its decoder; its images cannot be read")
 
 
 def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
@@ -80,14 +222,17 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
     source = str(PRESETS[name]()) if name in PRESETS else name
     try:
         config = AutoConfig.from_pretrained(source)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        sees = config.get_text_config() is not config  # a vision tower beside a language model
+        processor = AutoProcessor.from_pretrained(source) if sees else None
+        tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
+        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         with _no_bar() if Path(source).is_dir() else contextlib.nullcontext():
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, config=config)
+            model = kind.from_pretrained(source, dtype=dtype, config=config)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"backbone {name!r}: not a preset ({', '.join(PRESETS)}), and no causal language model could be loaded "
-            f"from a directory or Hugging Face id of that name ({reason})"
+            f"backbone {name!r}: not a preset ({', '.join(PRESETS)}), and no causal or image-text language model could "
+            f"be loaded from a directory or Hugging Face id of that name ({reason})"
         ) from error
     is_new = tokenizer.add_tokens([POSE_TOKEN], special_tokens=True) > 0
     pose_token = tokenizer.convert_tokens_to_ids(POSE_TOKEN)
@@ -100,7 +245,7 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
                 layer.weight[pose_token] = layer.weight[:pose_token].float().mean(dim=0).to(layer.weight.dtype)
     model.requires_grad_(False)
     model.eval()
-    return Backbone(name, model, tokenizer, pose_token, _end_tokens(model, tokenizer))
+    return Backbone(name, model, tokenizer, pose_token, _end_tokens(model, tokenizer), processor)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ step over hundreds of prompts takes about as long as one of a few prompts throug
 open with such a phase, as supervised training does.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -62,28 +61,28 @@ class FixedWordsPolicy(OnStates):
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates) -> None:
         super().__init__(policy, cache)
         self.answers = [sample.answer for sample in samples]
-        self.rows = {sample.prompt: row for row, sample in enumerate(samples)}
-        self.reference = copy.deepcopy(policy.head).requires_grad_(False)
-        self.is_reference = False
+        self.rows = {id(sample): row for row, sample in enumerate(samples)}
+        self.samples = samples  # kept, so that no other object gets one's id
+        parts = [policy.head] if policy.sight is None else [policy.head, policy.sight]
+        self.reference = {weight: weight.detach().clone() for part in parts for weight in part.parameters()}
 
     def _pose(self, rows: Tensor) -> PoseGaussian:
-        head = self.reference if self.is_reference else self.policy.head
-        return head(*self.cache.batch(rows))
+        return self.policy.predict(*self.cache.batch(rows))
 
     @torch.no_grad()
     def act(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Sample],
         answers: int = 1,
         poses: int = 1,
         temperature: float = 1.0,
         seeds: Sequence[int] | int = 0,
         max_new_tokens: int = 0,
     ) -> FixedRollout:
-        """Sample ``poses`` poses to the answer of each prompt, all of them prompts of ``samples``."""
+        """Sample ``poses`` poses to the answer of each prompt, all of them of ``samples``."""
         if answers != 1:
             raise ValueError(f"the words are fixed: one answer to a prompt, not {answers}")
-        rows = torch.tensor([self.rows[prompt] for prompt in prompts])
+        rows = torch.tensor([self.rows[id(prompt)] for prompt in prompts])
         texts = [[self.answers[row]] for row in rows.tolist()]
         gaussian = self._pose(rows)
         seeds = noise.one_per_prompt(seeds, len(prompts))
@@ -103,9 +102,12 @@ class FixedWordsPolicy(OnStates):
 
     @contextmanager
     def as_reference(self) -> Iterator[None]:
-        self.is_reference = True
+        current = {weight: weight.data for weight in self.reference}
         try:
+            for weight, value in self.reference.items():
+                weight.data = value
             with torch.no_grad():
                 yield
         finally:
-            self.is_reference = False
+            for weight, value in current.items():
+                weight.data = value

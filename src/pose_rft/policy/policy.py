@@ -8,7 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
@@ -29,14 +30,20 @@ from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
 from pose_rft.hygrpo.rollout import sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.eyes import Eyes, load_eyes
 from pose_rft.policy.heads import HeadConfig, PoseHead
+from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
+from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, pack_prompts, seen_numbers
+from pose_rft.policy.sight import Seen, Sight
 from pose_rft.storage import atomic_directory
+from pose_rft.vision.images import read_image
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, an answer that sees another far above
 logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
+SIGHT_FILE = "sight.safetensors"
 
 
 @dataclass
@@ -68,12 +75,15 @@ class PolicyConfig:
         layer: which hidden states the pose head reads: 0 is the embedding, -1 the last layer.
         head: the pose head.
         lora: the adapters.
+        encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
+            sees with its language model's own vision tower, or not at all.
     """
 
     backbone: str = "smollm2-135m"
     layer: int = -1
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
+    encoder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class Rollout:
     """What a policy did: G answers to each of B prompts, K poses to each answer.
 
     Attributes:
-        prompt_ids: B token lists.
+        readings: the B prompts as they were read.
         answer_ids: B lists of G token lists.
         texts: B lists of G strings.
         valid: (B, G) bool, the answer holds exactly one ``<POSE>``.
@@ -111,13 +121,18 @@ class Rollout:
         logp_pose: (B, G, K) log-likelihood of the sampled actions.
     """
 
-    prompt_ids: list[list[int]]
+    readings: list[Reading]
     answer_ids: list[list[list[int]]]
     texts: list[list[str]]
     valid: Tensor
     action: Tensor
     logp_text: list[list[list[float]]]
     logp_pose: Tensor
+
+    @property
+    def prompt_ids(self) -> list[list[int]]:
+        """B token lists."""
+        return [reading.tokens.ids for reading in self.readings]
 
 
 @dataclass
@@ -139,6 +154,9 @@ class PosePolicy(nn.Module):
     The language model is frozen; its LoRA adapters, the ``<POSE>`` embedding and the pose head are trained.
     """
 
+    eyes: Eyes | None
+    sight: Sight | None
+
     def __init__(self, config: PolicyConfig, backbone: Backbone) -> None:
         super().__init__()
         self.config = config
@@ -153,7 +171,7 @@ class PosePolicy(nn.Module):
             r=max(config.lora.rank, 1),
             lora_alpha=config.lora.alpha,
             lora_dropout=config.lora.dropout,
-            target_modules=config.lora.targets,
+            target_modules=_targets(backbone, config.lora),
             exclude_modules=_layers_below(config.lora.from_layer),
             trainable_token_indices=[backbone.pose_token],
             task_type="CAUSAL_LM",
@@ -166,7 +184,10 @@ class PosePolicy(nn.Module):
                 self.language_model = get_peft_model(backbone.model, lora)
             except ValueError as error:  # peft knows which modules of which family it cannot adapt
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
-            self.head = PoseHead(backbone.hidden_size, config.head)
+            self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
+            width = config.head.width if self.eyes is not None else 0
+            self.head = PoseHead(backbone.hidden_size, config.head, width)
+            self.sight = Sight(self.eyes.shape, width, backbone.hidden_size) if self.eyes is not None else None
         TokenRows.replace_in(self.language_model)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
@@ -179,7 +200,11 @@ class PosePolicy(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "default", device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+        cls,
+        name: str | Path = "default",
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        encoder: str | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -187,6 +212,8 @@ class PosePolicy(nn.Module):
             name: "default"; a directory that ``save_pretrained`` wrote; a Hugging Face id of such a directory; or a
                 backbone (preset, directory, id), which gives a policy whose adapters and pose head are untrained.
             dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
+            encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
+                untrained, all else is as it was. None takes the policy's own.
 
         Raises:
             UserError: nothing of that name, or a checkpoint that does not fit its backbone.
@@ -199,10 +226,11 @@ class PosePolicy(nn.Module):
                 raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
-            return cls.create(PolicyConfig(backbone=str(name)), device, dtype)
+            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype)
         config = _read_config(directory / POLICY_FILE)
-        policy = cls.create(config, device, dtype)
-        policy.load_weights(directory)
+        opened = encoder is not None and config.encoder is None
+        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype)
+        policy.load_weights(directory, fresh_eyes=opened)
         return policy
 
     @classmethod
@@ -219,18 +247,21 @@ class PosePolicy(nn.Module):
         Args:
             dtype: store weights in this precision (float16 halves the size); None keeps float32.
         """
-        head, adapter = self._weights()
+        parts = self._weights()
         with atomic_directory(Path(directory)) as part:
             document = dataclasses.asdict(self.config) | {"fingerprint": self._fingerprint(), "format": 1}
             (part / POLICY_FILE).write_text(json.dumps(document, indent=2) + "\n")
-            save_file({k: _stored(v, dtype) for k, v in head.items()}, part / HEAD_FILE)
-            save_file({k: _stored(v, dtype) for k, v in adapter.items()}, part / ADAPTER_FILE)
+            for file, weights in parts.items():
+                save_file({k: _stored(v, dtype) for k, v in weights.items()}, part / file)
             adapters = copy.copy(self.language_model.peft_config["default"])
             adapters.base_model_name_or_path = self.config.backbone  # not the place of a preset on this machine
             adapters.save_pretrained(str(part))
 
-    def load_weights(self, directory: Path) -> None:
+    def load_weights(self, directory: Path, fresh_eyes: bool = False) -> None:
         """Take over the weights that ``save_pretrained`` wrote.
+
+        Args:
+            fresh_eyes: they are of a policy without an encoder; this one's look through its own stays as it is.
 
         Raises:
             UserError: files missing or broken, or made for another backbone or another head.
@@ -245,16 +276,22 @@ class PosePolicy(nn.Module):
             )
         try:
             head, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
-            self.head.load_state_dict({k: v.float() for k, v in head.items()})
+            self.head.load_state_dict(
+                {k: v.float() for k, v in head.items()} | (self.head.eyes() if fresh_eyes else {})
+            )
+            if self.sight is not None and not fresh_eyes:
+                self.sight.load_state_dict({k: v.float() for k, v in load_file(directory / SIGHT_FILE).items()})
             result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
         if result.unexpected_keys:
             raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
 
-    def _weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _weights(self) -> dict[str, dict[str, Tensor]]:
+        """All that is trained, by file."""
         adapter = get_peft_model_state_dict(self.language_model, save_embedding_layers=False)
-        return dict(self.head.state_dict()), dict(adapter)
+        parts = {HEAD_FILE: dict(self.head.state_dict()), ADAPTER_FILE: dict(adapter)}
+        return parts if self.sight is None else parts | {SIGHT_FILE: dict(self.sight.state_dict())}
 
     def _fingerprint(self) -> dict[str, Any]:
         text = self.backbone.model.config.get_text_config()
@@ -345,20 +382,64 @@ class PosePolicy(nn.Module):
     # ---- acting ----
 
     @property
-    def decoder(self) -> nn.Module:
-        return self.language_model.base_model.model.base_model
+    def decoder(self) -> PreTrainedModel:
+        return self.backbone.decoder
 
     @property
     def device(self) -> torch.device:
         return self.head.centre.device
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return output_logits(self.language_model.base_model.model, hidden)
+        return output_logits(self.backbone.model, hidden)
+
+    def remember_images(self, folder: Path | None) -> None:
+        """Keep in a folder what the frozen encoders make of images, by content; None forgets to."""
+        self.backbone.memory = ImageMemory(folder)
+        if self.eyes is not None:
+            self.eyes.memory = ImageMemory(folder)
+
+    def read(self, query: Any) -> Reading:
+        """A prompt (a string, or anything with ``prompt`` and ``image``), as tokens and features.
+
+        Raises:
+            UserError: an image for a policy without eyes, an unreadable image, or nobody in it.
+        """
+        prompt, image = (query, None) if isinstance(query, str) else (query.prompt, query.image)
+        if image is None:
+            return Reading(self.backbone.read(prompt))
+        if self.eyes is None and self.backbone.processor is None:
+            raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
+        if self.eyes is None or self.sight is None:
+            return Reading(self.backbone.read(prompt, read_image(image)))
+        seen, turn = (image, None) if isinstance(image, Seen) else self.eyes.see(image, prompt)
+        picture = None if self.backbone.processor is None or isinstance(image, Seen) else read_image(image)
+        return Reading(self.backbone.read(prompt, picture, self.sight.shape.count), seen.to(self.device), turn)
+
+    def predict(
+        self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
+    ) -> PoseGaussian:
+        """The head's distribution; ``seen_of`` (N,) says which of M pictures each memory is about, -1 for none."""
+        if self.sight is None or seen is None or seen_of is None:
+            return self.head(memory, mask, state)
+        return self.head(memory, mask, state, self.sight(seen)[seen_of.clamp(min=0)], seen_of >= 0)
+
+    def _embeddings(self, reading: Reading) -> Tensor | None:
+        """(L, H) of a prompt whose tokens do not say it all; None for words alone."""
+        tokens = reading.tokens
+        if tokens.image is None and reading.seen is None:
+            return None
+        embedded = self.decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=self.device))[0]
+        if tokens.image is not None and tokens.image_at is not None:
+            embedded[tokens.image_at] = tokens.image.to(embedded)
+        if reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
+            words = self.sight.to_words(reading.seen)[0]
+            embedded[tokens.sight_at : tokens.sight_at + len(words)] = words.to(embedded)
+        return embedded
 
     @torch.no_grad()
     def act(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Any],
         answers: int = 1,
         poses: int = 1,
         temperature: float = 1.0,
@@ -370,16 +451,17 @@ class PosePolicy(nn.Module):
         K poses cost K samples of a Gaussian, not K passes of the language model.
 
         Args:
+            prompts: strings, or samples with ``prompt`` and ``image``.
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
                 is sampled for it, whatever else is in the batch.
         """
         seeds = noise.one_per_prompt(seeds, len(prompts))
-        prompt_ids = [self.backbone.prompt_ids(prompt) for prompt in prompts]
+        readings = [self.read(prompt) for prompt in prompts]
         with self.merged_adapters():
             sampled = sample_answers(
                 self.decoder,
                 self.logits,
-                prompt_ids,
+                [reading.tokens.ids for reading in readings],
                 answers,
                 self.backbone.end_tokens,
                 self.layer,
@@ -387,23 +469,26 @@ class PosePolicy(nn.Module):
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
                 self.shares_prompts,
+                [self._embeddings(reading) for reading in readings],
+                [reading.tokens.positions for reading in readings],
             )
         token = self.backbone.pose_token
         flat = [
-            (prompt, answer, hidden)
-            for prompt, group, states in zip(prompt_ids, sampled.ids, sampled.hidden, strict=True)
+            (reading, answer, hidden)
+            for reading, group, states in zip(readings, sampled.ids, sampled.hidden, strict=True)
             for answer, hidden in zip(group, states, strict=True)
         ]
         valid = torch.tensor([answer.count(token) == 1 for _, answer, _ in flat], device=self.device)
         memory = [
-            hidden[: len(prompt) + (answer.index(token) if token in answer else 0) + 1][: len(hidden)]
-            for prompt, answer, hidden in flat
+            hidden[: len(reading.tokens.ids) + (answer.index(token) if token in answer else 0) + 1][: len(hidden)]
+            for reading, answer, hidden in flat
         ]
         padded = nn.utils.rnn.pad_sequence(memory, batch_first=True)  # (N, S, H)
         lengths = torch.tensor([len(states) for states in memory], device=self.device)
         mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
         state = padded[torch.arange(len(memory), device=self.device), lengths - 1]
-        gaussian = self.head(padded, mask, state)
+        seen = gather([reading.seen for reading in readings])
+        gaussian = self.predict(padded, mask, state, seen, seen_numbers(readings).repeat_interleave(answers))
         if self.head.is_deterministic or temperature == 0:
             drawn = torch.zeros(len(flat), poses, gaussian.mean.shape[1])
         else:
@@ -411,7 +496,7 @@ class PosePolicy(nn.Module):
         action = gaussian.at(drawn)
         shape = (len(prompts), answers)
         return Rollout(
-            prompt_ids=prompt_ids,
+            readings=readings,
             answer_ids=sampled.ids,
             texts=[[self.backbone.text(answer) for answer in group] for group in sampled.ids],
             valid=valid.view(shape),
@@ -434,15 +519,14 @@ class PosePolicy(nn.Module):
 
         Args:
             prompts: what users say.
-            images: one per prompt (PIL image, path or None). No policy of this version takes images yet.
+            images: one per prompt (PIL image, path or None).
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
             seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``.
 
         Raises:
-            UserError: an image was given, an empty prompt, or a number out of range.
+            UserError: an image for a policy without eyes, an unreadable image or nobody in it, an empty prompt, not as
+                many images as prompts, or a number out of range.
         """
-        if images is not None and any(image is not None for image in images):
-            raise UserError("images: this policy answers texts only; image policies are not part of this version")
         if isinstance(prompts, str):
             raise UserError("prompts: give a list of strings, not one string")
         if num_samples < 1 or temperature < 0:
@@ -451,15 +535,22 @@ class PosePolicy(nn.Module):
             )
         if any(not prompt.strip() for prompt in prompts):
             raise UserError("prompts: a prompt is empty; say what pose you want")
+        if images is not None and len(images) != len(prompts):
+            raise UserError(f"images: {len(images)} for {len(prompts)} prompts; give one for each, or None")
+        queries = [Query(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)]
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
             for start in range(0, len(prompts), batch_size):
-                batch = prompts[start : start + batch_size]
+                batch = queries[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
                 seeds = noise.prompt_seeds(seed, 0, range(start, start + len(batch)))
                 rollout = self.act(batch, distinct, 1, temperature, seeds, max_new_tokens)
-                poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
+                rotations = self.head.to_rotations(rollout.action[:, :, 0]).cpu()  # (B, G, 22, 3, 3)
+                for b, reading in enumerate(rollout.readings):
+                    if reading.turn is not None:
+                        rotations[b, :, 0] = reading.turn @ rotations[b, :, 0]
+                poses = roma.rotmat_to_rotvec(rotations)
                 for b in range(len(batch)):
                     group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
                     result.append(group if distinct == num_samples else group * num_samples)
@@ -477,14 +568,10 @@ class PosePolicy(nn.Module):
 
     # ---- scoring, with gradients ----
 
-    def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedGroups:
+    def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:
         """The shared-prefix layout of a rollout."""
-        return pack_groups(
-            rollout.prompt_ids,
-            rollout.answer_ids,
-            self.backbone.pose_token,
-            row_tokens,
-            share_prompts=self.shares_prompts,
+        return pack_prompts(
+            rollout.readings, rollout.answer_ids, self.backbone.pose_token, row_tokens, self.shares_prompts
         )
 
     @functools.cached_property
@@ -525,7 +612,8 @@ class PosePolicy(nn.Module):
         # An answer without <POSE> has an empty memory, over which attention is undefined: it looks at one token.
         memory_mask = packed.memory_mask.clone()
         memory_mask[:, 0] |= ~packed.has_action
-        pose = self.head(read[packed.memory], memory_mask, read[packed.action])
+        seen, seen_of = (packed.seen, packed.seen_of) if isinstance(packed, PackedPrompts) else (None, None)
+        pose = self.predict(read[packed.memory], memory_mask, read[packed.action], seen, seen_of)
         return Scores(logp_text, pose)
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
@@ -543,13 +631,35 @@ class PosePolicy(nn.Module):
             inputs_uncast(self.language_model) if mixed else contextlib.nullcontext(),
         ):
             states = self.decoder(
-                input_ids=packed.input_ids,
+                **self._inputs(packed),
                 attention_mask=additive_mask(packed.attention, dtype) if packed.attention is not None else None,
                 position_ids=packed.position_ids,
                 use_cache=False,
                 output_hidden_states=True,
             )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
+
+    def _inputs(self, packed: PackedGroups) -> dict[str, Tensor]:
+        """Tokens, or their embeddings where some stand for an image."""
+        if not isinstance(packed, PackedPrompts) or (packed.image is None and packed.seen is None):
+            return {"input_ids": packed.input_ids}
+        table = self.decoder.get_input_embeddings()(packed.input_ids)  # (R, L, H)
+        flat = table.flatten(0, 1)
+        if packed.image is not None:
+            flat = flat.index_copy(0, packed.image_at, packed.image.to(flat))
+        if packed.seen is not None and self.sight is not None and len(packed.sight_at):
+            words = self.sight.to_words(packed.seen)[packed.sight_of]  # (Q, T, H)
+            flat = flat.index_copy(0, packed.sight_at.flatten(), words.flatten(0, 1).to(flat))
+        return {"inputs_embeds": flat.view_as(table)}
+
+
+def _targets(backbone: Backbone, lora: LoraSettings) -> str | list[str]:
+    """The adapted modules. Of an image-text model those of its language model: its vision stays as it is."""
+    if backbone.processor is None or lora.targets != "all-linear":
+        return lora.targets
+    prefix = next(name for name, module in backbone.model.named_modules() if module is backbone.decoder)
+    inside = backbone.decoder.named_modules()
+    return [f"{prefix}.{name}" for name, module in inside if isinstance(module, nn.Linear)]
 
 
 def _layers_below(layer: int) -> str | None:
@@ -610,7 +720,7 @@ def _download(name: str) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[POLICY_FILE, HEAD_FILE, ADAPTER_FILE]))
+        return Path(snapshot_download(name, allow_patterns=[POLICY_FILE, HEAD_FILE, ADAPTER_FILE, SIGHT_FILE]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
         return None
 
@@ -623,6 +733,7 @@ def _read_config(path: Path) -> PolicyConfig:
             layer=document["layer"],
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
+            encoder=document.get("encoder"),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a policy description ({error})") from error

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.hygrpo.layout import PackedGroups, pack_groups
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
+from pose_rft.policy.prompts import PackedPrompts, gather, pack_prompts
+from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
 
 
@@ -29,10 +30,14 @@ class CachedStates:
     Attributes:
         states: (total tokens, H) of prompts and answers up to ``<POSE>``.
         starts: (N + 1,) where each sample begins; the last entry is the end.
+        seen: features of the M pictures that samples are about, or None.
+        seen_of: (N,) which of them each sample is about, -1 for none.
     """
 
     states: Tensor
     starts: Tensor
+    seen: Seen | None
+    seen_of: Tensor
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -41,15 +46,20 @@ class CachedStates:
     def lengths(self) -> Tensor:
         return self.starts[1:] - self.starts[:-1]
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What a pose head takes for M samples: memory (M, S, H), its mask (M, S), the state at ``<POSE>`` (M, H)."""
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Seen | None, Tensor]:
+        """What ``PosePolicy.predict`` takes for N samples: memory, its mask, states at ``<POSE>``, pictures, which."""
         lengths = self.lengths[rows]
         places = torch.arange(int(lengths.max()))
         mask = places < lengths[:, None]
         where = torch.where(mask, self.starts[rows][:, None] + places, 0).to(self.states.device)
         memory = self.states[where]
         last = (lengths - 1).to(memory.device)
-        return memory, mask.to(memory.device), memory[torch.arange(len(rows), device=memory.device), last]
+        state = memory[torch.arange(len(rows), device=memory.device), last]
+        there = self.seen_of[rows]
+        pictures = there[there >= 0]
+        number = torch.where(there >= 0, (there >= 0).long().cumsum(dim=0) - 1, -1).to(memory.device)
+        seen = None if self.seen is None or not len(pictures) else self.seen.rows(pictures).to(memory.device)
+        return memory, mask.to(memory.device), state, seen, number
 
 
 class OnStates(nn.Module):
@@ -70,7 +80,7 @@ class HeadOnStates(OnStates):
     """Rows of the cache -> their Gaussians."""
 
     def forward(self, rows: Tensor) -> PoseGaussian:
-        return self.policy.head(*self.cache.batch(rows))
+        return self.policy.predict(*self.cache.batch(rows))
 
 
 def cache_states(
@@ -96,20 +106,21 @@ def cache_states(
         found = load_file(file)
         if len(found["starts"]) != len(samples) + 1:
             raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
-        return CachedStates(found["states"].to(policy.device), found["starts"])
-    states, starts = _run_language_model(policy, samples, row_tokens, batch, progress)
-    if file is not None:
-        with atomic_file(file) as part:
-            save_file({"states": states, "starts": starts}, part)
-    return CachedStates(states, starts)
+    else:
+        found = _run_language_model(policy, samples, row_tokens, batch, progress)
+        if file is not None:
+            with atomic_file(file) as part:
+                save_file(found, part)
+    seen = Seen(found["tokens"], found["points"]) if "tokens" in found else None
+    return CachedStates(found["states"].to(policy.device), found["starts"], seen, found["seen_of"])
 
 
 @torch.no_grad()
 def _run_language_model(
     policy: PosePolicy, samples: Sequence[Sample], row_tokens: int, batch: int, progress: bool
-) -> tuple[Tensor, Tensor]:
-    """States (total tokens, H) and where each sample's begin, (N + 1,)."""
-    pieces, lengths = [], []
+) -> dict[str, Tensor]:
+    """The fields of ``CachedStates``, by name."""
+    pieces, lengths, pictures, has_picture = [], [], [], []
     batches = range(0, len(samples), batch)
     bar = track(batches, description="Hidden states, computed once", console=Console(stderr=True), disable=not progress)
     with policy.merged_adapters():
@@ -118,16 +129,22 @@ def _run_language_model(
             read = policy.hidden_states(packed)
             pieces.append(read[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
+            has_picture.append(packed.seen_of.cpu() >= 0)
+            if packed.seen is not None:
+                pictures.append(Seen(packed.seen.tokens.to(read.dtype), packed.seen.points).to("cpu"))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
-    return torch.cat(pieces), torch.cat([ends.new_zeros(1), ends])
+    has = torch.cat(has_picture)
+    found = {
+        "states": torch.cat(pieces),
+        "starts": torch.cat([ends.new_zeros(1), ends]),
+        "seen_of": torch.where(has, has.long().cumsum(dim=0) - 1, -1),
+    }
+    seen = gather(pictures)
+    return found if seen is None else found | {"tokens": seen.tokens, "points": seen.points}
 
 
-def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedGroups:
+def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
     """The packed layout of samples, each prompt with its one answer."""
-    backbone = policy.backbone
-    return pack_groups(
-        [backbone.prompt_ids(sample.prompt) for sample in samples],
-        [[backbone.answer_ids(sample.answer)] for sample in samples],
-        backbone.pose_token,
-        row_tokens,
-    )
+    answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
+    readings = [policy.read(sample) for sample in samples]
+    return pack_prompts(readings, answers, policy.backbone.pose_token, row_tokens, policy.shares_prompts)

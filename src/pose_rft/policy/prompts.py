@@ -1,0 +1,116 @@
+"""What a policy is asked, and the layout of what it reads: words, and embeddings that stand for images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_rft.hygrpo.layout import PackedGroups, pack_groups
+from pose_rft.policy.backbone import PromptTokens
+from pose_rft.policy.sight import Seen
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a user says, and the image that it is about: a PIL image, a path, ``Seen`` features, or None."""
+
+    prompt: str
+    image: Any = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One prompt, read.
+
+    Attributes:
+        tokens: as the language model reads it.
+        seen: features of its image, of N = 1, or None.
+        turn: (3, 3) from the frame of what was seen to the image's, or None where they are one.
+    """
+
+    tokens: PromptTokens
+    seen: Seen | None = None
+    turn: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PackedPrompts(PackedGroups):
+    """The shared-prefix layout of prompts with images. Places point into the flattened (R * L) tokens.
+
+    Attributes:
+        seen: features of the M prompts that have an image, or None if none has.
+        seen_of: (N,) which of them each answer is about; -1 for none.
+        sight_at: (Q, T + P) where copies of a prompt hold its pose-aware tokens.
+        sight_of: (Q,) which of the M each copy is of.
+        image_at: (S,) where embeddings of the language model's own vision stand.
+        image: (S, H) those embeddings.
+    """
+
+    seen: Seen | None
+    seen_of: Tensor
+    sight_at: Tensor
+    sight_of: Tensor
+    image_at: Tensor
+    image: Tensor | None
+
+
+def pack_prompts(
+    readings: Sequence[Reading],
+    answers: Sequence[Sequence[Sequence[int]]],
+    action_token: int,
+    row_tokens: int,
+    share_prompts: bool = True,
+) -> PackedPrompts:
+    """``pack_groups`` of prompts that may be about images."""
+    tokens = [reading.tokens for reading in readings]
+    positions = [each.positions for each in tokens] if any(each.positions is not None for each in tokens) else None
+    if positions is not None:  # prompts without images count, in all kinds of position alike
+        kinds = next(len(each) for each in positions if each is not None)
+        positions = [
+            torch.arange(len(each.ids)).expand(kinds, -1) if each.positions is None else each.positions
+            for each in tokens
+        ]
+    packed = pack_groups(
+        [each.ids for each in tokens],
+        answers,
+        action_token,
+        row_tokens,
+        share_prompts=share_prompts,
+        positions=positions,
+    )
+    number = seen_numbers(readings)
+    sight_at, sight_of, image_at, image = [], [], [], []
+    for start, prompt in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
+        reading = readings[prompt]
+        if reading.seen is not None and reading.tokens.sight_at is not None:
+            count = reading.seen.tokens.shape[1] + reading.seen.points.shape[1]
+            sight_at.append(start + reading.tokens.sight_at + torch.arange(count))
+            sight_of.append(int(number[prompt]))
+        if reading.tokens.image_at is not None:
+            image_at.append(start + reading.tokens.image_at)
+            image.append(reading.tokens.image)
+    return PackedPrompts(
+        **{field.name: getattr(packed, field.name) for field in fields(packed)},
+        seen=gather([reading.seen for reading in readings]),
+        seen_of=number[packed.group],
+        sight_at=torch.stack(sight_at) if sight_at else torch.zeros(0, 0, dtype=torch.long),
+        sight_of=torch.tensor(sight_of, dtype=torch.long),
+        image_at=torch.cat(image_at) if image_at else torch.zeros(0, dtype=torch.long),
+        image=torch.cat([each for each in image if each is not None]) if image else None,
+    )
+
+
+def gather(seen: Sequence[Seen | None]) -> Seen | None:
+    """The features of the pictures that are there, in one batch."""
+    there = [each for each in seen if each is not None]
+    if not there:
+        return None
+    return Seen(torch.cat([each.tokens for each in there]), torch.cat([each.points for each in there]))
+
+
+def seen_numbers(readings: Sequence[Reading]) -> Tensor:
+    """(B,) each prompt's row in ``gather``'s batch; -1 for those without an image."""
+    has = torch.tensor([reading.seen is not None for reading in readings])
+    return torch.where(has, has.long().cumsum(dim=0) - 1, -1)

@@ -1,0 +1,220 @@
+"""Policies that see: their own vision tower, the pose-aware encoder, or both; packed, padded and alone all the same."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from image_text_models import qwen, save_llava
+from PIL import Image
+
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, Query
+from pose_rft.policy.backbone import load_backbone, with_room
+from pose_rft.policy.sight import Seen
+from pose_rft.policy.states import cache_states
+
+HEAD = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
+LORA = LoraSettings(rank=2, alpha=4)
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+UPRIGHT = PICTURE.rotate(90, expand=True)
+ANSWER = "The SMPL pose of this person is <POSE>."
+
+
+def seen(seed: int) -> Seen:
+    """Features such as BlazePose's."""
+    generator = torch.Generator().manual_seed(seed)
+    return Seen(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory, byte_tokenizer, tiny_backbone):
+    """``policies(name)``: "eyes" (encoder alone), "llava", "qwen" (own vision), "llava+eyes", "qwen+eyes" (both)."""
+
+    def make(name: str) -> PosePolicy:
+        directory = tmp_path_factory.mktemp(name)
+        encoder = "blazepose" if "eyes" in name else None
+        if name == "eyes":
+            backbone = load_backbone(tiny_backbone)
+        elif "llava" in name:
+            save_llava(directory, byte_tokenizer)
+            backbone = load_backbone(str(directory))
+        else:
+            backbone = qwen(directory, byte_tokenizer)
+        policy = PosePolicy(PolicyConfig(backbone.name, -1, HEAD, LORA, encoder), backbone).eval()
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in policy.trainable().values():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+        return policy
+
+    return make
+
+
+def queries(policy: PosePolicy) -> list[Query]:
+    """Two pictures of different shapes, and words alone between them."""
+    pictures = [seen(1), seen(2)] if policy.backbone.processor is None else [PICTURE, UPRIGHT]
+    return [Query("Who?", pictures[0]), Query("A person waves."), Query("What is this pose?", pictures[1])]
+
+
+def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """Log-probabilities of words and poses, and the gradient of a mixture of all of them."""
+    policy.zero_grad()
+    result = policy(policy.pack(rollout))
+    logp_pose = result.pose.log_prob(rollout.action.flatten(0, 1)).sum(dim=(1, 2))
+    weights = torch.linspace(-1, 1, result.logp_text.numel()).view_as(result.logp_text)
+    ((result.logp_text * weights).sum() + (logp_pose / 100 * weights[:, 0]).sum()).backward()
+    gradient = {name: p.grad.clone() for name, p in policy.trainable().items() if p.grad is not None}
+    return result.logp_text.detach(), logp_pose.detach(), gradient
+
+
+@pytest.fixture
+def blind_detector(monkeypatch):
+    """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
+    monkeypatch.setattr(
+        "pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": (seen(image.width), torch.eye(3))
+    )
+
+
+@pytest.mark.parametrize("name", ["eyes", "llava", "qwen", "llava+eyes", "qwen+eyes"])
+def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(policies, name, blind_detector):
+    policy = policies(name)
+    assert policy.shares_prompts
+    rollout = policy.act(queries(policy), answers=3, poses=2, seeds=[1, 2, 3], max_new_tokens=5)
+    for group in rollout.answer_ids:  # an untrained model never says <POSE>
+        for answer in group:
+            answer[-1] = policy.backbone.pose_token
+    text, pose, gradient = scores(policy, rollout)
+    for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
+        torch.testing.assert_close(text[row, : len(logp) - 1], torch.tensor(logp[:-1]), atol=5e-5, rtol=5e-5)
+    policy.__dict__["shares_prompts"] = False
+    padded_text, padded_pose, padded_gradient = scores(policy, rollout)
+    torch.testing.assert_close(text, padded_text, atol=5e-5, rtol=5e-5)
+    torch.testing.assert_close(pose, padded_pose, atol=2e-2, rtol=1e-4)
+    assert gradient.keys() == padded_gradient.keys()
+    for part, value in gradient.items():
+        scale = padded_gradient[part].abs().max().item()
+        torch.testing.assert_close(value, padded_gradient[part], atol=2e-4 * scale + 1e-5, rtol=2e-3, msg=part)
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen"])
+def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_gives_it(policies, name):
+    policy = policies(name)
+    backbone, answer = policy.backbone, [10, 20, 30, 0]
+    reading = policy.read(Query("hello", PICTURE))
+    scored = policy(policy.pack(SimpleNamespace(readings=[reading], answer_ids=[[answer]]))).logp_text[0].detach()
+    inputs = backbone.processor(text=[backbone._chat("hello", 1)], images=[PICTURE], return_tensors="pt")
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    if "mm_token_type_ids" in inputs:
+        inputs["mm_token_type_ids"] = torch.nn.functional.pad(inputs["mm_token_type_ids"], (0, len(answer)))
+    with torch.no_grad():
+        logp = backbone.model(**inputs).logits[0].log_softmax(dim=-1)[-len(answer) - 1 : -1]
+    expected = logp.gather(1, torch.tensor(answer)[:, None])[:, 0]
+    torch.testing.assert_close(scored, expected, atol=5e-5, rtol=5e-5)
+
+
+@pytest.mark.parametrize("name", ["eyes", "llava", "qwen+eyes"])
+def test_another_image_gives_another_pose_and_other_words(policies, name, blind_detector):
+    policy = policies(name)
+    first, _, second = queries(policy)
+    rollout = policy.act(
+        [Query("Who?", first.image), Query("Who?", second.image)], temperature=0.0, seeds=0, max_new_tokens=1
+    )
+    assert (rollout.action[0] - rollout.action[1]).abs().max() > 1e-3
+    assert rollout.logp_text[0] != rollout.logp_text[1]
+
+
+def test_adapters_stay_off_the_vision_tower(policies):
+    names = [name for name in policies("llava").trainable() if "lora" in name]
+    assert names
+    assert not any("vision" in name for name in names)
+    assert not any("projector" in name for name in names)
+
+
+def test_room_for_pose_aware_tokens_moves_what_follows(policies):
+    policy = policies("qwen")
+    plain = policy.backbone.read("hi", PICTURE)
+    at = int(plain.image_at[-1]) + 1
+    roomy = with_room(plain, at, 3, 0)
+    assert roomy.sight_at == at
+    assert roomy.ids[at : at + 3] == [0, 0, 0]
+    assert len(roomy.ids) == len(plain.ids) + 3
+    assert torch.equal(roomy.image_at, plain.image_at)
+    assert torch.equal(roomy.positions[:, :at], plain.positions[:, :at])
+    assert torch.equal(roomy.positions[:, at + 3 :], plain.positions[:, at:] + 3)
+    assert (roomy.positions[:, at : at + 3] == roomy.positions[:, at - 1].max() + torch.arange(1, 4)).all()
+
+
+def test_a_policy_with_eyes_is_saved_and_loaded_whole(tiny_backbone, tmp_path):
+    config = PolicyConfig(tiny_backbone, -1, HEAD, LORA, "blazepose")
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in policy.sight.parameters():
+            parameter.add_(0.1)
+    policy.save_pretrained(tmp_path / "policy")
+    again = PosePolicy.from_pretrained(tmp_path / "policy", dtype=torch.float32)
+    query = Query("Who?", seen(1))
+    first, second = (p.act([query], temperature=0.0, max_new_tokens=2).action for p in (policy, again))
+    assert torch.equal(first, second)
+
+
+def test_cached_states_hold_pictures_and_give_the_same_poses(policies):
+    policy = policies("eyes")
+    images = [seen(1), None, seen(2), None]
+    samples = [
+        Sample(f"number {i}", ANSWER, np.zeros((22, 3), np.float32), image=image) for i, image in enumerate(images)
+    ]
+    cache = cache_states(policy, samples, progress=False)
+    for rows in ([0, 1, 2, 3], [1, 3], [2, 1]):
+        cached = policy.predict(*cache.batch(torch.tensor(rows)))
+        whole = policy(policy.pack(_said(policy, [samples[row] for row in rows]))).pose
+        torch.testing.assert_close(cached.mean, whole.mean, atol=1e-4, rtol=1e-4)
+
+
+def _said(policy: PosePolicy, samples: list[Sample]):
+    answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
+    return SimpleNamespace(readings=[policy.read(sample) for sample in samples], answer_ids=answers)
+
+
+def test_an_image_for_a_policy_without_eyes_is_refused(tiny_backbone):
+    policy = PosePolicy.create(PolicyConfig(tiny_backbone, -1, HEAD, LORA))
+    with pytest.raises(UserError, match="texts only"):
+        policy.generate(["Who?"], [PICTURE])
+
+
+def test_nobody_in_a_picture_is_told(policies):
+    with pytest.raises(UserError, match="no person"):
+        policies("eyes").generate(["Who?"], [PICTURE])
+
+
+def test_as_many_images_as_prompts(policies):
+    with pytest.raises(UserError, match="2 prompts"):
+        policies("eyes").generate(["Who?", "What?"], [seen(1)])
+
+
+def test_an_image_is_encoded_once(policies, tmp_path):
+    policy = policies("qwen")
+    policy.remember_images(tmp_path / "images")
+    calls = []
+    policy.backbone.model.base_model.visual.register_forward_hook(lambda *_: calls.append(True))
+    first = policy.read(Query("hello", PICTURE)).tokens
+    again = policy.read(Query("hello", PICTURE.copy())).tokens
+    assert len(calls) == 1
+    assert again.ids == first.ids
+    assert torch.equal(again.image, first.image)
+    assert torch.equal(again.positions, first.positions)
+    policy.read(Query("hello", UPRIGHT))
+    assert len(calls) == 2
+
+
+def test_a_policy_that_is_given_eyes_answers_texts_as_before(tiny_backbone, tmp_path):
+    blind = PosePolicy.create(PolicyConfig(tiny_backbone, -1, HEAD, LORA), dtype=torch.float32)
+    blind.save_pretrained(tmp_path / "blind")
+    seeing = PosePolicy.from_pretrained(tmp_path / "blind", dtype=torch.float32, encoder="blazepose")
+    first, second = (p.act(["A person waves."], temperature=0.0, max_new_tokens=2) for p in (blind, seeing))
+    assert torch.equal(first.action, second.action)
+    assert seeing.act([Query("Who?", seen(1))], max_new_tokens=2).action.shape == (1, 1, 1, 22, 6)
+    seeing.save_pretrained(tmp_path / "seeing")
+    assert PosePolicy.from_pretrained(tmp_path / "seeing").config.encoder == "blazepose"
