@@ -54,7 +54,9 @@ def common(
 def generate(
     text: Annotated[str, typer.Argument(help="What you want to see, in your own words.")],
     out: Annotated[Path, typer.Option(help="Directory for the answers; files in it of the same names are replaced.")],
-    image: Annotated[Path | None, typer.Option(help="A photograph (no policy of this version takes one).")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A photograph that TEXT is about; of several people, TEXT says which.")
+    ] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")

@@ -17,6 +17,7 @@ from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.policy.fixed_words import FixedWordsPolicy
+from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
@@ -55,6 +56,7 @@ class RftConfig:
         output_dir: checkpoints, and the trained policy in ``policy/``.
         prompts: how many training prompts to draw from the mixture.
         data: which prompts, by weight.
+        pictures: drawn of the prompts' poses, beside their texts.
         rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
@@ -66,6 +68,7 @@ class RftConfig:
     output_dir: str = "runs/rft"
     prompts: int = 4_000
     data: MixtureConfig = field(default_factory=MixtureConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
     rewards: list[Any] = field(default_factory=lambda: ["format", "posecodes"])
     on_reward_error: str = "raise"
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
@@ -108,12 +111,13 @@ def run_rft(
     policy.freeze_reference()
     if samples is None:
         samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
+        samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures)
     grader = Grader(policy, specs, config.on_reward_error)
     history = []
     if config.pose_phase.steps and not newest_checkpoint(output):
-        told = [sample for sample in samples if sample.pose is not None and sample.checks]
+        told = [sample for sample in samples if sample.pose is not None and (sample.checks or sample.image is not None)]
         if not told:
-            raise UserError("pose_phase: no training prompt has a pose and checks; set pose_phase.steps to 0")
+            raise UserError("pose_phase: no training prompt has a pose and checks or an image; set its steps to 0")
         with processes.main_process_first():
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
@@ -162,7 +166,7 @@ class Grader:
         joints: Tensor = self.body.joints_from_rotations(rotations).cpu()
         columns: dict[str, list[Any]] = {
             "checks": [list(sample.checks) for sample in samples],
-            "wants_pose": [sample.task != "chat" for sample in samples],
+            "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
             "answer": [sample.answer for sample in samples],
             "pose": [sample.pose for sample in samples],
         }

@@ -26,6 +26,8 @@ from pose_rft.evaluation.captions import (
 )
 from pose_rft.evaluation.everyday import Split, everyday_prompts
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.pictures import PROMPTS as PICTURES
+from pose_rft.evaluation.pictures import pictured_poses
 from pose_rft.storage import atomic_file
 
 RANDOM_POSES = 64  # real poses drawn for the reference row
@@ -41,6 +43,11 @@ BENCHMARKS = (
         "name": "captions",
         "description": "captions of poses kept out of training, judged by their checks and the recorded pose",
         "needs": "--poses FILE, an npz with `pose` (N, 22, 3) and `sequence` (N,); without it, fresh procedural poses",
+    },
+    {
+        "name": "renders",
+        "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
+        "needs": "a policy that sees; --poses FILE as for captions",
     },
 )
 
@@ -120,12 +127,13 @@ def load_benchmark(
     if benchmark == "everyday-prompts":
         reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
         return everyday_prompts(split)[:limit], reference
-    if benchmark == "captions":
-        count = PROMPTS if limit is None else limit
+    if benchmark in ("captions", "renders"):
+        make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
+        count = count if limit is None else limit
         if poses is None:
-            return captioned_poses(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
+            return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
         held_out, everything = recorded_poses(poses)
-        return captioned_poses(held_out, str(poses), count), facing_forward(everything)
+        return make(held_out, str(poses), count), facing_forward(everything)
     names = ", ".join(known["name"] for known in BENCHMARKS)
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 

@@ -18,6 +18,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from peft.tuners.lora import LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
+from PIL.Image import Image, fromarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weigh
 from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, pack_prompts, seen_numbers
 from pose_rft.policy.sight import Seen, Sight
 from pose_rft.storage import atomic_directory
+from pose_rft.vision.crops import Crop
 from pose_rft.vision.images import read_image
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
@@ -410,9 +412,14 @@ class PosePolicy(nn.Module):
         if self.eyes is None and self.backbone.processor is None:
             raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
         if self.eyes is None or self.sight is None:
-            return Reading(self.backbone.read(prompt, read_image(image)))
-        seen, turn = (image, None) if isinstance(image, Seen) else self.eyes.see(image, prompt)
-        picture = None if self.backbone.processor is None or isinstance(image, Seen) else read_image(image)
+            return Reading(self.backbone.read(prompt, _picture(image)))
+        if isinstance(image, Seen):
+            seen, turn = image, None
+        elif isinstance(image, Crop):
+            seen, turn = self.eyes.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device)), None
+        else:
+            seen, turn = self.eyes.see(image, prompt)
+        picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
         return Reading(self.backbone.read(prompt, picture, self.sight.shape.count), seen.to(self.device), turn)
 
     def predict(
@@ -519,7 +526,8 @@ class PosePolicy(nn.Module):
 
         Args:
             prompts: what users say.
-            images: one per prompt (PIL image, path or None).
+            images: one per prompt: a PIL image, a path, a ``Crop`` around one person (the pose is then in its frame) or
+                None.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
             seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``.
 
@@ -651,6 +659,11 @@ class PosePolicy(nn.Module):
             words = self.sight.to_words(packed.seen)[packed.sight_of]  # (Q, T, H)
             flat = flat.index_copy(0, packed.sight_at.flatten(), words.flatten(0, 1).to(flat))
         return {"inputs_embeds": flat.view_as(table)}
+
+
+def _picture(image: Any) -> Image:
+    """RGB, of a file, a picture or what was cut out of one."""
+    return fromarray(image.pixels) if isinstance(image, Crop) else read_image(image)
 
 
 def _targets(backbone: Backbone, lora: LoraSettings) -> str | list[str]:

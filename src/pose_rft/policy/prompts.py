@@ -14,7 +14,8 @@ from pose_rft.policy.sight import Seen
 
 @dataclass(frozen=True)
 class Query:
-    """What a user says, and the image that it is about: a PIL image, a path, ``Seen`` features, or None."""
+    """What a user says, and the image that it is about: a PIL image, a path, a ``Crop``, ``Seen``
+    features, or None."""
 
     prompt: str
     image: Any = None

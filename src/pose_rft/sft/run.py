@@ -11,6 +11,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
 from pose_rft.policy import PolicyConfig, PosePolicy
+from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
@@ -28,8 +29,11 @@ class SftConfig:
         output_dir: checkpoints of both phases, and the trained policy in ``policy/``.
         data: the training mixture.
         data_seed: of the mixture.
+        encoder: gives a ``start`` that has none a pose-aware image encoder, e.g. "blazepose".
+        pictures: drawn of the mixture's poses, beside its texts.
         processes: that draw training samples.
-        head: phase 1, the pose head on cached hidden states.
+        head: phase 1, the pose head on cached hidden states. Its samples and those of phase 2 are texts; pictures are
+            shared out in the same proportion.
         joint: phase 2, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
         loop: of both phases.
@@ -41,6 +45,8 @@ class SftConfig:
     output_dir: str = "runs/sft"
     data: MixtureConfig = field(default_factory=MixtureConfig)
     data_seed: int = 0
+    encoder: str | None = None
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
     processes: int = 1
     head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
     joint: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=300, batch_size=64, learning_rate=2e-4))
@@ -68,12 +74,14 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         open_output(output, phases, resume)
     states = output / STATES_FILE
     torch.manual_seed(config.loop.seed)
-    policy = PosePolicy.from_pretrained(config.start, device) if config.start else None
+    policy = PosePolicy.from_pretrained(config.start, device, encoder=config.encoder) if config.start else None
     policy = policy or PosePolicy.create(config.policy, device)
+    largest = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
     if samples is None:
-        count = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
-        samples = text_to_pose_mixture(count, config.data_seed, config.data, processes=config.processes)
-    known = [sample for sample in samples[: config.head.samples] if sample.pose is not None]
+        samples = text_to_pose_mixture(largest, config.data_seed, config.data, processes=config.processes)
+        samples = with_pictures(policy, samples, config.data_seed, config.pictures)
+    in_head = samples[: share_of(len(samples), config.head.samples, largest)]
+    known = [sample for sample in in_head if sample.pose is not None]
     if not known and (config.head.steps or not config.start):
         raise UserError("sft: no training sample has a pose")
     if not config.start:
@@ -87,7 +95,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
     if config.joint.steps:
-        joint = samples[: config.joint.samples]
+        joint = samples[: share_of(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
         live = [LiveProgress("Words and poses" if policy.adapters_reach_head else "Words")]
         trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[1]), live)
@@ -99,3 +107,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         states.unlink(missing_ok=True)
     processes.wait_for_everyone()
     return policy
+
+
+def share_of(samples: int, asked: int, largest: int) -> int:
+    """How many of the samples a phase gets that asked for fewer than the ``largest`` did."""
+    return samples if not largest else round(samples * min(1.0, asked / largest))

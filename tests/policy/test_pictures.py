@@ -1,0 +1,133 @@
+"""Training on drawn pictures: what is cut out, encoded and learned."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.data.image_samples import ImageMixtureConfig
+from pose_rft.data.renders import RenderSpec
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.evaluation.pictures import pictured_poses
+from pose_rft.hygrpo import HyGRPOConfig
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, turned, with_pictures
+from pose_rft.policy.sight import Seen
+from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.sft import SftConfig, run_sft
+from pose_rft.sft.trainer import LoopConfig, PhaseConfig
+
+ANSWER = "The SMPL pose of this person is <POSE>."
+MIXTURE = ImageMixtureConfig(single=1.0, pairs=0.0, questions=0.0)
+
+
+def texts(count: int) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    poses = rng.normal(scale=0.3, size=(count, 22, 3)).astype(np.float32)
+    return [Sample(f"number {i}", ANSWER, pose, checks=("y(head) > 0",)) for i, pose in enumerate(poses)]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_backbone) -> PolicyConfig:
+    head = HeadConfig(width=32, depth=1, heads=4, rank=2)
+    return PolicyConfig(tiny_backbone, 2, head, LoraSettings(rank=2, alpha=4), "blazepose")
+
+
+def test_a_detector_puts_its_circle_around_all_joints_and_upright():
+    joints = np.zeros((22, 2)) + [100.0, 120.0]
+    joints[12] = [150.0, 120.0]  # the neck to the right of the hips: lying, head to the right
+    joints[15] = [160.0, 120.0]
+    circle = circle_of(joints)
+    assert circle.centre == (100.0, 120.0)
+    assert circle.rotation == pytest.approx(math.pi / 2)
+    assert circle.radius == pytest.approx(1.1 * 60)
+
+
+def test_a_pose_turned_as_a_whole_has_its_joints_turned():
+    pose = np.random.default_rng(1).normal(scale=0.4, size=(22, 3)).astype(np.float32)
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    joints = load_body().joints(torch.from_numpy(np.stack([pose, turned(pose, quarter)])))
+    joints = joints - joints[:, :1]
+    torch.testing.assert_close(joints[1], joints[0] @ torch.from_numpy(quarter).float().T, atol=1e-5, rtol=0)
+
+
+def test_the_crop_of_someone_lying_is_upright_and_the_pose_turns_with_it():
+    lying = np.zeros((22, 3), np.float32)
+    lying[0] = [0.0, 0.0, math.pi / 2]
+    spec = RenderSpec(lying, seed=3, index=0, clear=True)
+    cut = crop_of(spec)
+    joints = load_body().joints(torch.from_numpy(turned(spec.camera_pose()[0], cut.turn.T)))
+    up = joints[12] - joints[0]  # from the hips to the neck, in the crop's frame
+    assert abs(float(torch.atan2(up[0], up[1]))) < 0.35  # perspective bends it a little
+
+
+def test_pictures_are_encoded_the_same_by_any_number_of_processes(config):
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    mixed = with_pictures(policy, texts(6), 5, PicturesConfig(4, 1, MIXTURE))
+    assert len(mixed) == 10
+    pictures = [sample for sample in mixed if sample.image is not None]
+    assert len(pictures) == 4
+    assert all(isinstance(sample.image, Seen) and sample.task == "image_to_pose" for sample in pictures)
+    again = with_pictures(policy, texts(6), 5, PicturesConfig(4, 2, MIXTURE))
+    for one, other in zip(mixed, again, strict=True):
+        assert one.prompt == other.prompt
+        if one.image is not None:
+            torch.testing.assert_close(one.image.points, other.image.points, atol=1e-4, rtol=1e-4)
+            np.testing.assert_array_equal(one.pose, other.pose)
+
+
+def test_a_policy_without_an_encoder_cannot_be_shown_pictures(tiny_backbone):
+    policy = PosePolicy.create(PolicyConfig(tiny_backbone))
+    with pytest.raises(UserError, match="encoder"):
+        encoded(policy, [Sample("?", ANSWER, image=RenderSpec(np.zeros((22, 3), np.float32), 0, 0))])
+
+
+@pytest.mark.slow
+def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path):
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    samples = with_pictures(policy, texts(8), 5, PicturesConfig(8, 1, MIXTURE))
+    before = {name: weight.clone() for name, weight in policy.sight.state_dict().items()}
+    trained = run_sft(
+        SftConfig(
+            policy=config,
+            output_dir=str(tmp_path / "sft"),
+            head=PhaseConfig(samples=16, steps=60, batch_size=16, learning_rate=3e-3),
+            joint=PhaseConfig(samples=16, steps=2, batch_size=8, learning_rate=1e-3),
+            loop=LoopConfig(row_tokens=512),
+        ),
+        samples=samples,
+    )
+    moved = {name for name, weight in trained.sight.state_dict().items() if not torch.equal(weight, before[name])}
+    assert any(name.startswith("for_head") for name in moved)
+    assert any(name.startswith("for_words") for name in moved)
+    pictures = [sample for sample in samples if sample.image is not None]
+    target = torch.from_numpy(np.stack([sample.pose for sample in pictures]))
+    rollout = trained.act(pictures, temperature=0.0, max_new_tokens=4)
+    error = (trained.head.to_action(target) - rollout.action[:, 0, 0]).square().mean()
+    assert error < trained.head.to_action(target).square().mean()  # better than the mean pose, on what it was shown
+
+    reinforced, history = run_rft(
+        RftConfig(
+            policy=str(tmp_path / "sft" / "policy"),
+            output_dir=str(tmp_path / "rft"),
+            rewards=["format", "spatial_bounded"],
+            pose_phase=PosePhaseConfig(steps=2, prompts_per_step=8),
+            hygrpo=HyGRPOConfig(
+                steps=1, prompts_per_step=4, answers_per_prompt=2, poses_per_answer=4, max_new_tokens=6
+            ),
+        ),
+        samples=samples,
+    )
+    assert any("rewards/spatial_bounded/mean" in entry for entry in history)
+    assert reinforced.config.encoder == "blazepose"
+
+
+def test_the_benchmark_shows_people_cut_out_and_asks_for_their_pose():
+    poses = torch.randn(5, 22, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    samples = pictured_poses(poses, "made up", limit=3)
+    assert len(samples) == 3
+    assert all(sample.image.pixels.shape == (256, 256, 3) for sample in samples)
+    assert len({sample.image.pixels.tobytes() for sample in samples}) == 3
