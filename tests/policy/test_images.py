@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import roma
 import torch
 from image_text_models import qwen, save_llava
 from PIL import Image
@@ -12,6 +13,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, Query
 from pose_rft.policy.backbone import load_backbone, with_room
+from pose_rft.policy.eyes import COMMON, Look
 from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import cache_states
 
@@ -73,7 +75,7 @@ def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dic
 def blind_detector(monkeypatch):
     """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
     monkeypatch.setattr(
-        "pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": (seen(image.width), torch.eye(3))
+        "pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": Look(seen(image.width), torch.eye(3))
     )
 
 
@@ -218,3 +220,34 @@ def test_a_policy_that_is_given_eyes_answers_texts_as_before(tiny_backbone, tmp_
     assert seeing.act([Query("Who?", seen(1))], max_new_tokens=2).action.shape == (1, 1, 1, 22, 6)
     seeing.save_pretrained(tmp_path / "seeing")
     assert PosePolicy.from_pretrained(tmp_path / "seeing").config.encoder == "blazepose"
+
+
+def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monkeypatch):
+    policy = policies("eyes")
+    quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    places = torch.rand(12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 100
+    looks = iter([Look(seen(1), torch.eye(3)), Look(seen(1), quarter, places, torch.ones(12).double())])
+    monkeypatch.setattr("pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": next(looks))
+    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", _says_pose(policy))
+    plain, turned = (policy.generate(["Who?"], [PICTURE], temperature=0.0)[0][0] for _ in range(2))
+    first = roma.rotvec_to_rotmat(torch.as_tensor(plain.pose.global_orient))
+    second = roma.rotvec_to_rotmat(torch.as_tensor(turned.pose.global_orient))
+    torch.testing.assert_close(second.float(), quarter @ first.float(), atol=1e-4, rtol=1e-4)
+    assert plain.camera is None
+    body = turned.pose.joints() - turned.pose.joints()[0]
+    middle = turned.camera.project(np.asarray(body)[COMMON]).mean(axis=0)
+    np.testing.assert_allclose(middle, places.mean(dim=0), atol=1e-3)
+
+
+def _says_pose(policy):
+    """Sampling that always answers ``<POSE>``."""
+    from pose_rft.hygrpo.rollout import sample_answers
+
+    def sample(*arguments, **options):
+        sampled = sample_answers(*arguments, **options)
+        for group in sampled.ids:
+            for answer in group:
+                answer[:] = [policy.backbone.pose_token, *[1] * (len(answer) - 1)]
+        return sampled
+
+    return sample

@@ -1,19 +1,26 @@
 """The frozen pose-aware encoder, from a picture to the features that a policy looks at."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from pose_rft.body import load_body
+from pose_rft.body.overlay import PictureCamera, fit_camera
+from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
 from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.policy.sight import Seen, SeenShape
+from pose_rft.vision.blazepose import COMMON_JOINTS
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, load_encoder
 from pose_rft.vision.images import read_image
 from pose_rft.vision.look import look
 
 CROP = 256  # pixels of a crop's side
+COMMON = [JOINT_INDEX[name] for name in COMMON_JOINTS]
 NUMBERS = 8  # of a landmark: x, y, z in the crop, visibility, presence; x, y, z in metres
 
 
@@ -31,11 +38,8 @@ class Eyes(nn.Module):
         """(N, 256, 256, 3) uint8 crops of one person each -> their features."""
         return laid_out(self.encoder.encode(pixels))
 
-    def see(self, image: Image | str | Path, prompt: str = "") -> tuple[Seen, Tensor]:
+    def see(self, image: Image | str | Path, prompt: str = "") -> "Look":
         """The person in a photograph whom the prompt means.
-
-        Returns:
-            Features, N = 1, of the person's crop, and the rotation (3, 3) from the crop's frame to the photograph's.
 
         Raises:
             UserError: an unreadable image, or nobody in it.
@@ -49,10 +53,40 @@ class Eyes(nn.Module):
                 name = "the image" if isinstance(image, Image) else image
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
             seen = laid_out(found.features)
-            return {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
+            parts = {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
+            if found.features.landmarks is None:
+                return parts
+            marks = found.features.landmarks[0, list(COMMON_JOINTS.values())].cpu().double()  # (12, 5)
+            places = torch.from_numpy(found.crop.to_picture(marks[:, :2].numpy()))
+            return parts | {"places": places, "sure": marks[:, 3]}
 
         found = self.memory.recall(picture, f"{self.encoder.name} {prompt}", make)
-        return Seen(found["tokens"], found["points"]), found["turn"]
+        seen = Seen(found["tokens"], found["points"])
+        return Look(seen, found["turn"], found.get("places"), found.get("sure"))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one person in a photograph.
+
+    Attributes:
+        seen: features of the person's crop, N = 1.
+        turn: (3, 3) rotation from the crop's frame to the photograph's.
+        places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
+        sure: (12,) how well each is seen, 0 to 1, or None.
+    """
+
+    seen: Seen
+    turn: Tensor
+    places: Tensor | None = None
+    sure: Tensor | None = None
+
+    def camera(self, pose: np.ndarray) -> PictureCamera | None:
+        """The camera that puts a pose (22, 3) in the photograph's frame onto the person, or None without places."""
+        if self.places is None or self.sure is None:
+            return None
+        joints = load_body().joints(torch.as_tensor(pose, dtype=torch.float32)).numpy()
+        return fit_camera((joints - joints[0])[COMMON], self.places.numpy(), self.sure.numpy() + 1e-3)
 
 
 def laid_out(features: ImageFeatures) -> Seen:

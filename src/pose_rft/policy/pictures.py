@@ -24,7 +24,7 @@ from pose_rft.policy.sight import Seen
 from pose_rft.vision.crops import Circle, Crop, crop
 
 STREAM = 31  # keeps the jitter of crops apart from other things drawn with the same seed
-ROOM = 1.1  # the circle around a body's joints, for what lies beyond them: hands, feet, the top of the head
+ROOM = 1.02  # the circle of a detector, as a multiple of the farthest joint from the hips (docs/vision.md)
 
 
 @dataclass

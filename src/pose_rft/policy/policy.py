@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pose_rft.body.overlay import PictureCamera
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
@@ -97,6 +98,7 @@ class Answer:
         valid: there is exactly one ``<POSE>``, so there is a pose.
         pose: the pose, or None.
         logp: log-likelihood of the text and, if valid, of the pose (action space); None at temperature 0 for the pose.
+        camera: of an answer about a photograph: puts the pose onto the person in it (``body.overlay.draw_over``).
     """
 
     text: str
@@ -104,6 +106,7 @@ class Answer:
     pose: Pose | None
     logp_text: float
     logp_pose: float | None
+    camera: PictureCamera | None = None
 
     def _repr_png_(self) -> bytes | None:
         return self.pose._repr_png_() if self.pose is not None else None
@@ -413,14 +416,16 @@ class PosePolicy(nn.Module):
             raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
         if self.eyes is None or self.sight is None:
             return Reading(self.backbone.read(prompt, _picture(image)))
+        look = None
         if isinstance(image, Seen):
-            seen, turn = image, None
+            seen = image
         elif isinstance(image, Crop):
-            seen, turn = self.eyes.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device)), None
+            seen = self.eyes.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device))
         else:
-            seen, turn = self.eyes.see(image, prompt)
+            look = self.eyes.see(image, prompt)
+            seen = look.seen
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
-        return Reading(self.backbone.read(prompt, picture, self.sight.shape.count), seen.to(self.device), turn)
+        return Reading(self.backbone.read(prompt, picture, self.sight.shape.count), seen.to(self.device), look)
 
     def predict(
         self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
@@ -556,8 +561,8 @@ class PosePolicy(nn.Module):
                 rollout = self.act(batch, distinct, 1, temperature, seeds, max_new_tokens)
                 rotations = self.head.to_rotations(rollout.action[:, :, 0]).cpu()  # (B, G, 22, 3, 3)
                 for b, reading in enumerate(rollout.readings):
-                    if reading.turn is not None:
-                        rotations[b, :, 0] = reading.turn @ rotations[b, :, 0]
+                    if reading.look is not None:
+                        rotations[b, :, 0] = reading.look.turn @ rotations[b, :, 0]
                 poses = roma.rotmat_to_rotvec(rotations)
                 for b in range(len(batch)):
                     group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
@@ -565,13 +570,14 @@ class PosePolicy(nn.Module):
         return result
 
     def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int) -> Answer:
-        valid = bool(rollout.valid[b, g])
+        valid, look = bool(rollout.valid[b, g]), rollout.readings[b].look
         return Answer(
             text=rollout.texts[b][g],
             valid=valid,
             pose=Pose.from_axis_angle(poses[b, g]) if valid else None,
             logp_text=sum(rollout.logp_text[b][g]),
             logp_pose=float(rollout.logp_pose[b, g, 0]) if valid else None,
+            camera=look.camera(poses[b, g].numpy()) if valid and look is not None else None,
         )
 
     # ---- scoring, with gradients ----

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pose_rft.hygrpo.layout import PackedGroups, pack_groups
 from pose_rft.policy.backbone import PromptTokens
+from pose_rft.policy.eyes import Look
 from pose_rft.policy.sight import Seen
 
 
@@ -28,12 +29,12 @@ class Reading:
     Attributes:
         tokens: as the language model reads it.
         seen: features of its image, of N = 1, or None.
-        turn: (3, 3) from the frame of what was seen to the image's, or None where they are one.
+        look: of a photograph: where in it that was seen, or None.
     """
 
     tokens: PromptTokens
     seen: Seen | None = None
-    turn: Tensor | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
