@@ -11,7 +11,7 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.render_camera import axes_of, crop_at, draw_axes, person_crop, project
 from pose_rft.data.render_kernels import BOXES, noise_table
-from pose_rft.data.renders import Renders, RenderSpec, draw_specs, render_batches, render_pair, render_people, upright
+from pose_rft.data.renders import Renders, RenderSpec, render_batches, render_pair, render_people, upright
 from pose_rft.errors import UserError
 
 SIZE = 96
@@ -209,17 +209,6 @@ def test_a_spec_draws_the_picture_of_its_number_when_asked(renders: Renders) -> 
     np.testing.assert_array_equal(np.asarray(image), renders.pixels[5])
     pair = RenderSpec(some_poses(2), seed=0, index=3, size=SIZE)
     np.testing.assert_array_equal(pair.camera_pose(), pair.renders().pose)
-
-
-def test_specs_are_drawn_in_order() -> None:
-    poses = some_poses(5)
-    specs = [RenderSpec(pose, 0, index, 64, clear=index % 2 == 0) for index, pose in enumerate(poses)]
-    specs.append(RenderSpec(poses[:2], 0, 9, 64))
-    drawn = list(draw_specs(specs, batch=4))
-    assert [len(part) for part in drawn] == [4, 2]
-    np.testing.assert_array_equal(np.concatenate(drawn), [np.asarray(spec.image()) for spec in specs])
-    with pytest.raises(UserError, match=r"one size, not \[32, 64\]"):
-        draw_specs([specs[0], RenderSpec(poses[0], 0, 0, 32)])
 
 
 def test_photographs_of_a_folder_are_used_as_backgrounds(tmp_path: Path) -> None:

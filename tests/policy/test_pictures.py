@@ -16,6 +16,7 @@ from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, turned, with_pictures
 from pose_rft.policy.sight import Seen
+from pose_rft.policy.states import pack_samples
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
@@ -64,6 +65,7 @@ def test_the_crop_of_someone_lying_is_upright_and_the_pose_turns_with_it():
     assert abs(float(torch.atan2(up[0], up[1]))) < 0.35  # perspective bends it a little
 
 
+@pytest.mark.slow
 def test_pictures_are_encoded_the_same_by_any_number_of_processes(config):
     policy = PosePolicy.create(config, dtype=torch.float32)
     mixed = with_pictures(policy, texts(6), 5, PicturesConfig(4, 1, MIXTURE))
@@ -94,7 +96,7 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
         SftConfig(
             policy=config,
             output_dir=str(tmp_path / "sft"),
-            head=PhaseConfig(samples=16, steps=60, batch_size=16, learning_rate=3e-3),
+            head=PhaseConfig(samples=16, steps=150, batch_size=16, learning_rate=5e-3),
             joint=PhaseConfig(samples=16, steps=2, batch_size=8, learning_rate=1e-3),
             loop=LoopConfig(row_tokens=512),
         ),
@@ -105,9 +107,15 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
     assert any(name.startswith("for_words") for name in moved)
     pictures = [sample for sample in samples if sample.image is not None]
     target = torch.from_numpy(np.stack([sample.pose for sample in pictures]))
-    rollout = trained.act(pictures, temperature=0.0, max_new_tokens=4)
-    error = (trained.head.to_action(target) - rollout.action[:, 0, 0]).square().mean()
-    assert error < trained.head.to_action(target).square().mean()  # better than the mean pose, on what it was shown
+    body, head = load_body(), trained.head
+    with torch.no_grad():
+        reached = trained(pack_samples(trained, pictures, 512)).pose.mean.view(-1, 22, 6)
+
+        def error(action: torch.Tensor) -> float:
+            joints = body.joints_from_rotations(head.to_rotations(action))
+            return float((joints - body.joints(target)).norm(dim=-1).mean())
+
+        assert error(reached) < 0.5 * error(torch.zeros_like(reached))  # the mean of all poses
 
     reinforced, history = run_rft(
         RftConfig(

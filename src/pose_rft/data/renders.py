@@ -6,7 +6,7 @@ processes. Lengths are metres and angles radians; the camera's frame is that of 
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
@@ -232,28 +232,23 @@ def render_batches(
     if photos is not None:
         scene.photographs(photos)
     draw = partial(_batch, seed=seed, size=size, photos=photos, clear=clear)
-    return _in_batches(draw, lambda start: (poses[start : start + batch], start), len(poses), batch, processes)
+    return in_batches(draw, lambda start: (poses[start : start + batch], start), len(poses), batch, processes)
 
 
-def draw_specs(specs: Sequence[RenderSpec], batch: int = 256, processes: int = 1) -> Iterator[np.ndarray]:
-    """The pictures of specs of one size in order, (B, S, S, 3) uint8 at a time, as ``render_batches`` draws them.
-
-    Raises:
-        UserError: as for ``render_batches``, or specs of several sizes.
-    """
-    if len(sizes := {spec.size for spec in specs}) > 1:
-        raise UserError(f"pictures drawn together have one size, not {sorted(sizes)}")
-    return _in_batches(_pixels, lambda start: specs[start : start + batch], len(specs), batch, processes)
-
-
-def _pixels(specs: Sequence[RenderSpec]) -> np.ndarray:
-    return np.stack([spec.renders().pixels[0] for spec in specs])
-
-
-def _in_batches(
+def in_batches(
     draw: Callable[[Any], T], job: Callable[[int], Any], count: int, batch: int, processes: int
 ) -> Iterator[T]:
-    """What `draw` makes of the jobs that begin at 0, `batch`, 2 `batch` ... below `count`, in order."""
+    """What `draw` makes of the jobs that begin at 0, `batch`, 2 `batch` ... below `count`, in order.
+
+    Args:
+        draw: a function of a module, for it is sent to other processes.
+        job: from where a batch begins to what `draw` takes.
+        count: of what is drawn.
+        batch, processes: as for ``render_batches``, with a bar as there.
+
+    Raises:
+        UserError: a batch or processes below one.
+    """
     if batch < 1 or processes < 1:
         raise UserError(f"renders need batch >= 1 and processes >= 1, not {batch} and {processes}")
     starts = range(0, count, batch)

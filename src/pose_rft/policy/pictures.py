@@ -1,28 +1,23 @@
 """Training pictures: drawn, cropped as a photograph would be, and encoded once."""
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import roma
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
-from pose_rft.data.renders import RenderSpec
+from pose_rft.data.renders import RenderSpec, in_batches
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.sight import Seen
 from pose_rft.vision.crops import Circle, Crop, crop
 
+BATCH = 64  # pictures drawn and encoded at once
 STREAM = 31  # keeps the jitter of crops apart from other things drawn with the same seed
 ROOM = 1.02  # the circle of a detector, as a multiple of the farthest joint from the hips (docs/vision.md)
 
@@ -60,9 +55,7 @@ def with_pictures(policy: PosePolicy, samples: list[Sample], seed: int, config: 
     return [everything[row] for row in rng.permutation(len(everything))]
 
 
-def encoded(
-    policy: PosePolicy, samples: Sequence[Sample], processes: int = 1, batch: int = 64, progress: bool = True
-) -> list[Sample]:
+def encoded(policy: PosePolicy, samples: Sequence[Sample], processes: int = 1) -> list[Sample]:
     """The samples with what the encoder sees in place of pictures that are still to be drawn.
 
     Crops are made as of photographs, upright and around the person meant, and jittered as a detector errs; poses are
@@ -76,17 +69,14 @@ def encoded(
     result = list(samples)
     rows = [row for row, sample in enumerate(samples) if isinstance(sample.image, RenderSpec)]
     jobs = [(samples[row].image, samples[row].extra.get("person", 0)) for row in rows]
-    batches = [slice(start, start + batch) for start in range(0, len(rows), batch)]
-    bar = track(batches, description="Pictures, drawn and encoded", console=Console(stderr=True), disable=not progress)
-    with _workers(processes) as ahead:
-        drawn = ahead(_cropped, [jobs[part] for part in batches])
-        for part, (pixels, turns) in zip(bar, drawn, strict=True):
-            seen = policy.eyes.encode(torch.from_numpy(pixels).to(policy.device)).to("cpu")
-            seen = Seen(seen.tokens.bfloat16(), seen.points)  # tens of thousands of them are held at once
-            for number, row in enumerate(rows[part]):
-                sample, one = samples[row], seen.rows(torch.tensor([number]))
-                pose = None if sample.pose is None else turned(sample.pose, turns[number].T)
-                result[row] = replace(sample, image=one, pose=pose)
+    drawn = in_batches(_cropped, lambda start: jobs[start : start + BATCH], len(jobs), BATCH, processes)
+    for start, (pixels, turns) in zip(range(0, len(rows), BATCH), drawn, strict=True):
+        seen = policy.eyes.encode(torch.from_numpy(pixels).to(policy.device)).to("cpu")
+        seen = Seen(seen.tokens.bfloat16(), seen.points)  # tens of thousands of them are held at once
+        for number, row in enumerate(rows[start : start + BATCH]):
+            sample, one = samples[row], seen.rows(torch.tensor([number]))
+            pose = None if sample.pose is None else turned(sample.pose, turns[number].T)
+            result[row] = replace(sample, image=one, pose=pose)
     return result
 
 
@@ -126,17 +116,3 @@ def _cropped(jobs: Sequence[tuple[RenderSpec, int]]) -> tuple[np.ndarray, np.nda
         for spec, person in jobs
     ]
     return np.stack([one.pixels for one in crops]), np.stack([one.turn for one in crops])
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _workers(processes: int) -> Iterator[Any]:
-    """A ``map`` that runs in this process, or ahead of need in others."""
-    if processes == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        yield pool.map
