@@ -426,7 +426,7 @@ class PosePolicy(nn.Module):
         images: Sequence[Any] | None = None,
         num_samples: int = 1,
         temperature: float = 1.0,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         max_new_tokens: int = 48,
         batch_size: int = 32,
     ) -> list[list[Answer]]:
@@ -436,7 +436,8 @@ class PosePolicy(nn.Module):
             prompts: what users say.
             images: one per prompt (PIL image, path or None). No policy of this version takes images yet.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
-            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``.
+            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``. A list holds one
+                for each prompt, which is answered as it would be alone with that seed.
 
         Raises:
             UserError: an image was given, an empty prompt, or a number out of range.
@@ -451,14 +452,19 @@ class PosePolicy(nn.Module):
             )
         if any(not prompt.strip() for prompt in prompts):
             raise UserError("prompts: a prompt is empty; say what pose you want")
+        if isinstance(seed, int):
+            seeds = noise.prompt_seeds(seed, 0, range(len(prompts)))
+        elif len(seed) == len(prompts):
+            seeds = [noise.prompt_seeds(own, 0, [0])[0] for own in seed]
+        else:
+            raise UserError(f"seed: {len(seed)} for {len(prompts)} prompts; give one number, or one for each prompt")
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
             for start in range(0, len(prompts), batch_size):
                 batch = prompts[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
-                seeds = noise.prompt_seeds(seed, 0, range(start, start + len(batch)))
-                rollout = self.act(batch, distinct, 1, temperature, seeds, max_new_tokens)
+                rollout = self.act(batch, distinct, 1, temperature, seeds[start : start + batch_size], max_new_tokens)
                 poses = roma.rotmat_to_rotvec(self.head.to_rotations(rollout.action[:, :, 0])).cpu()  # (B, G, 22, 3)
                 for b in range(len(batch)):
                     group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
