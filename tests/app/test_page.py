@@ -20,68 +20,73 @@ def page(talking_policy):
     worker.close()
 
 
-def talk(page, text, files=(), shown=(), samples=1, meaning="find out", start="1", chat=()):
-    """The last updates of one message, by component; GLBs are read while they are there."""
-
-    async def run():
-        steps = []
-        message = {"text": text, "files": [str(file) for file in files]}
-        async for updates in page.respond(message, list(chat), list(shown), samples, 1.0, meaning, start):
-            meshes = [trimesh.load(updates[v], force="mesh") for v in page.views if isinstance(updates.get(v), str)]
-            steps.append((updates, meshes))
-        return steps
-
-    return asyncio.run(run())
+def talk(page, text, files=(), shown=(), samples=1, meaning="either", start="1"):
+    """What the page becomes after one message, by component."""
+    _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
+    return asyncio.run(page.respond(asked, chat, list(shown), samples, 1.0, meaning, start))
 
 
-def said(page, step):
-    return [(message["role"], message["content"]) for message in step[0][page.chat]]
+def said(page, updates):
+    return [(message["role"], message["content"]) for message in updates[page.chat]]
 
 
 def test_words_and_bodies_answer_a_description(page):
-    first, last = talk(page, "wave", samples=3)
-    assert said(page, first) == [("user", "wave"), ("assistant", "...")]
-    assert said(page, last) == [("user", "wave"), ("assistant", r"Done \[pose\].")]
-    updates, meshes = last
-    assert [updates[column]["visible"] for column in page.columns] == [True, True, True, False]
-    assert [len(mesh.faces) for mesh in meshes] == [26972] * 3  # the bundled body's
+    updates = talk(page, "wave", samples=3)
+    assert said(page, updates) == [("user", "wave"), ("assistant", r"Done \[pose\].")]
+    assert [updates[column]["visible"] for column in page.columns] == [True, True, True, "hidden"]
+    for view in page.views[:3]:
+        assert len(trimesh.load(updates[view], force="mesh").faces) == 26972  # the bundled body's
+    assert updates[page.views[3]] is None
     assert len(updates[page.shown]) == 3
     assert [Path(updates[button]).name for button in page.buttons[:3]] == ["pose_1.glb", "pose_1.bvh", "pose_1.npz"]
     assert updates[page.buttons[3 * (BODIES - 1)]] is None
 
 
 def test_a_change_goes_on_from_the_chosen_body_and_shows_what_was_asked(page):
-    poses = talk(page, "wave", samples=2)[-1][0][page.shown]
-    messages = talk(page, "raise the left arm a bit more", shown=poses, start="2")[-1][0][page.chat]
+    poses = talk(page, "wave", samples=2)[page.shown]
+    messages = talk(page, "raise the left arm a bit more", shown=poses, start="2")[page.chat]
     assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
     assert messages[1]["metadata"] == {"title": "The policy was asked"}
     assert messages[1]["content"].endswith("raise the left arm a bit more")
     assert len(messages[1]["content"]) > len("raise the left arm a bit more") + 20
-    other = talk(page, "raise the left arm a bit more", shown=poses, start="1")[-1][0][page.chat]
+    other = talk(page, "raise the left arm a bit more", shown=poses, start="1")[page.chat]
     assert other[1]["content"] != messages[1]["content"]
 
 
 def test_what_a_message_means_can_be_said(page):
-    poses = talk(page, "wave")[-1][0][page.shown]
-    assert len(talk(page, "a little dance", shown=poses, meaning=NEW)[-1][0][page.chat]) == 2
-    assert len(talk(page, "wave", shown=poses, meaning=CHANGE)[-1][0][page.chat]) == 3
-    (_, reply) = said(page, talk(page, "wave", meaning=CHANGE)[-1])
+    poses = talk(page, "wave")[page.shown]
+    assert len(talk(page, "a little dance", shown=poses, meaning=NEW)[page.chat]) == 2
+    assert len(talk(page, "wave", shown=poses, meaning=CHANGE)[page.chat]) == 3
+    (_, reply) = said(page, talk(page, "wave", meaning=CHANGE))
     assert "There is no pose to change yet" in reply[1]
 
 
 def test_a_picture_for_a_policy_that_reads_none_is_answered_with_the_reason(page, tmp_path):
     Image.new("RGB", (20, 20)).save(tmp_path / "me.png")
-    (_, _, reply) = said(page, talk(page, "this", [tmp_path / "me.png"])[-1])
+    (_, _, reply) = said(page, talk(page, "this", [tmp_path / "me.png"]))
     assert "this policy answers texts only" in reply[1]
     (tmp_path / "note.png").write_text("no picture")
-    (_, reply) = said(page, talk(page, "", [tmp_path / "note.png"])[-1])
+    (_, reply) = said(page, talk(page, "", [tmp_path / "note.png"]))
     assert "cannot be read as JPEG, PNG or WebP" in reply[1]
 
 
-def test_a_message_that_is_too_long_or_empty_asks_nothing(page):
-    (_, reply) = said(page, talk(page, "a" * 2001)[-1])
+def test_a_message_that_is_too_long_is_not_asked(page):
+    (_, reply) = said(page, talk(page, "a" * 2001))
     assert "too long: 2001 characters" in reply[1]
-    assert page.chat not in talk(page, "  ")[-1][0]
+
+
+def test_what_breaks_inside_is_told_without_details(page, monkeypatch):
+    monkeypatch.setattr(page.worker.policy, "generate", lambda *_, **__: 1 / 0)
+    (_, reply) = said(page, talk(page, "wave"))
+    assert reply[1] == "The server failed to answer this; its log says why."
+
+
+def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
+    heard = {"role": "assistant", "content": [{"type": "text", "text": "..."}]}  # as gradio hands it back
+    assert page.hear({"text": "  ", "files": []}, [])[2] is None
+    assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
+    assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
+    assert page.shown not in asyncio.run(page.respond(None, [], [], 1, 1.0, "either", "1"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
 """The chat page: talk to the policy, see words and bodies that can be turned in 3D."""
 
+import asyncio
+import logging
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from pose_rft.policy import Answer
 
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
+HIDDEN: Any = "hidden"  # there, but not shown
 CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
-AUTO, NEW, CHANGE = "find out", "a new pose", "a change of the pose shown"
+AUTO, NEW, CHANGE = "either", "a new pose", "a change"
 EXAMPLES = (
     "a boxer throwing a left jab",
     "Someone sits cross-legged with the hands on the knees.",
@@ -36,6 +40,9 @@ INTRODUCTION = """# Pose-RFT
 Describe a pose and get words and a body. Drag a body to turn it, scroll to zoom; say what should be different to go on
 from it."""
 Updates = dict[Any, Any]
+WAITING = "..."
+COPIED_SECONDS = 60  # by then the page has its own copies of the files
+logger = logging.getLogger(__name__)
 
 
 def mount_page(app: FastAPI, worker: PoseWorker) -> None:
@@ -70,20 +77,24 @@ class _Page:
                     self._talk()
                 with gr.Column(scale=6, min_width=320, elem_id="bodies"):
                     self._bodies()
-            inputs = [self.box, self.chat, self.shown, self.samples, self.temperature, self.meaning, self.start]
+            self.asked = gr.State(None)  # the message that is being answered
             self.box.submit(
+                self.hear,
+                [self.box, self.chat],
+                [self.box, self.chat, self.asked],
+                concurrency_limit=None,
+                api_visibility="private",
+                show_progress="hidden",
+            ).then(
                 self.respond,
-                inputs,
-                [self.box, self.chat, self.shown, self.start, *self.columns, *self.views, *self.buttons],
+                [self.asked, self.chat, self.shown, self.samples, self.temperature, self.meaning, self.start],
+                [self.chat, self.shown, self.start, *self.columns, *self.views, *self.buttons],
                 concurrency_limit=None,
                 api_visibility="private",
                 show_progress="hidden",
             )
-            self.again.click(
-                lambda: ([], [], gr.update(visible=False)),
-                None,
-                [self.chat, self.shown, self.start],
-                api_visibility="private",
+            self.chat.clear(
+                lambda: ([], gr.update(visible=False)), None, [self.shown, self.start], api_visibility="private"
             )
 
     def _talk(self) -> None:
@@ -112,16 +123,17 @@ class _Page:
         )
         gr.Examples([[{"text": text}] for text in EXAMPLES], self.box, label="Try", example_labels=list(EXAMPLES))
         with gr.Row():
-            self.samples = gr.Slider(1, BODIES, value=1, step=1, label="Bodies", info="how many different answers")
+            self.samples = gr.Slider(1, BODIES, value=1, step=1, label="Bodies", info="different answers", buttons=[])
             self.temperature = gr.Slider(
-                0, 1.5, value=1.0, step=0.1, label="Temperature", info="0: the most typical pose; 1: what was learnt"
+                0, 1.5, value=1.0, step=0.1, label="Temperature", info="0: most typical pose", buttons=[]
             )
         with gr.Row():
-            self.meaning = gr.Radio([AUTO, NEW, CHANGE], value=AUTO, label="My next message is")
-            self.start = gr.Radio(["1"], value="1", label="A change starts from body", visible=False)
-        self.again = gr.Button("Start over", size="sm", elem_id="again")
+            self.meaning = gr.Radio([AUTO, NEW, CHANGE], value=AUTO, label="My message is")
+            self.start = gr.Radio(["1"], value="1", label="Change body", visible=False)
 
     def _bodies(self) -> None:
+        # All views are there from the start and hold a body: one that gets its first body later stays empty
+        # (gradio 6.31: an effect that runs twice forgets the canvas that it was loading).
         self.columns: list[gr.Column] = []
         self.views: list[gr.Model3D] = []
         self.buttons: list[gr.DownloadButton] = []
@@ -129,9 +141,9 @@ class _Page:
             files = _files(Pose.from_axis_angle(np.zeros((22, 3))), Path(directory), "rest_pose")
             for number in range(1, BODIES + 1):
                 first = number == 1
-                with gr.Column(visible=first, min_width=280, elem_classes="body") as column:
+                with gr.Column(visible=first or HIDDEN, min_width=280, elem_classes="body") as column:
                     view = gr.Model3D(
-                        files[0] if first else None,
+                        files[0],
                         label=f"Body {number}",
                         interactive=False,
                         height=None,
@@ -141,7 +153,7 @@ class _Page:
                         for suffix, file in zip(SUFFIXES, files, strict=True):
                             button = gr.DownloadButton(
                                 suffix.upper() if suffix != "npz" else "npz (AMASS)",
-                                file if first else None,
+                                file,
                                 size="sm",
                                 min_width=70,
                             )
@@ -149,38 +161,47 @@ class _Page:
                 self.columns.append(column)
                 self.views.append(view)
 
+    def hear(self, message: dict[str, Any], chat: list[Any]) -> tuple[Any, Any, Any]:
+        """Show what was said and empty the box; nothing while the last message is being answered."""
+        text, files = (message["text"] or "").strip(), message["files"] or []
+        if (not text and not files) or (chat and _content(chat[-1]) == WAITING):
+            return gr.skip(), gr.skip(), None
+        said: list[Any] = [{"role": "user", "content": {"path": file}} for file in files]
+        said += [{"role": "user", "content": text}] if text else []
+        return None, [*chat, *said, _reply(WAITING)], {"text": text, "files": files}
+
     async def respond(
         self,
-        message: dict[str, Any],
+        asked: dict[str, Any] | None,
         chat: list[Any],
         shown: list[Pose | None],
         samples: float,
         temperature: float,
         meaning: str,
         start: str,
-    ) -> AsyncIterator[Updates]:
-        """Show what was said, then what the policy answers."""
-        text, files = (message["text"] or "").strip(), message["files"] or []
-        if not text and not files:
-            yield {self.box: gr.update()}
-            return
-        said: list[Any] = [{"role": "user", "content": {"path": file}} for file in files]
-        said += [{"role": "user", "content": text}] if text else []
-        yield {self.chat: [*chat, *said, _reply("...")], self.box: None}
+    ) -> Updates:
+        """What the policy answers to the message that was heard."""
+        if asked is None:
+            return {self.chat: gr.skip()}
+        said = chat[:-1]
+        text, files = asked["text"], asked["files"]
         try:
             prompt = self._prompt(text, shown, meaning, start)
             image = await run_in_threadpool(self._picture, files[0]) if files else None
             question = Question(prompt, image, int(samples), float(temperature), seed=len(chat))
             answers = await answered(self.worker, question)
+            directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
+            updates = await run_in_threadpool(self._show, answers, directory)
+            asyncio.get_running_loop().call_later(COPIED_SECONDS, shutil.rmtree, directory, True)
         except (HTTPException, UserError) as problem:
             reason = problem.detail if isinstance(problem, HTTPException) else str(problem)
-            yield {self.chat: [*chat, *said, _reply(f"I cannot answer that. {_plain(reason)}")]}
-            return
+            return {self.chat: [*said, _reply(f"I cannot answer that. {_plain(reason)}")]}
+        except Exception:
+            logger.exception("no answer to a message on the page")
+            return {self.chat: [*said, _reply("The server failed to answer this; its log says why.")]}
         if prompt not in (text, PICTURE_PROMPT):
-            said.append(_reply(_plain(prompt), "The policy was asked"))
-        with tempfile.TemporaryDirectory() as directory:
-            updates = await run_in_threadpool(self._show, answers, Path(directory))
-            yield updates | {self.chat: [*chat, *said, _reply(_words(answers))]}
+            said = [*said, _reply(_plain(prompt), "The policy was asked")]
+        return updates | {self.chat: [*said, _reply(_words(answers))]}
 
     def _prompt(self, text: str, shown: Sequence[Pose | None], meaning: str, start: str) -> str:
         """What the policy is asked.
@@ -209,7 +230,7 @@ class _Page:
         for index, (column, view) in enumerate(zip(self.columns, self.views, strict=True)):
             pose = answers[index].pose if index < len(answers) else None
             files = _files(pose, directory, f"pose_{index + 1}") if pose is not None else [None] * len(SUFFIXES)
-            updates[column] = gr.update(visible=pose is not None)
+            updates[column] = gr.update(visible=pose is not None or HIDDEN)
             updates[view] = files[0]
             buttons = self.buttons[index * len(SUFFIXES) :][: len(SUFFIXES)]
             updates |= dict(zip(buttons, files, strict=True))
@@ -222,6 +243,11 @@ def _files(pose: Pose, directory: Path, name: str) -> list[str | None]:
     for path in paths:
         pose.save(path)
     return [str(path) for path in paths]
+
+
+def _content(message: dict[str, Any]) -> str:
+    """The text of a message that comes from the page."""
+    return "".join(part.get("text", "") for part in message["content"] if isinstance(part, dict))
 
 
 def _reply(text: str, title: str | None = None) -> dict[str, Any]:

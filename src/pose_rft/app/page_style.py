@@ -12,6 +12,7 @@ CSS = """
 #grid { gap: 14px; }
 .body .model3D, .body canvas { height: min(56vh, 520px) !important; width: 100%; touch-action: none; }
 .body canvas:focus-visible { outline: 2px solid var(--color-accent); outline-offset: -2px; }
+#talk .row { gap: 10px; }
 .downloads { flex-wrap: nowrap !important; gap: 8px; }
 @media (max-width: 760px) { #chat { height: 30vh !important; }
   .body canvas, .body .model3D { height: 46vh !important; } }
