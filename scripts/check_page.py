@@ -43,19 +43,20 @@ def settled(page: Page, canvas: Locator) -> np.ndarray:
     raise AssertionError("the body does not appear")
 
 
-def say(page: Page, text: str) -> None:
+def say(page: Page, text: str) -> str:
+    """Send a message and wait for the words that answer it."""
+    before = page.locator("#chat .user.message").count()
     box = page.locator("#box textarea")
     box.fill(text)
     box.press("Enter")
-
-
-def last_words(page: Page) -> str:
     page.wait_for_function(
-        "() => { const all = [...document.querySelectorAll('#chat .bot.message')];"
-        " return all.length && all.at(-1).innerText.trim() !== '...' }",
+        "before => { const last = [...document.querySelectorAll('#chat .bot.message, #chat .user.message')].at(-1);"
+        " return document.querySelectorAll('#chat .user.message').length > before"
+        " && last.matches('.bot') && last.innerText.trim() !== '...' }",
+        arg=before,
         timeout=PATIENCE,
     )
-    return page.locator("#chat .bot.message").last.inner_text()
+    return " ".join(page.locator("#chat .bot.message").last.inner_text().split())
 
 
 def use(page: Page, address: str, name: str, pictures: Path) -> None:
@@ -63,10 +64,10 @@ def use(page: Page, address: str, name: str, pictures: Path) -> None:
     canvas = page.locator("#body-1 canvas")
     canvas.wait_for(timeout=PATIENCE)
     rest = settled(page, canvas)
+    assert not page.locator("#body-2").is_visible(), "a body too many"
     page.screenshot(path=pictures / f"{name}-empty.png", full_page=True)
 
-    say(page, "a boxer throwing a left jab")
-    print(name, "answer:", last_words(page))
+    print(f"{name}: answer:", say(page, "a boxer throwing a left jab"))
     shown = settled(page, canvas)
     assert np.abs(shown - rest).mean() > 1, "the body is still at rest"
 
@@ -86,24 +87,22 @@ def use(page: Page, address: str, name: str, pictures: Path) -> None:
     content = Path(download.value.path()).read_bytes()
     mesh = trimesh.load(io.BytesIO(content), file_type="glb", force="mesh")
     assert len(mesh.faces) > 20_000
-    print(name, "downloaded", download.value.suggested_filename, len(content), "bytes")
+    print(f"{name}:", "downloaded", download.value.suggested_filename, len(content), "bytes")
 
-    say(page, "raise the left arm a bit more")
-    page.wait_for_timeout(300)
-    print(name, "change:", last_words(page))
+    print(f"{name}: change:", say(page, "raise the left arm a bit more"))
     page.locator("#box input[type=file]").set_input_files(
         files=[{"name": "me.png", "mimeType": "image/png", "buffer": png()}]
     )
     page.wait_for_timeout(1500)
-    say(page, "this person")
-    page.wait_for_timeout(300)
-    print(name, "picture:", last_words(page))
-    for box in page.locator("input[type=number]").all()[:1]:
-        box.fill("4")
-        box.press("Tab")
-    say(page, "Someone sits cross-legged with the hands on the knees.")
+    print(f"{name}: picture:", say(page, "this person"))
+    number = page.get_by_label("number input for Bodies")
+    number.fill("4")
+    number.press("Tab")
+    page.wait_for_timeout(500)
+    print(f"{name}: four:", say(page, "Someone sits cross-legged with the hands on the knees."))
     page.locator("#body-4 canvas").wait_for(timeout=PATIENCE)
-    settled(page, page.locator("#body-4 canvas"))
+    for body in range(1, 5):
+        settled(page, page.locator(f"#body-{body} canvas"))
     page.screenshot(path=pictures / f"{name}-four.png", full_page=True)
 
 
@@ -131,7 +130,11 @@ def main() -> int:
                     continue
                 context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=size == "phone")
                 page = context.new_page()
-                page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text}"))
+                # Babylon tries WebGPU, which a headless browser does not have, before WebGL.
+                page.on(
+                    "console",
+                    lambda m: m.type == "error" and "WebGPU" not in m.text and problems.append(f"console: {m.text}"),
+                )
                 page.on(
                     "request",
                     lambda r: (

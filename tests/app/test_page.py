@@ -20,7 +20,7 @@ def page(talking_policy):
     worker.close()
 
 
-def talk(page, text, files=(), shown=(), samples=1, meaning="either", start="1"):
+def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1"):
     """What the page becomes after one message, by component."""
     _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
     return asyncio.run(page.respond(asked, chat, list(shown), samples, 1.0, meaning, start))
@@ -33,7 +33,7 @@ def said(page, updates):
 def test_words_and_bodies_answer_a_description(page):
     updates = talk(page, "wave", samples=3)
     assert said(page, updates) == [("user", "wave"), ("assistant", r"Done \[pose\].")]
-    assert [updates[column]["visible"] for column in page.columns] == [True, True, True, "hidden"]
+    assert ["absent" in updates[column]["elem_classes"] for column in page.columns] == [False, False, False, True]
     for view in page.views[:3]:
         assert len(trimesh.load(updates[view], force="mesh").faces) == 26972  # the bundled body's
     assert updates[page.views[3]] is None
@@ -86,7 +86,7 @@ def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
     assert page.hear({"text": "  ", "files": []}, [])[2] is None
     assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
     assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
-    assert page.shown not in asyncio.run(page.respond(None, [], [], 1, 1.0, "either", "1"))
+    assert page.shown not in asyncio.run(page.respond(None, [], [], 1, 1.0, "auto", "1"))
 
 
 @pytest.fixture(scope="module")

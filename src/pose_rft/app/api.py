@@ -32,8 +32,8 @@ JSON, FORM = "application/json", "multipart/form-data"
 FORM_FIELDS = 16
 PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?[/\\][^\s'\":,;)]*")
 OTHER_METHODS = {
-    "/v1/poses": ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"],
-    "/healthz": ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"],
+    "/v1/poses": ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
+    "/healthz": ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "Not JSON, or a broken form"},
@@ -69,7 +69,8 @@ def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
                 raise HTTPException(422, str(error)) from error
         question = Question(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed)
         answers = await answered(worker, question)
-        samples = await run_in_threadpool(lambda: [to_sample(a, dict.fromkeys(asked.format)) for a in answers])
+        formats = list(dict.fromkeys(asked.format))
+        samples = await run_in_threadpool(lambda: [to_sample(answer, formats) for answer in answers])
         return PoseResponse(samples=samples)
 
     @router.get(

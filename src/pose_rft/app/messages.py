@@ -5,13 +5,28 @@ import binascii
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 Format = Literal["glb", "bvh", "npz"]
 PROMPT_CHARACTERS = 2000
 MAX_SAMPLES = 16
 PICTURE_PROMPT = "What pose is the person in the picture in?"  # for a picture that comes without words
-EXAMPLE = {"prompt": "a boxer throwing a left jab", "num_samples": 2, "temperature": 1.0, "seed": 0, "format": ["glb"]}
+EXAMPLE: JsonValue = {
+    "prompt": "a boxer throwing a left jab",
+    "num_samples": 2,
+    "temperature": 1.0,
+    "seed": 0,
+    "format": ["glb"],
+}
 
 
 def _from_base64(value: Any) -> Any:

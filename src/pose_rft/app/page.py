@@ -26,9 +26,9 @@ from pose_rft.policy import Answer
 
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
-HIDDEN: Any = "hidden"  # there, but not shown
+SHOWN, ABSENT = ["body"], ["body", "absent"]  # classes of a body's column
 CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
-AUTO, NEW, CHANGE = "either", "a new pose", "a change"
+AUTO, NEW, CHANGE = "auto", "a new pose", "a change"
 EXAMPLES = (
     "a boxer throwing a left jab",
     "Someone sits cross-legged with the hands on the knees.",
@@ -72,11 +72,13 @@ class _Page:
             self.blocks = page
             self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the poses on the page
             with gr.Row(elem_id="page"):
-                with gr.Column(scale=4, min_width=320, elem_id="talk"):
+                with gr.Column(elem_id="talk"):
                     gr.Markdown(INTRODUCTION)
                     self._talk()
-                with gr.Column(scale=6, min_width=320, elem_id="bodies"):
+                with gr.Column(elem_id="bodies"):
                     self._bodies()
+                with gr.Column(elem_id="settings"):
+                    self._settings()
             self.asked = gr.State(None)  # the message that is being answered
             self.box.submit(
                 self.hear,
@@ -121,6 +123,8 @@ class _Page:
             autofocus=True,
             elem_id="box",
         )
+
+    def _settings(self) -> None:
         gr.Examples([[{"text": text}] for text in EXAMPLES], self.box, label="Try", example_labels=list(EXAMPLES))
         with gr.Row():
             self.samples = gr.Slider(1, BODIES, value=1, step=1, label="Bodies", info="different answers", buttons=[])
@@ -141,7 +145,7 @@ class _Page:
             files = _files(Pose.from_axis_angle(np.zeros((22, 3))), Path(directory), "rest_pose")
             for number in range(1, BODIES + 1):
                 first = number == 1
-                with gr.Column(visible=first or HIDDEN, min_width=280, elem_classes="body") as column:
+                with gr.Column(min_width=280, elem_classes=SHOWN if first else ABSENT) as column:
                     view = gr.Model3D(
                         files[0],
                         label=f"Body {number}",
@@ -230,7 +234,7 @@ class _Page:
         for index, (column, view) in enumerate(zip(self.columns, self.views, strict=True)):
             pose = answers[index].pose if index < len(answers) else None
             files = _files(pose, directory, f"pose_{index + 1}") if pose is not None else [None] * len(SUFFIXES)
-            updates[column] = gr.update(visible=pose is not None or HIDDEN)
+            updates[column] = gr.update(elem_classes=ABSENT if pose is None else SHOWN)
             updates[view] = files[0]
             buttons = self.buttons[index * len(SUFFIXES) :][: len(SUFFIXES)]
             updates |= dict(zip(buttons, files, strict=True))

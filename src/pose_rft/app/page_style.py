@@ -7,15 +7,22 @@ MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 
 CSS = """
 .gradio-container { max-width: 1500px !important; margin: 0 auto !important; }
+#page { display: grid; grid-template: "talk bodies" auto "settings bodies" 1fr / 4fr 6fr; gap: 16px; }
+#talk { grid-area: talk; } #bodies { grid-area: bodies; } #settings { grid-area: settings; }
+#page > * { min-width: 0 !important; }
 #talk h1 { font-size: 1.5rem; margin: 0 0 4px; }
 #talk p { margin: 0; }
+#chat .placeholder { padding: 0 16px; text-align: center; }
 #grid { gap: 14px; }
-.body .model3D, .body canvas { height: min(56vh, 520px) !important; width: 100%; touch-action: none; }
+.absent { display: none !important; }
+.body .model3D, .body canvas { height: min(50vh, 480px) !important; width: 100%; touch-action: none; }
 .body canvas:focus-visible { outline: 2px solid var(--color-accent); outline-offset: -2px; }
-#talk .row { gap: 10px; }
 .downloads { flex-wrap: nowrap !important; gap: 8px; }
-@media (max-width: 760px) { #chat { height: 30vh !important; }
-  .body canvas, .body .model3D { height: 46vh !important; } }
+@media (max-width: 760px) {
+  #page { grid-template: "talk" auto "bodies" auto "settings" auto / 1fr; }
+  #chat { height: 28vh !important; }
+  .body canvas, .body .model3D { height: 46vh !important; }
+}
 """
 
 

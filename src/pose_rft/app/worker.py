@@ -112,7 +112,8 @@ class PoseWorker:
                 return []
             kind = self._waiting[0][0].kind
             room = max(1, min(self.limits.prompts_per_call, self.limits.answers_per_call // kind[0]))
-            batch, others = [], deque[Asked]()
+            batch: list[Asked] = []
+            others: deque[Asked] = deque()
             while self._waiting:
                 asked = self._waiting.popleft()
                 fits = asked[0].kind == kind and len(batch) < room
