@@ -14,7 +14,8 @@ CSS = """
 #talk p { margin: 0; }
 #chat .placeholder { padding: 0 16px; text-align: center; }
 #grid { gap: 14px; }
-.absent { display: none !important; }
+/* Out of sight at full size, for a 3D view frames its body by the size that it has. */
+.absent { position: absolute !important; left: -9999px; width: 340px; visibility: hidden; }
 .body .model3D, .body canvas { height: min(50vh, 480px) !important; width: 100%; touch-action: none; }
 .body canvas:focus-visible { outline: 2px solid var(--color-accent); outline-offset: -2px; }
 .downloads { flex-wrap: nowrap !important; gap: 8px; }
