@@ -20,9 +20,8 @@ from pose_rft.app.page_style import CSS, theme
 from pose_rft.app.pictures import read_picture
 from pose_rft.app.worker import PoseWorker, Question
 from pose_rft.body import Pose
-from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
-from pose_rft.policy import Answer
+from pose_rft.policy import POSE_TOKEN, Answer
 
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
