@@ -128,6 +128,42 @@ def rft(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen; anything but this machine itself needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 7860,
+    checkpoint: Checkpoint = "default",
+    token: Annotated[
+        str | None, typer.Option(envvar="POSE_RFT_TOKEN", help="Ask for it; better set in the environment than here.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Chat page and HTTP API of a policy: words in, words and bodies that you can turn out.
+
+    The page is at /, the API at /v1/poses, its description at /docs. Ctrl-C finishes what is in flight and ends.
+
+    Example:  pose-rft serve --checkpoint runs/rft/policy
+    """
+    from pose_rft.app import require_packages
+
+    require_packages()
+    from pose_rft.app.server import create_app, listen, private_cache
+    from pose_rft.app.server import serve as run_server
+    from pose_rft.devices import pick_device
+    from pose_rft.policy import PosePolicy
+
+    with listen(host, port, token) as listener, private_cache():
+        with console.status("Loading the policy ..."):
+            application = create_app(PosePolicy.from_pretrained(checkpoint, pick_device(device)), token=token)
+        place = f"[{host}]" if ":" in host else host
+        address = f"http://{place}:{listener.getsockname()[1]}"
+        run_server(
+            application, listener, lambda: say(f"Open {address} in a browser; the API is described at {address}/docs")
+        )
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where the run and its report go.")] = Path("runs/demo"),
     steps: Annotated[int, typer.Option(min=1, help="How long to fine-tune: steps of HyGRPO.")] = 20,

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from transformers import LlamaConfig, LlamaForCausalLM
-
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
-from pose_rft.policy.backbone import POSE_TOKEN, Backbone
-
-ANSWER = "Done <POSE>."  # no letter twice, so that a few steps teach it
 
 
 @dataclass
@@ -61,39 +54,6 @@ def pose_rft(capsys, monkeypatch) -> Callable[..., Outcome]:
         return Outcome(status, *capsys.readouterr())
 
     return run
-
-
-@pytest.fixture(scope="session")
-def trained_policy(tmp_path_factory, byte_tokenizer) -> Path:
-    """A checkpoint that always answers "Done <POSE>.": a tiny Llama, all of whose weights learnt to say that."""
-    torch.manual_seed(0)
-    directory = tmp_path_factory.mktemp("talking-llama")
-    tokenizer = byte_tokenizer(directory)
-    tokenizer.add_tokens([POSE_TOKEN], special_tokens=True)
-    tokenizer.save_pretrained(directory)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=259, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, max_position_embeddings=1024, tie_word_embeddings=True, eos_token_id=0,
-            bos_token_id=1,
-        )
-    )  # fmt: skip
-    talking = Backbone("", model, tokenizer, 258, (0,))
-    prompts = ("wave", "sit down on a chair", "A boxer!", "Both arms are raised.", "kneeling", "show me tree pose")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(400):
-        prompt, answer = talking.prompt_ids(prompts[step % len(prompts)]), talking.answer_ids(ANSWER)
-        labels = torch.tensor([[-100] * len(prompt) + answer])
-        loss = model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    model.save_pretrained(directory)
-    config = PolicyConfig(str(directory), 1, HeadConfig(width=32, depth=1, heads=4, rank=2), LoraSettings(rank=2))
-    policy = PosePolicy.create(config, dtype=torch.float32)
-    policy.head.fit_action_space(0.3 * torch.randn(64, 22, 3))
-    policy.save_pretrained(directory / "policy")
-    return directory / "policy"
 
 
 @pytest.fixture

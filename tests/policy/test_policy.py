@@ -63,6 +63,18 @@ def test_what_is_sampled_for_a_prompt_depends_on_no_other_prompt(tiny_policy):
     torch.testing.assert_close(rollout.action[1], alone.action[0], atol=1e-4, rtol=1e-4)
 
 
+def test_prompts_with_seeds_of_their_own_are_answered_as_each_would_be_alone(tiny_policy):
+    together = tiny_policy.generate(
+        ["one", "two", "one"], num_samples=2, seed=[4, 5, 6], max_new_tokens=8, batch_size=2
+    )
+    alone = [tiny_policy.generate([p], num_samples=2, seed=s, max_new_tokens=8)[0] for p, s in
+             (("one", 4), ("two", 5), ("one", 6))]  # fmt: skip
+    assert [[a.text for a in group] for group in together] == [[a.text for a in group] for group in alone]
+    assert together[0][0].text != together[2][0].text
+    with pytest.raises(UserError, match="seed: 2 for 1 prompts"):
+        tiny_policy.generate(["one"], seed=[1, 2])
+
+
 def test_temperature_zero_is_the_mean_pose(speaking_policy):
     answers = speaking_policy.generate(["a dancer"], num_samples=2, temperature=0.0)[0]
     assert np.array_equal(answers[0].pose.body_pose, answers[1].pose.body_pose)

@@ -523,7 +523,7 @@ class PosePolicy(nn.Module):
         images: Sequence[Any] | None = None,
         num_samples: int = 1,
         temperature: float = 1.0,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         max_new_tokens: int = 48,
         batch_size: int = 32,
     ) -> list[list[Answer]]:
@@ -534,7 +534,8 @@ class PosePolicy(nn.Module):
             images: one per prompt: a PIL image, a path, a ``Crop`` around one person (the pose is then in its frame) or
                 None.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
-            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``.
+            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``. A list holds one
+                for each prompt, which is answered as it would be alone with that seed.
 
         Raises:
             UserError: an image for a policy without eyes, an unreadable image or nobody in it, an empty prompt, not as
@@ -551,14 +552,19 @@ class PosePolicy(nn.Module):
         if images is not None and len(images) != len(prompts):
             raise UserError(f"images: {len(images)} for {len(prompts)} prompts; give one for each, or None")
         queries = [Query(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)]
+        if isinstance(seed, int):
+            seeds = noise.prompt_seeds(seed, 0, range(len(prompts)))
+        elif len(seed) == len(prompts):
+            seeds = [noise.prompt_seeds(own, 0, [0])[0] for own in seed]
+        else:
+            raise UserError(f"seed: {len(seed)} for {len(prompts)} prompts; give one number, or one for each prompt")
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
             for start in range(0, len(prompts), batch_size):
                 batch = queries[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
-                seeds = noise.prompt_seeds(seed, 0, range(start, start + len(batch)))
-                rollout = self.act(batch, distinct, 1, temperature, seeds, max_new_tokens)
+                rollout = self.act(batch, distinct, 1, temperature, seeds[start : start + batch_size], max_new_tokens)
                 rotations = self.head.to_rotations(rollout.action[:, :, 0]).cpu()  # (B, G, 22, 3, 3)
                 for b, reading in enumerate(rollout.readings):
                     if reading.look is not None:

@@ -1,0 +1,154 @@
+"""Use the chat page as a person does, in headless Chromium, and take pictures of it on the way.
+
+    pip install playwright                       # its own browser is not needed
+    pose-rft serve --port 7860 &
+    python scripts/check_page.py http://127.0.0.1:7860 --pictures runs/page
+
+Types a prompt, waits for words and bodies, turns a body (its pixels change), downloads the GLB and reads it, asks for
+a change, uploads a picture; on a desktop and on a telephone, light and dark. Ends with status 1 if anything is not as
+it should be, at any request to another host, and at any error in the browser's console.
+"""
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from PIL import Image
+from playwright.sync_api import Locator, Page, sync_playwright
+
+SIZES = {"desktop": {"width": 1360, "height": 860}, "phone": {"width": 390, "height": 844}}
+FLAGS = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+]  # fmt: skip
+PATIENCE = 60_000  # milliseconds
+
+
+def pixels(place: Locator) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(place.screenshot())).convert("RGB"), np.int16)
+
+
+def settled(page: Page, canvas: Locator) -> np.ndarray:
+    """What the canvas shows once it shows something and stays as it is."""
+    before = pixels(canvas)
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        now = pixels(canvas)
+        if now.std() > 5 and np.abs(now - before).mean() < 0.05:
+            return now
+        before = now
+    raise AssertionError("the body does not appear")
+
+
+def say(page: Page, text: str) -> str:
+    """Send a message and wait for the words that answer it."""
+    before = page.locator("#chat .user.message").count()
+    box = page.locator("#box textarea")
+    box.fill(text)
+    box.press("Enter")
+    page.wait_for_function(
+        "before => { const last = [...document.querySelectorAll('#chat .bot.message, #chat .user.message')].at(-1);"
+        " return document.querySelectorAll('#chat .user.message').length > before"
+        " && last.matches('.bot') && last.innerText.trim() !== '...' }",
+        arg=before,
+        timeout=PATIENCE,
+    )
+    return " ".join(page.locator("#chat .bot.message").last.inner_text().split())
+
+
+def use(page: Page, address: str, name: str, pictures: Path) -> None:
+    page.goto(address, wait_until="load", timeout=PATIENCE)
+    canvas = page.locator("#body-1 canvas")
+    canvas.wait_for(timeout=PATIENCE)
+    rest = settled(page, canvas)
+    assert not page.locator("#body-2").is_visible(), "a body too many"
+    page.screenshot(path=pictures / f"{name}-empty.png", full_page=True)
+
+    print(f"{name}: answer:", say(page, "a boxer throwing a left jab"))
+    shown = settled(page, canvas)
+    assert np.abs(shown - rest).mean() > 1, "the body is still at rest"
+
+    canvas.scroll_into_view_if_needed()
+    frame = canvas.bounding_box()
+    assert frame is not None
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y + 10, steps=8)
+    page.mouse.up()
+    turned = settled(page, canvas)
+    assert np.abs(turned - shown).mean() > 1, "dragging does not turn the body"
+
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.locator(".body:visible .downloads").first.get_by_text("GLB").click()
+    content = Path(download.value.path()).read_bytes()
+    mesh = trimesh.load(io.BytesIO(content), file_type="glb", force="mesh")
+    assert len(mesh.faces) > 20_000
+    print(f"{name}:", "downloaded", download.value.suggested_filename, len(content), "bytes")
+
+    print(f"{name}: change:", say(page, "raise the left arm a bit more"))
+    page.locator("#box input[type=file]").set_input_files(
+        files=[{"name": "me.png", "mimeType": "image/png", "buffer": png()}]
+    )
+    page.wait_for_timeout(1500)
+    print(f"{name}: picture:", say(page, "this person"))
+    number = page.get_by_label("number input for Bodies")
+    number.fill("4")
+    number.press("Tab")
+    page.wait_for_timeout(500)
+    print(f"{name}: four:", say(page, "Someone sits cross-legged with the hands on the knees."))
+    page.locator("#body-4 canvas").wait_for(timeout=PATIENCE)
+    for body in range(1, 5):
+        settled(page, page.locator(f"#body-{body} canvas"))
+    page.screenshot(path=pictures / f"{name}-four.png", full_page=True)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 96), 60).convert("RGB").save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("address")
+    parser.add_argument("--pictures", type=Path, default=Path("runs/page"))
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--only", choices=[f"{size}-{scheme}" for size in SIZES for scheme in ("light", "dark")])
+    arguments = parser.parse_args()
+    arguments.pictures.mkdir(parents=True, exist_ok=True)
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=FLAGS)
+        for size, viewport in SIZES.items():
+            for scheme in ("light", "dark"):
+                name = f"{size}-{scheme}"
+                if arguments.only not in (None, name):
+                    continue
+                context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=size == "phone")
+                page = context.new_page()
+                # Babylon tries WebGPU, which a headless browser does not have, before WebGL.
+                page.on(
+                    "console",
+                    lambda m: m.type == "error" and "WebGPU" not in m.text and problems.append(f"console: {m.text}"),
+                )
+                page.on(
+                    "request",
+                    lambda r: (
+                        r.url.startswith(("http", "ws"))
+                        and not r.url.startswith(arguments.address)
+                        and problems.append(f"asks {r.url}")
+                    ),
+                )
+                use(page, arguments.address, name, arguments.pictures)
+                context.close()
+        browser.close()
+    print("\n".join(problems) or "nothing was asked from another host, and the console shows no error")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

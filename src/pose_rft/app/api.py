@@ -1,0 +1,164 @@
+"""The HTTP API: ``POST /v1/poses`` and ``GET /healthz``."""
+
+import asyncio
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from pose_rft.app.exports import to_sample
+from pose_rft.app.limits import Limits
+from pose_rft.app.messages import (
+    Health,
+    PoseRequest,
+    PoseResponse,
+    Problem,
+    field_problem,
+    first_problem,
+)
+from pose_rft.app.pictures import PictureTooLarge, read_picture
+from pose_rft.app.worker import PoseWorker, Question, QueueFull
+from pose_rft.errors import UserError
+from pose_rft.policy import Answer
+
+JSON, FORM = "application/json", "multipart/form-data"
+FORM_FIELDS = 16
+PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?[/\\][^\s'\":,;)]*")
+OTHER_METHODS = {
+    "/v1/poses": ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
+    "/healthz": ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Not JSON, or a broken form"},
+    401: {"model": Problem, "description": "Token missing or wrong, where the server asks for one"},
+    413: {"model": Problem, "description": "Body or picture too large"},
+    415: {"model": Problem, "description": "Neither JSON nor a form"},
+    422: {"model": Problem, "description": "A field is wrong, or this policy cannot answer such a question"},
+    503: {"model": Problem, "description": "Too many questions are waiting; Retry-After says when to ask again"},
+    504: {"model": Problem, "description": "Not answered in time"},
+}
+
+
+def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
+    """The routes of the API."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/poses",
+        response_model=PoseResponse,
+        responses=PROBLEMS,
+        openapi_extra={"requestBody": _body_schema()},
+        summary="Answer a text or a picture with words and poses",
+    )
+    async def poses(request: Request) -> PoseResponse:
+        asked = await _read_request(request)
+        image = None
+        if asked.image is not None:
+            try:
+                image = await run_in_threadpool(read_picture, asked.image, limits)
+            except PictureTooLarge as error:
+                raise HTTPException(413, str(error)) from error
+            except UserError as error:
+                raise HTTPException(422, str(error)) from error
+        question = Question(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed)
+        answers = await answered(worker, question)
+        formats = list(dict.fromkeys(asked.format))
+        samples = await run_in_threadpool(lambda: [to_sample(answer, formats) for answer in answers])
+        return PoseResponse(samples=samples)
+
+    @router.get(
+        "/healthz",
+        response_model=Health,
+        responses={503: {"model": Health, "description": "It takes no questions any more"}},
+        summary="Whether the server answers",
+    )
+    async def healthz() -> Any:
+        health = Health(status="ok" if worker.is_alive else "closing", waiting=worker.waiting)
+        return health if worker.is_alive else JSONResponse(health.model_dump(), 503)
+
+    for path, methods in OTHER_METHODS.items():  # else they would fall through to the page
+        router.add_api_route(path, _refuse_method(path), methods=methods, response_model=None, include_in_schema=False)
+    return router
+
+
+async def answered(worker: PoseWorker, question: Question) -> list[Answer]:
+    """The policy's answers, or why there are none.
+
+    Raises:
+        HTTPException: 422 for what the policy does not take, 503 when too many wait, 504 when it took too long.
+    """
+    try:
+        asked = asyncio.wrap_future(worker.ask(question))
+        return await asyncio.wait_for(asked, worker.limits.answer_seconds)
+    except QueueFull as error:
+        raise HTTPException(503, str(error), {"Retry-After": str(math.ceil(error.seconds))}) from error
+    except UserError as error:
+        raise HTTPException(422, without_paths(str(error))) from error
+    except TimeoutError as error:
+        raise HTTPException(504, f"no answer within {worker.limits.answer_seconds:g} s; ask again later") from error
+
+
+def without_paths(message: str) -> str:
+    """A message with places on the server's disk left out."""
+    return PATH.sub("[...]", message)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Every problem is ``{"detail": "one line"}``; what went wrong inside stands in the server's log alone."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()[0]
+        return JSONResponse({"detail": field_problem(found["loc"], found["msg"])}, 422)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": "the server failed to answer this; its log says why"}, 500)
+
+
+async def _read_request(request: Request) -> PoseRequest:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == JSON:
+            return PoseRequest.model_validate_json(await request.body(), strict=True)
+        if kind == FORM:
+            return PoseRequest.model_validate(await _form_fields(request))
+    except ValidationError as error:
+        unreadable = error.errors(include_url=False)[0]["type"] == "json_invalid"
+        raise HTTPException(400 if unreadable else 422, first_problem(error)) from error
+    raise HTTPException(415, f"send {JSON} or {FORM}")
+
+
+async def _form_fields(request: Request) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    async with request.form(max_files=1, max_fields=FORM_FIELDS) as form:
+        for name, value in form.multi_items():
+            content = await value.read() if isinstance(value, UploadFile) else value
+            if name == "format":
+                fields.setdefault("format", []).append(content)
+            else:
+                fields[name] = content
+    return fields
+
+
+def _refuse_method(path: str) -> Callable[[], NoReturn]:
+    allowed = "POST" if path == "/v1/poses" else "GET, HEAD"
+
+    def refuse() -> NoReturn:
+        raise HTTPException(405, f"{path} takes {allowed}", {"Allow": allowed})
+
+    return refuse
+
+
+def _body_schema() -> dict[str, Any]:
+    schema = PoseRequest.model_json_schema()
+    form = PoseRequest.model_json_schema()
+    form["properties"]["image"] = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP"}
+    return {"required": True, "content": {JSON: {"schema": schema}, FORM: {"schema": form}}}

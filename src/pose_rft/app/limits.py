@@ -1,0 +1,28 @@
+"""How much a server takes on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused, and how questions are gathered into calls of the policy.
+
+    Attributes:
+        waiting: questions in the queue; more are refused (503) with the time after which to ask again.
+        prompts_per_call: questions answered in one call of the policy.
+        answers_per_call: the same, counted in answers: a question for 16 samples counts as 16.
+        gather_seconds: how long an idle policy waits for company to the first question.
+        answer_seconds: how long a client waits (504).
+        body_bytes: of a request, and so of an uploaded file (413).
+        image_pixels: width times height of a picture (413).
+        image_side: the larger side that a picture is scaled down to before the policy sees it.
+    """
+
+    waiting: int = 128
+    prompts_per_call: int = 32
+    answers_per_call: int = 128
+    gather_seconds: float = 0.005
+    answer_seconds: float = 60.0
+    body_bytes: int = 12 * 2**20
+    image_pixels: int = 40_000_000
+    image_side: int = 2048

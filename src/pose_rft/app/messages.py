@@ -1,0 +1,123 @@
+"""What the HTTP API takes and gives."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+Format = Literal["glb", "bvh", "npz"]
+PROMPT_CHARACTERS = 2000
+MAX_SAMPLES = 16
+PICTURE_PROMPT = "What pose is the person in the picture in?"  # for a picture that comes without words
+EXAMPLE: JsonValue = {
+    "prompt": "a boxer throwing a left jab",
+    "num_samples": 2,
+    "temperature": 1.0,
+    "seed": 0,
+    "format": ["glb"],
+}
+
+
+def _from_base64(value: Any) -> Any:
+    """Text is base64; bytes, which a form brings, are the picture."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not base64; encode the bytes of a JPEG, PNG or WebP") from error
+
+
+Picture = Annotated[
+    bytes | None,
+    BeforeValidator(_from_base64),
+    WithJsonSchema({"anyOf": [{"type": "string", "contentEncoding": "base64"}, {"type": "null"}]}),
+]
+
+
+class PoseRequest(BaseModel):
+    """A question: words, a picture, or both."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    prompt: str = Field("", max_length=PROMPT_CHARACTERS, description="What you want to see, in your own words.")
+    image: Picture = Field(
+        None, description="A photograph (JPEG, PNG, WebP), for policies that read them: base64, or a file of a form."
+    )
+    num_samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="How many different answers.")
+    temperature: float = Field(
+        1.0, ge=0, le=2, allow_inf_nan=False, description="Variety: 0 gives the most typical pose, 1 what was learnt."
+    )
+    seed: int = Field(0, ge=0, le=2**53 - 1, description="The same question with the same seed has the same answer.")
+    format: list[Format] = Field([], max_length=3, description="Files to send along with every pose.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "PoseRequest":
+        if not self.prompt.strip():
+            if self.image is None:
+                raise ValueError("prompt: say what pose you want, or send an image")
+            self.prompt = PICTURE_PROMPT
+        return self
+
+
+class Smpl(BaseModel):
+    """Body rotations: axis-angle, radians, y-up, rest pose a T-pose facing +z."""
+
+    global_orient: list[float] = Field(description="(3,) the pelvis relative to the world")
+    body_pose: list[list[float]] = Field(description="(21, 3) every other joint relative to its parent")
+    betas: list[float] | None = Field(None, description="(10,) shape components; null for the mean body")
+
+
+class Sample(BaseModel):
+    """One answer."""
+
+    text: str = Field(description="The words; <POSE> stands where the pose was given.")
+    valid: bool = Field(description="Whether there is a pose: the words hold exactly one <POSE>.")
+    smpl: Smpl | None
+    joints: list[list[float]] | None = Field(description="(22, 3) metres on the bundled body, pelvis at the origin")
+    logp_text: float = Field(description="Log-likelihood of the words.")
+    logp_pose: float | None = Field(description="Log-likelihood of the pose (density over normalised 6D rotations).")
+    files: dict[Format, str] = Field({}, description="The files asked for, base64.")
+
+
+class PoseResponse(BaseModel):
+    """The answers to one question."""
+
+    samples: list[Sample]
+
+
+class Health(BaseModel):
+    """Whether the server answers, and how many questions wait."""
+
+    status: Literal["ok", "closing"]
+    waiting: int
+
+
+class Problem(BaseModel):
+    """Why there is no answer, in one line."""
+
+    detail: str
+
+
+def first_problem(error: ValidationError) -> str:
+    """One line about the first thing that is wrong; nothing of the request itself but field names."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return field_problem(found["loc"], found["msg"])
+
+
+def field_problem(place: Sequence[int | str], message: str) -> str:
+    where = ".".join(str(part) for part in place)
+    message = message.removeprefix("Value error, ")
+    line = " ".join((f"{where}: {message}" if where else message).split())
+    return line if len(line) <= 200 else line[:197] + "..."

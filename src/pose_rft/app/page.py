@@ -1,0 +1,271 @@
+"""The chat page: talk to the policy, see words and bodies that can be turned in 3D."""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from fastapi import FastAPI, HTTPException
+from fastapi.concurrency import run_in_threadpool
+
+from pose_rft.app.api import answered
+from pose_rft.app.conversation import changed, is_change
+from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
+from pose_rft.app.page_style import CSS, theme
+from pose_rft.app.pictures import read_picture
+from pose_rft.app.worker import PoseWorker, Question
+from pose_rft.body import Pose
+from pose_rft.errors import UserError
+from pose_rft.policy import POSE_TOKEN, Answer
+
+BODIES = 4  # every one on the page is a 3D canvas of its own
+SUFFIXES = ("glb", "bvh", "npz")
+SHOWN, ABSENT = ["body"], ["body", "absent"]  # classes of a body's column
+CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
+AUTO, NEW, CHANGE = "auto", "a new pose", "a change"
+EXAMPLES = (
+    "a boxer throwing a left jab",
+    "Someone sits cross-legged with the hands on the knees.",
+    "a ballet dancer in arabesque",
+    "Both arms are raised above the head and the knees are slightly bent.",
+    "raise the left arm a bit more",
+)
+INTRODUCTION = """# Pose-RFT
+Describe a pose and get words and a body. Drag a body to turn it, scroll to zoom; say what should be different to go on
+from it."""
+Updates = dict[Any, Any]
+WAITING = "..."
+COPIED_SECONDS = 60  # by then the page has its own copies of the files
+logger = logging.getLogger(__name__)
+
+
+def mount_page(app: FastAPI, worker: PoseWorker) -> None:
+    """Put the page at / of the application."""
+    gr.mount_gradio_app(
+        app,
+        _Page(worker).blocks,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=worker.limits.body_bytes,
+        ssr_mode=False,
+        mcp_server=False,
+        theme=theme(),
+        css=CSS,
+    )
+    app.state.on_closing.append(app.routes[-1].app.stop_event.set)  # type: ignore[attr-defined]
+
+
+class _Page:
+    """The components, and what happens between them."""
+
+    def __init__(self, worker: PoseWorker) -> None:
+        self.worker = worker
+        with gr.Blocks(title="Pose-RFT", analytics_enabled=False, delete_cache=CACHE_SECONDS, fill_width=True) as page:
+            self.blocks = page
+            self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the poses on the page
+            with gr.Row(elem_id="page"):
+                with gr.Column(elem_id="talk"):
+                    gr.Markdown(INTRODUCTION)
+                    self._talk()
+                with gr.Column(elem_id="bodies"):
+                    self._bodies()
+                with gr.Column(elem_id="settings"):
+                    self._settings()
+            self.asked = gr.State(None)  # the message that is being answered
+            self.box.submit(
+                self.hear,
+                [self.box, self.chat],
+                [self.box, self.chat, self.asked],
+                concurrency_limit=None,
+                api_visibility="private",
+                show_progress="hidden",
+            ).then(
+                self.respond,
+                [self.asked, self.chat, self.shown, self.samples, self.temperature, self.meaning, self.start],
+                [self.chat, self.shown, self.start, *self.columns, *self.views, *self.buttons],
+                concurrency_limit=None,
+                api_visibility="private",
+                show_progress="hidden",
+            )
+            self.chat.clear(
+                lambda: ([], gr.update(visible=False)), None, [self.shown, self.start], api_visibility="private"
+            )
+
+    def _talk(self) -> None:
+        self.chat = gr.Chatbot(
+            label="Conversation",
+            show_label=False,
+            height="38vh",
+            min_height=220,
+            buttons=["copy"],
+            feedback_options=None,
+            latex_delimiters=[],
+            allow_tags=False,
+            placeholder="Your words and the policy's answers appear here.",
+            elem_id="chat",
+        )
+        self.box = gr.MultimodalTextbox(
+            label="What do you want to see?",
+            show_label=False,
+            placeholder="a boxer throwing a left jab",
+            sources=["upload"],
+            file_types=["image"],
+            file_count="single",
+            max_plain_text_length=PROMPT_CHARACTERS,
+            autofocus=True,
+            elem_id="box",
+        )
+
+    def _settings(self) -> None:
+        gr.Examples([[{"text": text}] for text in EXAMPLES], self.box, label="Try", example_labels=list(EXAMPLES))
+        with gr.Row():
+            self.samples = gr.Slider(1, BODIES, value=1, step=1, label="Bodies", info="different answers", buttons=[])
+            self.temperature = gr.Slider(
+                0, 1.5, value=1.0, step=0.1, label="Temperature", info="0: most typical pose", buttons=[]
+            )
+        with gr.Row():
+            self.meaning = gr.Radio([AUTO, NEW, CHANGE], value=AUTO, label="My message is")
+            self.start = gr.Radio(["1"], value="1", label="Change body", visible=False)
+
+    def _bodies(self) -> None:
+        # All views are there from the start and hold a body: one that gets its first body later stays empty
+        # (gradio 6.31: an effect that runs twice forgets the canvas that it was loading).
+        self.columns: list[gr.Column] = []
+        self.views: list[gr.Model3D] = []
+        self.buttons: list[gr.DownloadButton] = []
+        with tempfile.TemporaryDirectory() as directory, gr.Row(elem_id="grid"):
+            files = _files(Pose.from_axis_angle(np.zeros((22, 3))), Path(directory), "rest_pose")
+            for number in range(1, BODIES + 1):
+                first = number == 1
+                with gr.Column(min_width=280, elem_classes=SHOWN if first else ABSENT) as column:
+                    view = gr.Model3D(
+                        files[0],
+                        label=f"Body {number}",
+                        interactive=False,
+                        height=None,
+                        elem_id=f"body-{number}",
+                    )
+                    with gr.Row(elem_classes="downloads"):
+                        for suffix, file in zip(SUFFIXES, files, strict=True):
+                            button = gr.DownloadButton(
+                                suffix.upper() if suffix != "npz" else "npz (AMASS)",
+                                file,
+                                size="sm",
+                                min_width=70,
+                            )
+                            self.buttons.append(button)
+                self.columns.append(column)
+                self.views.append(view)
+
+    def hear(self, message: dict[str, Any], chat: list[Any]) -> tuple[Any, Any, Any]:
+        """Show what was said and empty the box; nothing while the last message is being answered."""
+        text, files = (message["text"] or "").strip(), message["files"] or []
+        if (not text and not files) or (chat and _content(chat[-1]) == WAITING):
+            return gr.skip(), gr.skip(), None
+        said: list[Any] = [{"role": "user", "content": {"path": file}} for file in files]
+        said += [{"role": "user", "content": text}] if text else []
+        return None, [*chat, *said, _reply(WAITING)], {"text": text, "files": files}
+
+    async def respond(
+        self,
+        asked: dict[str, Any] | None,
+        chat: list[Any],
+        shown: list[Pose | None],
+        samples: float,
+        temperature: float,
+        meaning: str,
+        start: str,
+    ) -> Updates:
+        """What the policy answers to the message that was heard."""
+        if asked is None:
+            return {self.chat: gr.skip()}
+        said = chat[:-1]
+        text, files = asked["text"], asked["files"]
+        try:
+            prompt = self._prompt(text, shown, meaning, start)
+            image = await run_in_threadpool(self._picture, files[0]) if files else None
+            question = Question(prompt, image, int(samples), float(temperature), seed=len(chat))
+            answers = await answered(self.worker, question)
+            directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
+            updates = await run_in_threadpool(self._show, answers, directory)
+            asyncio.get_running_loop().call_later(COPIED_SECONDS, shutil.rmtree, directory, True)
+        except (HTTPException, UserError) as problem:
+            reason = problem.detail if isinstance(problem, HTTPException) else str(problem)
+            return {self.chat: [*said, _reply(f"I cannot answer that. {_plain(reason)}")]}
+        except Exception:
+            logger.exception("no answer to a message on the page")
+            return {self.chat: [*said, _reply("The server failed to answer this; its log says why.")]}
+        if prompt not in (text, PICTURE_PROMPT):
+            said = [*said, _reply(_plain(prompt), "The policy was asked")]
+        return updates | {self.chat: [*said, _reply(_words(answers))]}
+
+    def _prompt(self, text: str, shown: Sequence[Pose | None], meaning: str, start: str) -> str:
+        """What the policy is asked.
+
+        Raises:
+            UserError: too long, or a change is wanted and there is no pose to change.
+        """
+        if len(text) > PROMPT_CHARACTERS:
+            raise UserError(f"That is too long: {len(text)} characters, at most {PROMPT_CHARACTERS}.")
+        number = min(int(start), max(len(shown), 1)) - 1
+        pose = shown[number] if shown else None
+        if text and (meaning == CHANGE or (meaning == AUTO and pose is not None and is_change(text))):
+            if pose is None:
+                raise UserError("There is no pose to change yet; describe one first.")
+            return changed(pose, text)
+        return text or PICTURE_PROMPT
+
+    def _picture(self, file: str) -> Any:
+        return read_picture(Path(file).read_bytes(), self.worker.limits)
+
+    def _show(self, answers: Sequence[Answer], directory: Path) -> Updates:
+        """What bodies and buttons become; the files are written into the directory."""
+        updates: Updates = {self.shown: [answer.pose for answer in answers]}
+        choices = [str(number) for number in range(1, len(answers) + 1)]
+        updates[self.start] = gr.update(choices=choices, value="1", visible=len(answers) > 1)
+        for index, (column, view) in enumerate(zip(self.columns, self.views, strict=True)):
+            pose = answers[index].pose if index < len(answers) else None
+            files = _files(pose, directory, f"pose_{index + 1}") if pose is not None else [None] * len(SUFFIXES)
+            updates[column] = gr.update(elem_classes=ABSENT if pose is None else SHOWN)
+            updates[view] = files[0]
+            buttons = self.buttons[index * len(SUFFIXES) :][: len(SUFFIXES)]
+            updates |= dict(zip(buttons, files, strict=True))
+        return updates
+
+
+def _files(pose: Pose, directory: Path, name: str) -> list[str | None]:
+    """Paths of the pose written as GLB, BVH and npz."""
+    paths = [directory / f"{name}.{suffix}" for suffix in SUFFIXES]
+    for path in paths:
+        pose.save(path)
+    return [str(path) for path in paths]
+
+
+def _content(message: dict[str, Any]) -> str:
+    """The text of a message that comes from the page."""
+    return "".join(part.get("text", "") for part in message["content"] if isinstance(part, dict))
+
+
+def _reply(text: str, title: str | None = None) -> dict[str, Any]:
+    return {"role": "assistant", "content": text} | ({"metadata": {"title": title}} if title else {})
+
+
+def _words(answers: Sequence[Answer]) -> str:
+    """What the policy said, once if it said the same of all bodies."""
+    texts = [_plain(answer.text) if answer.valid else f"{_plain(answer.text)} (no pose)" for answer in answers]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return "\n\n".join(f"Body {number}: {text}" for number, text in enumerate(texts, 1))
+
+
+def _plain(text: str) -> str:
+    """Text that the page shows as it is: nothing in it is read as Markdown or HTML."""
+    text = text.replace(POSE_TOKEN, "[pose]")
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|<>~$" else sign for sign in text)

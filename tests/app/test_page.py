@@ -1,0 +1,123 @@
+"""The chat page: what it shows for what is said, and that it needs nothing from elsewhere."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+import trimesh
+from PIL import Image
+
+from pose_rft.app.limits import Limits
+from pose_rft.app.page import BODIES, CHANGE, NEW, _Page
+from pose_rft.app.worker import PoseWorker
+
+
+@pytest.fixture(scope="module")
+def page(talking_policy):
+    worker = PoseWorker(talking_policy, Limits())
+    yield _Page(worker)
+    worker.close()
+
+
+def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1"):
+    """What the page becomes after one message, by component."""
+    _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
+    return asyncio.run(page.respond(asked, chat, list(shown), samples, 1.0, meaning, start))
+
+
+def said(page, updates):
+    return [(message["role"], message["content"]) for message in updates[page.chat]]
+
+
+def test_words_and_bodies_answer_a_description(page):
+    updates = talk(page, "wave", samples=3)
+    assert said(page, updates) == [("user", "wave"), ("assistant", r"Done \[pose\].")]
+    assert ["absent" in updates[column]["elem_classes"] for column in page.columns] == [False, False, False, True]
+    for view in page.views[:3]:
+        assert len(trimesh.load(updates[view], force="mesh").faces) == 26972  # the bundled body's
+    assert updates[page.views[3]] is None
+    assert len(updates[page.shown]) == 3
+    assert [Path(updates[button]).name for button in page.buttons[:3]] == ["pose_1.glb", "pose_1.bvh", "pose_1.npz"]
+    assert updates[page.buttons[3 * (BODIES - 1)]] is None
+
+
+def test_a_change_goes_on_from_the_chosen_body_and_shows_what_was_asked(page):
+    poses = talk(page, "wave", samples=2)[page.shown]
+    messages = talk(page, "raise the left arm a bit more", shown=poses, start="2")[page.chat]
+    assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
+    assert messages[1]["metadata"] == {"title": "The policy was asked"}
+    assert messages[1]["content"].endswith("raise the left arm a bit more")
+    assert len(messages[1]["content"]) > len("raise the left arm a bit more") + 20
+    other = talk(page, "raise the left arm a bit more", shown=poses, start="1")[page.chat]
+    assert other[1]["content"] != messages[1]["content"]
+
+
+def test_what_a_message_means_can_be_said(page):
+    poses = talk(page, "wave")[page.shown]
+    assert len(talk(page, "a little dance", shown=poses, meaning=NEW)[page.chat]) == 2
+    assert len(talk(page, "wave", shown=poses, meaning=CHANGE)[page.chat]) == 3
+    (_, reply) = said(page, talk(page, "wave", meaning=CHANGE))
+    assert "There is no pose to change yet" in reply[1]
+
+
+def test_a_picture_for_a_policy_that_reads_none_is_answered_with_the_reason(page, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "me.png")
+    (_, _, reply) = said(page, talk(page, "this", [tmp_path / "me.png"]))
+    assert "this policy answers texts only" in reply[1]
+    (tmp_path / "note.png").write_text("no picture")
+    (_, reply) = said(page, talk(page, "", [tmp_path / "note.png"]))
+    assert "cannot be read as JPEG, PNG or WebP" in reply[1]
+
+
+def test_a_message_that_is_too_long_is_not_asked(page):
+    (_, reply) = said(page, talk(page, "a" * 2001))
+    assert "too long: 2001 characters" in reply[1]
+
+
+def test_what_breaks_inside_is_told_without_details(page, monkeypatch):
+    monkeypatch.setattr(page.worker.policy, "generate", lambda *_, **__: 1 / 0)
+    (_, reply) = said(page, talk(page, "wave"))
+    assert reply[1] == "The server failed to answer this; its log says why."
+
+
+def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
+    heard = {"role": "assistant", "content": [{"type": "text", "text": "..."}]}  # as gradio hands it back
+    assert page.hear({"text": "  ", "files": []}, [])[2] is None
+    assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
+    assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
+    assert page.shown not in asyncio.run(page.respond(None, [], [], 1, 1.0, "auto", "1"))
+
+
+@pytest.fixture(scope="module")
+def browser(talking_policy):
+    from fastapi.testclient import TestClient
+
+    from pose_rft.app.server import create_app
+
+    with TestClient(create_app(talking_policy), base_url="http://localhost") as client:
+        yield client
+
+
+def test_the_page_may_load_from_its_own_server_only(browser):
+    answer = browser.get("/", headers={"accept": "text/html"})
+    assert answer.status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"'](https?:)?//[^\"']+", answer.text)
+    assert not [host for host in loaded if "preconnect" not in host]
+
+
+def test_the_page_stands_beside_the_api(browser):
+    assert browser.get("/healthz").json()["status"] == "ok"
+    assert browser.post("/v1/poses", json={"prompt": "wave"}).status_code == 200
+    assert browser.get("/v1/poses").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "pyproject.toml", str(Path(__file__)), "../pyproject.toml"])
+def test_the_page_hands_out_no_file_of_the_server(browser, path):
+    answer = browser.get(f"/gradio_api/file={path}")
+    assert answer.status_code in (403, 404)
+    assert "root:" not in answer.text
+    assert "[project]" not in answer.text

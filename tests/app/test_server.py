@@ -1,0 +1,79 @@
+"""pose-rft serve: where it listens, how it ends."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from pose_rft.app import require_packages
+from pose_rft.app.server import is_loopback, listen
+from pose_rft.errors import UserError
+
+
+@pytest.mark.parametrize(("host", "expected"), [
+    ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
+    ("0.0.0.0", False), ("::", False), ("192.168.0.7", False), ("example.org", False), ("localhost.example.org", False),
+])  # fmt: skip
+def test_loopback_is_what_nobody_else_reaches(host, expected):
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_a_place_that_others_reach_needs_a_token(token):
+    with pytest.raises(UserError, match=r"others can reach it, so it needs a token; set POSE_RFT_TOKEN"):
+        listen("0.0.0.0", 0, token)
+    listen("0.0.0.0", 0, "word").close()
+
+
+def test_a_taken_port_and_an_unknown_host_are_told():
+    with listen("127.0.0.1", 0, None) as first, pytest.raises(UserError, match="choose another --host or --port"):
+        listen("127.0.0.1", first.getsockname()[1], None)
+    with pytest.raises(UserError, match=r"serve on 300\.1\.1\.1:80: .*; choose another"):
+        listen("300.1.1.1", 80, "word")
+
+
+def test_missing_packages_are_named_with_what_installs_them(monkeypatch):
+    monkeypatch.setattr("pose_rft.app.find_spec", lambda name: None if name in ("gradio", "uvicorn") else object())
+    with pytest.raises(UserError, match=r"gradio, uvicorn, not installed here; run: pip install 'pose-rft\[serve\]'"):
+        require_packages()
+
+
+def test_what_is_in_flight_at_sigterm_is_finished(trained_policy, tmp_path):
+    command = [sys.executable, "-m", "pose_rft.cli", "serve", "--port", "0", "--device", "cpu"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    with subprocess.Popen(
+        [*command, "--checkpoint", str(trained_policy)],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            line = server.stdout.readline()
+            assert line.startswith("Open http://127.0.0.1:"), line + server.stderr.read()
+            port = int(line.split()[1].rsplit(":", 1)[1])
+            body = json.dumps({"prompt": "wave"}).encode()
+            head = "POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            head += f"Content-Length: {len(body)}\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", port), 20) as begun:
+                begun.sendall(head.encode() + body[:5])
+                idle = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                idle.request("GET", "/healthz")  # answered, so the server has seen the question's head too
+                assert idle.getresponse().status == 200
+                server.send_signal(signal.SIGTERM)
+                for _ in range(1000):  # until it takes no more connections
+                    try:
+                        socket.create_connection(("127.0.0.1", port), 20).close()
+                    except OSError:
+                        break
+                begun.sendall(body[5:])
+                response = http.client.HTTPResponse(begun)
+                response.begin()
+                assert response.status == 200
+                assert json.loads(response.read())["samples"][0]["text"] == "Done <POSE>."
+            assert server.wait(30) == 0
+            assert server.stderr.read() == ""
+        finally:
+            server.kill()
