@@ -56,7 +56,7 @@ class WordEmbedding(nn.Module):
     def __init__(self, vocabulary: Sequence[str], buckets: int, width: int, max_words: int) -> None:
         super().__init__()
         self.row = {word: index + 2 for index, word in enumerate(vocabulary)}
-        self.buckets = buckets
+        self.buckets, self.width = buckets, width
         self.max_words = max_words
         self.word = nn.Embedding(len(vocabulary) + 2, width)
         self.ngram = nn.EmbeddingBag(buckets, width, mode="mean")
