@@ -18,6 +18,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.posescript.retrieval import BUNDLED, RetrievalModel, RetrievalSettings
+from pose_rft.posescript.retrieval_encoders import BidirectionalGru
 from pose_rft.posescript.retrieval_training import (
     PosecodeReader,
     RetrievalConfig,
@@ -285,11 +286,11 @@ def test_a_run_that_cannot_be_judged_is_refused():
 
 @BOTH
 def test_training_learns_a_toy_mapping(settings):
-    training = RetrievalTraining(settings, steps=150, batch_size=64, learning_rate=3e-3, forget_words=0.0)
+    training = RetrievalTraining(settings, steps=100, batch_size=64, learning_rate=3e-3, forget_words=0.0, posecodes=0)
     losses: list[float] = []
     trained = train_retrieval(toy_samples(2000, seed=0), training, report=lambda step, steps, loss: losses.append(loss))
     metrics = evaluate_retrieval(trained, toy_samples(200, seed=1))
-    assert len(losses) == 150
+    assert len(losses) == 100
     assert metrics["mean_recall"] > 50  # chance: (1 + 5 + 10) / 3 / 200 = 2.7 %; measured 85
 
 
@@ -328,7 +329,7 @@ def test_the_file_is_safetensors_with_json_and_no_pickle(tmp_path):
         metadata = file.metadata()
     assert json.loads(metadata["vocabulary"]) == ["arm", "bent"]
     assert json.loads(metadata["settings"])["role"] == "reward"
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises((pickle.UnpicklingError, ValueError)):  # which, hangs on the length of the header
         pickle.loads(path.read_bytes())
 
 
@@ -352,3 +353,20 @@ def test_the_bundled_models_are_small_and_told_apart():
     assert reward.text != judge.text
     assert reward.pose != judge.pose
     assert sum(path.stat().st_size for path in BUNDLED.glob("retrieval_*.safetensors")) < 4_000_000
+
+
+def test_the_recurrent_text_encoder_is_torch_s_gru_read_from_both_ends():
+    torch.manual_seed(0)
+    width, lengths = 8, [3, 1, 5, 2]
+    ours, theirs = BidirectionalGru(width), torch.nn.GRU(width, width, bidirectional=True)
+    torch.nn.init.normal_(ours.enter_bias)
+    torch.nn.init.normal_(ours.bias)
+    with torch.no_grad():
+        for way, suffix in enumerate(("l0", "l0_reverse")):
+            getattr(theirs, f"weight_ih_{suffix}").copy_(ours.enter[way].T)
+            getattr(theirs, f"weight_hh_{suffix}").copy_(ours.recur[way].T)
+            getattr(theirs, f"bias_ih_{suffix}").copy_(ours.enter_bias[way, 0])
+            getattr(theirs, f"bias_hh_{suffix}").copy_(torch.cat([torch.zeros(2 * width), ours.bias[way, 0]]))
+    words = torch.randn(sum(lengths), width)
+    expected = torch.stack([theirs(text)[0].amax(0) for text in words.split(lengths)])
+    assert torch.allclose(ours(words, torch.tensor(lengths)), expected, atol=1e-5)

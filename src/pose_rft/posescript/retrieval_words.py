@@ -84,4 +84,4 @@ class WordEmbedding(nn.Module):
 
         own = torch.tensor([START] + [self.row.get(word, UNKNOWN) for word in distinct[1:]], device=device)[rows]
         forgotten = (torch.rand(own.shape, device=device) < forget) & (own != START)
-        return self.word(own.masked_fill(forgotten, UNKNOWN)) + pieces[rows], owner
+        return self.word(own.masked_fill(forgotten, UNKNOWN)) + pieces.index_select(0, rows), owner
