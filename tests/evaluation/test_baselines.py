@@ -15,7 +15,7 @@ from pose_rft.evaluation.protocols import judge
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
 
 ELBOW = JOINT_INDEX["left_elbow"]
-SMALL = VaeTraining(latent=4, width=16, steps=100, batch_size=32, learning_rate=1e-2, kl=1e-4, kl_standard=1e-6)
+SMALL = VaeTraining(latent=4, width=16, steps=150, batch_size=32, learning_rate=1e-2, kl=1e-4, kl_standard=1e-6)
 
 
 def bent(amount: float) -> torch.Tensor:

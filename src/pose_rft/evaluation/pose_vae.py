@@ -67,6 +67,13 @@ class PoseVae(nn.Module):
             nn.Linear(4 * width, NUM_JOINTS * 6),
         )  # fmt: skip
 
+    def start_at(self, rotations: Tensor) -> None:
+        """Let the decoder begin with the mean of rotations (P, 22, 3, 3): what is left to learn is the difference."""
+        last = self.decoder[-1]
+        with torch.no_grad():
+            last.weight.mul_(0.1)  # type: ignore[operator]
+            last.bias.copy_(rotations[..., :2].mean(0).flatten())  # type: ignore[union-attr,operator]
+
     def decode(self, z: Tensor) -> Tensor:
         """Rotations (..., 22, 3, 3) of latents (..., L)."""
         columns = self.decoder(z).unflatten(-1, (NUM_JOINTS, 3, 2))
@@ -96,6 +103,7 @@ def train_pose_vae(
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
         model = PoseVae(training, build_vocabulary([pair.prompt for pair in pairs], 2500)).train()
+        model.start_at(roma.rotvec_to_rotmat(poses))
         optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=1e-4)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / training.steps))
