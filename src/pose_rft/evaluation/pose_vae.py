@@ -72,7 +72,7 @@ class PoseVae(nn.Module):
         last = self.decoder[-1]
         with torch.no_grad():
             last.weight.mul_(0.1)  # type: ignore[operator]
-            last.bias.copy_(rotations[..., :2].mean(0).flatten())  # type: ignore[union-attr,operator]
+            last.bias.copy_(rotations[..., :2].mean(0).flatten())  # type: ignore[operator]
 
     def decode(self, z: Tensor) -> Tensor:
         """Rotations (..., 22, 3, 3) of latents (..., L)."""
