@@ -1,5 +1,6 @@
 """The command line: one thin sub-command per verb."""
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -280,20 +281,45 @@ def check(
     say(f"Understood: {said.recognised:.0%} of the words{rest}")
 
 
-retrieval = typer.Typer(no_args_is_help=True, help="The text-pose retrieval model behind the semantic reward.")
+retrieval = typer.Typer(no_args_is_help=True, help="Text-pose retrieval: the semantic reward's model and the judge.")
 app.add_typer(retrieval, name="retrieval")
 
 
 @retrieval.command("train", context_settings=OVERRIDES)
 def retrieval_train(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/retrieval.yaml.")],
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/retrieval.yaml or configs/judge.yaml.")],
 ) -> None:
-    """Train it by contrast of captions and poses. Any field of the YAML can be set here too: --samples 20000"""
+    """Train a model by contrast of captions and poses. Any field of the YAML can be set here too: --samples 20000"""
     from pose_rft.config import read_config
     from pose_rft.posescript.retrieval_training import RetrievalConfig, train
 
     train(read_config(RetrievalConfig, config, context.args))
+
+
+@retrieval.command("score")
+def retrieval_score(
+    text: Annotated[str, typer.Argument(help="What the poses are compared with.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    model: Annotated[str, typer.Option(help="'reward', 'judge', or a file that training wrote.")] = "reward",
+    out: Annotated[Path | None, typer.Option(help="Write the scores to this JSON Lines file instead.")] = None,
+) -> None:
+    """Say how well each pose of a file agrees with a text: a cosine, -1 to 1.
+
+    Example:  pose-rft retrieval score "Both arms are raised." out/pose_00.npz --model judge
+    """
+    from pose_rft.posescript.retrieval import score_file
+    from pose_rft.storage import atomic_file
+
+    scores = score_file(text, poses, model)
+    if out is None:
+        for index, score in enumerate(scores):
+            say(f"pose {index}  {score:+.3f}")
+        return
+    with atomic_file(out) as part:
+        lines = [{"pose": index, "text": text, "model": model, "score": score} for index, score in enumerate(scores)]
+        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    say(f"Written to {out}")
 
 
 def main() -> None:

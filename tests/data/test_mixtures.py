@@ -12,7 +12,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.data import mixtures, pools
 from pose_rft.data.concepts import CONCEPT_DIR, load_concepts
-from pose_rft.data.held_out import is_held_out
+from pose_rft.data.held_out import in_part, is_held_out
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -128,7 +128,7 @@ def test_excluded_concepts_and_their_twins_are_in_no_sample() -> None:
 
 
 def test_concepts_are_drawn_by_the_root_of_their_number_of_phrases() -> None:
-    bank = pools.concept_pools(SMALL, 0, ())
+    bank = pools.concept_pools(SMALL, 0, (), "all")
     phrases = np.array([len(concept.phrases) for concept in bank.concepts])
     most, least = phrases.argmax(), phrases.argmin()
     assert bank.weights[most] / bank.weights[least] == pytest.approx((phrases[most] / phrases[least]) ** 0.5)
@@ -180,3 +180,24 @@ def test_recordings_are_captioned_and_named_but_held_out_clips_are_not_used(tmp_
 def test_a_config_that_cannot_work_says_so(arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         text_to_pose_mixture(5, 0, MixtureConfig(**arguments))
+
+
+def test_the_parts_of_reward_and_judge_share_no_pose(tmp_path: Path) -> None:
+    config = {"concept_poses": SMALL, "mocap": str(recorded(tmp_path)), "chat": 0.0}
+    parts = {part: text_to_pose_mixture(120, 0, MixtureConfig(**config, part=part)) for part in ("reward", "judge")}
+    clips = {
+        part: {s.source for s in drawn if s.source.startswith("caption:") and s.source != "caption:procedural"}
+        for part, drawn in parts.items()
+    }
+    assert clips["reward"]
+    assert clips["judge"]
+    assert not clips["reward"] & clips["judge"]
+    poses = {part: {np.round(s.pose[1:], 4).tobytes() for s in drawn} for part, drawn in parts.items()}
+    assert not poses["reward"] & poses["judge"]
+
+
+def test_every_training_recording_belongs_to_one_part_about_half_to_each() -> None:
+    names = [f"clip {n}" for n in range(2000)]
+    assert all(in_part(name, "reward") != in_part(name, "judge") for name in names)
+    assert all(in_part(name, "all") for name in names)
+    assert 900 < sum(in_part(name, "judge") for name in names) < 1100  # 1000, standard deviation 22

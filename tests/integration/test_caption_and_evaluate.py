@@ -10,6 +10,7 @@ from pose_rft.body import load_body
 from pose_rft.evaluation.everyday import everyday_prompts
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.comparisons import compare
+from pose_rft.posescript.retrieval import RetrievalModel
 
 
 def some_poses(frames: int = 3) -> np.ndarray:
@@ -110,6 +111,44 @@ def test_evaluate_prints_a_table_and_writes_what_it_says(pose_rft, trained_polic
     assert result["mean_pose"]["satisfaction"]["mean"] == pytest.approx(met)
     assert f"{100 * met:.1f} %" in outcome.out
     assert "rest pose" in outcome.out
+
+
+@pytest.mark.parametrize("model", ["reward", "judge"])
+def test_poses_are_scored_against_a_text(pose_rft, tmp_path, model):
+    np.savez(tmp_path / "poses.npz", pose=some_poses())
+    text = "Both arms are raised."
+    outcome = pose_rft("retrieval", "score", text, tmp_path / "poses.npz", "--model", model)
+    assert outcome.status == 0, outcome.err
+    expected = RetrievalModel.load(model).score([text] * 3, torch.from_numpy(some_poses())).tolist()
+    assert outcome.out.splitlines() == [f"pose {row}  {score:+.3f}" for row, score in enumerate(expected)]
+    assert (
+        pose_rft("retrieval", "score", text, tmp_path / "poses.npz", "--model", model, "--out", tmp_path / "s").status
+        == 0
+    )
+    lines = [json.loads(line) for line in (tmp_path / "s").read_text().splitlines()]
+    assert [line["score"] for line in lines] == pytest.approx(expected, abs=1e-5)
+    assert lines[2] | {"score": 0} == {"pose": 2, "text": text, "model": model, "score": 0}
+
+
+def test_raised_arms_score_higher_than_hanging_ones(pose_rft, tmp_path):
+    pose = np.zeros((2, 22, 3), np.float32)
+    pose[0, 16:18, 2] = 1.4, -1.4  # from the T-pose up
+    pose[1, 16:18, 2] = -1.3, 1.3
+    np.savez(tmp_path / "poses.npz", pose=pose)
+    for model in ("reward", "judge"):
+        outcome = pose_rft(
+            "retrieval", "score", "Both arms are raised overhead.", tmp_path / "poses.npz", "--model", model
+        )
+        up, down = (float(line.split()[-1]) for line in outcome.out.splitlines())
+        assert up > down + 0.2
+
+
+def test_evaluate_lets_the_judge_speak(pose_rft, trained_policy, tmp_path):
+    arguments = ("everyday-prompts", "--checkpoint", trained_policy, "--limit", 3, "--num-samples", 2)
+    assert pose_rft("evaluate", *arguments, "--out", tmp_path / "result.json").status == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert -1 <= result["mean_pose"]["judge_score"]["mean"] <= 1
+    assert 0 <= result["judge"]["sampled"]["mean_recall"]["mean"] <= 1
 
 
 def test_the_splits_hold_other_prompts(pose_rft, trained_policy, tmp_path):

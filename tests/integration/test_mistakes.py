@@ -20,6 +20,7 @@ def place(tmp_path, trained_policy, rft_fields, write_config, byte_tokenizer):
     write_config("rft.yaml", rft_fields | {"output_dir": str(tmp_path / "run")})
     write_config("sft.yaml", {"output_dir": str(tmp_path / "run"), "device": "cpu"})
     (tmp_path / "bad.yaml").write_text("a: [1, 2\nb: }")
+    (tmp_path / "part.yaml").write_text("data: {part: both}")
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     (tmp_path / "result.json").write_text("earlier result")
     (tmp_path / "notes.txt").write_text("no numbers")
@@ -103,6 +104,13 @@ MISTAKES = {
     "broken description": ("generate wave --checkpoint @no_json --out @o", "policy.json: not a policy description"),
     "another backbone": ("generate wave --checkpoint @other_backbone --out @o", "made for another backbone"),
     "retrieval: missing config": ("retrieval train @absent.yaml", "absent.yaml: cannot be read"),
+    "retrieval: unknown part": ("retrieval train @part.yaml", "data.part is 'both'; choose one of all, reward, judge"),
+    "score: no such model": ("retrieval score wave @good.npz --model best", "no retrieval model 'best': give a file"),
+    "score: no model": ("retrieval score wave @good.npz --model @notes.txt", "notes.txt is not a retrieval model"),
+    "score: wrong shape": ("retrieval score wave @wrong.npz --out @result.json", "'pose' has shape (2, 24, 3)"),
+    "score: place": ("retrieval score wave @good.npz --out @empty", "empty: is a directory"),
+    "a judge as reward": (
+        "rft @rft.yaml --rewards [{name:\u00a0semantic,options:\u00a0{model:\u00a0judge}}]", "is a judge and must not"),
 }  # fmt: skip
 
 

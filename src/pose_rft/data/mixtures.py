@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pose_rft.data.amass import read_amass
+from pose_rft.data.held_out import Part, in_part
 from pose_rft.data.mocap import MocapClips, concatenated, facing_forward, read_mocap, train_test_split
 from pose_rft.data.pools import concept_pools
 from pose_rft.data.sample import Sample
@@ -23,6 +24,7 @@ from pose_rft.errors import UserError
 from pose_rft.evaluation.everyday import is_everyday_prompt
 
 SHARD = 5_000  # samples drawn with one seed
+PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2,)}
 
 
 @dataclass
@@ -40,6 +42,8 @@ class MixtureConfig:
         amass: a directory of AMASS .npz files; its held-out files are never used.
         concept_poses: poses drawn for each concept; samples choose among them.
         exclude_concepts: ids (their mirrored twins go too) that no sample is made of.
+        part: "reward" or "judge" draws from one half of the recordings and from concept poses of its own, so that two
+            models trained on the two parts share no pose; "all" draws from everything.
     """
 
     captions_procedural: float = 0.25
@@ -52,6 +56,7 @@ class MixtureConfig:
     amass: str | None = None
     concept_poses: int = 128
     exclude_concepts: list[str] = field(default_factory=list)
+    part: Part = "all"
 
     def __post_init__(self) -> None:
         weights = {f.name: getattr(self, f.name) for f in fields(self) if f.name in SOURCES}
@@ -86,7 +91,7 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     config = config or MixtureConfig()
     if n < 0 or processes < 1:
         raise UserError(f"a mixture needs n >= 0 and processes >= 1, not {n} and {processes}")
-    _recordings(config.mocap, config.amass)  # a wrong path fails here, before any process starts
+    _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     draw = partial(_shard, seed=seed, config=config)
     jobs = list(enumerate(sizes))
@@ -125,9 +130,9 @@ def _unpacked(packed: tuple[list[tuple], np.ndarray]) -> list[Sample]:
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
     """Samples of one shard, job = (index, size)."""
     index, size = job
-    rng = np.random.default_rng([abs(seed), int(seed < 0), index])
-    pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts))
-    drawing = Drawing(pools, _recordings(config.mocap, config.amass), rng)
+    rng = np.random.default_rng([abs(seed), int(seed < 0), index, *PART_SEED[config.part]])
+    pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts), config.part)
+    drawing = Drawing(pools, _recordings(config.mocap, config.amass, config.part), rng)
     weights = {name: getattr(config, name) for name in SOURCES if drawing.can_draw(name)}
     total = sum(weights.values())
     if not total:
@@ -141,13 +146,14 @@ def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sampl
 
 
 @lru_cache(maxsize=2)
-def _recordings(mocap: str | None, amass: str | None) -> MocapClips | None:
-    """The training split of all recordings."""
+def _recordings(mocap: str | None, amass: str | None, part: Part) -> MocapClips | None:
+    """The training split of all recordings, or a part of it."""
     found = [read_mocap(mocap)] if mocap else []
     found += [read_amass(amass)] if amass else []
     if not found:
         return None
     train, _ = train_test_split(concatenated(found))
+    train = train.where(np.isin(train.sequence, [name for name in train.names if in_part(name, part)]))
     if not len(train):
         return None
     return replace(train, pose=facing_forward(torch.from_numpy(train.pose)).numpy())

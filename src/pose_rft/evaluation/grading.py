@@ -13,7 +13,9 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation import metrics
+from pose_rft.evaluation.judging import judge_scores
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.retrieval import RetrievalModel
 
 MILLIMETRES = 1000.0
 # Columns of a row that are averaged over prompts. docs/evaluation.md says what each one means.
@@ -21,6 +23,7 @@ MEASURES = (
     "satisfaction",
     "all_met",
     "valid",
+    "judge_score",
     "mpjpe_mm",
     "pa_mpjpe_mm",
     "best_mpjpe_mm",
@@ -52,13 +55,16 @@ def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
     return poses
 
 
-def grade_poses(samples: Sequence[Sample], poses: Tensor, reference: Tensor | None = None) -> list[Row]:
+def grade_poses(
+    samples: Sequence[Sample], poses: Tensor, reference: Tensor | None = None, retrieval: RetrievalModel | None = None
+) -> list[Row]:
     """Grade K poses per prompt on the bundled body of mean shape.
 
     Args:
         samples: N prompts, with checks and perhaps a recorded pose.
         poses: (N, K, 22, 3) axis-angle; a NaN pose is an invalid answer: it meets no check and has no distances.
         reference: (M, 22, 3) real poses, axis-angle, for ``nearest_mm``; None leaves it out.
+        retrieval: the model for ``judge_score``; None leaves it out.
 
     Returns:
         One row per prompt: the measures of ``MEASURES`` that apply, distances averaged over the valid poses (None if
@@ -71,10 +77,12 @@ def grade_poses(samples: Sequence[Sample], poses: Tensor, reference: Tensor | No
     nearest = torch.full((count, num_samples), math.nan)
     if reference is not None:
         nearest[valid] = metrics.nearest_pose_distance(joints[valid], body.joints(reference))
+    scores = None if retrieval is None else judge_scores(retrieval, [sample.prompt for sample in samples], poses)
     return [
         {
             **_checks_met(sample.checks, joints[n]),
             "valid": float(valid[n].float().mean()),
+            **({} if scores is None else {"judge_score": _mean(scores[n][valid[n]])}),
             **_distances(sample, joints[n][valid[n]]),
             **({} if reference is None else {"nearest_mm": _mean_mm(nearest[n][valid[n]])}),
             **({} if num_samples < 2 else {"diversity_mm": _diversity_mm(joints[n][valid[n]])}),
@@ -106,6 +114,10 @@ def _distances(sample: Sample, joints: Tensor) -> Row:
         "pa_mpjpe_mm": _mean_mm(metrics.pa_mpjpe(joints, target)) if len(joints) else None,
         "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
     }
+
+
+def _mean(values: Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _mean_mm(values: Tensor) -> float | None:

@@ -26,12 +26,15 @@ from pose_rft.evaluation.captions import (
 )
 from pose_rft.evaluation.everyday import Split, everyday_prompts
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.judging import DISTANCES, SHOWN, judge_answers
 from pose_rft.evaluation.pictures import PROMPTS as PICTURES
 from pose_rft.evaluation.pictures import pictured_poses
+from pose_rft.posescript.retrieval import RetrievalModel
 from pose_rft.storage import atomic_file
 
 RANDOM_POSES = 64  # real poses drawn for the reference row
-
+GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
+JUDGE = "judge"  # the bundled retrieval model that grades answers
 
 BENCHMARKS = (
     {
@@ -110,6 +113,7 @@ def evaluate(
         temperature=temperature,
         seed=seed,
         show_progress=show_progress,
+        retrieval=RetrievalModel.load(JUDGE),
     )
     return {"benchmark": benchmark, "split": split, "poses": str(poses) if poses else None, **result}
 
@@ -148,6 +152,7 @@ def judge(
     seed: int = 0,
     batch_size: int = 32,
     show_progress: bool = False,
+    retrieval: RetrievalModel | None = None,
 ) -> dict[str, Any]:
     """Ask a policy every prompt, once at temperature 0 (the mean pose) and ``num_samples`` times, and grade.
 
@@ -155,12 +160,21 @@ def judge(
         samples: prompts with checks and perhaps recorded poses.
         reference: (M, 22, 3) real poses, axis-angle; None leaves out what needs them.
         batch_size: prompts per call of ``policy.generate``.
+        retrieval: a model with the role of judge; None leaves out what needs it.
         others: see ``evaluate``.
 
     Returns:
         What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that ignore the prompt), ``categories`` (mean satisfaction) and ``rows``, one per prompt.
+        (the same for poses that ignore the prompt), ``categories`` (mean satisfaction), ``rows``, one per prompt, and
+        with a retrieval model ``judge``: for each way and reference the figures of the whole set (``judge_answers``).
+
+    Raises:
+        UserError: the retrieval model's role is not judge: what rewards must not grade.
     """
+    if retrieval is not None and retrieval.settings.role != "judge":
+        raise UserError(
+            "evaluation: a retrieval model of role 'reward' must not grade answers; give one of role 'judge'"
+        )
     started = time.monotonic()
     greedy: list[Sequence[GradedAnswer]] = []
     sampled: list[Sequence[GradedAnswer]] = []
@@ -170,10 +184,9 @@ def judge(
         prompts, images = [sample.prompt for sample in batch], [sample.image for sample in batch]
         greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
         sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=seed + start)
-    graded = {
-        "mean_pose": grade_poses(samples, answered_poses(greedy), reference),
-        "sampled": grade_poses(samples, answered_poses(sampled), reference),
-    }
+    answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
+    graded = {way: grade_poses(samples, poses, reference, retrieval) for way, poses in answered.items()}
+    references = reference_poses(samples, reference, seed)
     rows = [
         {
             "prompt": sample.prompt,
@@ -191,21 +204,45 @@ def judge(
         "prompts": len(samples),
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},
-        "references": reference_summaries(samples, reference, seed),
+        "references": _summaries(samples, references, reference, retrieval),
         "categories": _by_category(rows),
+        **({} if retrieval is None else {"judge": _judged_sets(retrieval, samples, answered | references)}),
         "rows": rows,
     }
 
 
-def reference_summaries(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Any]:
-    """What poses that know nothing of the prompt reach: the rest pose and, given real poses, random ones."""
-    rest = torch.zeros(len(samples), 1, NUM_JOINTS, 3)
-    summaries = {"rest pose": summarise(grade_poses(samples, rest, reference))}
+def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
+    """Poses (N, K, 22, 3) that know nothing of the prompt: the rest pose and, given real poses, random ones."""
+    poses = {"rest pose": torch.zeros(len(samples), 1, NUM_JOINTS, 3)}
     if reference is not None:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randint(len(reference), (len(samples), RANDOM_POSES), generator=generator)
-        summaries["random real poses"] = summarise(grade_poses(samples, reference[drawn]))
-    return summaries
+        poses["random real poses"] = reference[drawn]
+    return poses
+
+
+def reference_summaries(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Any]:
+    """What poses that know nothing of the prompt reach."""
+    return _summaries(samples, reference_poses(samples, reference, seed), reference, None)
+
+
+def _summaries(
+    samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
+) -> dict[str, Any]:
+    """Real poses are not measured by their distance to themselves."""
+    return {
+        name: summarise(grade_poses(samples, some, reference if name == "rest pose" else None, retrieval))
+        for name, some in poses.items()
+    }
+
+
+def _judged_sets(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
+    prompts = [sample.prompt for sample in samples]
+    recorded = None
+    if all(sample.pose is not None for sample in samples):
+        recorded = torch.stack([torch.as_tensor(sample.pose) for sample in samples])  # (N, 22, 3)
+        poses = poses | {"recorded poses": recorded.unsqueeze(1)}
+    return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
 
 
 def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -224,20 +261,31 @@ def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def results_table(result: dict[str, Any]) -> Table:
     """The figures of ``judge`` for a terminal: one line per measure, intervals in brackets, references beside them."""
-    columns = {"mean pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
+    columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
+    judged = result.get("judge", {})
+    columns |= {name: {} for name in judged if name not in columns}
     title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
-    table = Table("measure", *columns, title=title)
+    table = Table("measure", *(name.replace("_", " ") for name in columns), title=title)
     for measure in MEASURES:
         if any(measure in summary for summary in columns.values()):
             table.add_row(measure, *(_text(measure, summary.get(measure)) for summary in columns.values()))
+    for measure in (*SHOWN, *DISTANCES):
+        found = [judged.get(name, {}).get(measure) for name in columns]
+        if any(value is not None for value in found):
+            label = measure if measure in DISTANCES else f"judge: {measure}"
+            table.add_row(label, *(_text(measure, value) for value in found))
     return table
 
 
-def _text(measure: str, interval: dict[str, float] | None) -> str:
-    if interval is None:
+def _text(measure: str, value: dict[str, float] | float | None) -> str:
+    if value is None:
         return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if measure == "judge_score":
+        return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
     scale, unit = (1, "") if measure.endswith("_mm") else (100, " %")
-    return f"{scale * interval['mean']:.1f}{unit} ({scale * interval['low']:.1f} to {scale * interval['high']:.1f})"
+    return f"{scale * value['mean']:.1f}{unit} ({scale * value['low']:.1f} to {scale * value['high']:.1f})"
 
 
 def save_result(result: dict[str, Any], path: Path) -> None:

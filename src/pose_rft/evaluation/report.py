@@ -24,12 +24,14 @@ class Measure(NamedTuple):
     meaning: str
     direction: int
     percent: bool = False
+    digits: int = 1
 
 
 WORDING = {
     "satisfaction": Measure("Checks met", "share of what a prompt asks that the pose does", 1, True),
     "all_met": Measure("Everything met", "poses that do all that their prompt asks", 1, True),
     "valid": Measure("Valid answers", "answers that hold exactly one pose", 1, True),
+    "judge_score": Measure("Agreement with the words", "cosine by the judge, which is never a reward", 1, digits=3),
     "mpjpe_mm": Measure("Error to the recorded pose", "MPJPE, mm", -1),
     "pa_mpjpe_mm": Measure("The same after alignment", "PA-MPJPE, mm", -1),
     "best_mpjpe_mm": Measure("Error of the best sample", "MPJPE, mm", -1),
@@ -186,14 +188,14 @@ def _curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
 
 
 def _cell(measure: Measure, interval: Mapping[str, float]) -> str:
-    scale, digits, unit = (100, 1, " %") if measure.percent else (1, 1, "")
-    mean, low, high = (f"{scale * interval[key]:.{digits}f}" for key in ("mean", "low", "high"))
+    scale, unit = (100, " %") if measure.percent else (1, "")
+    mean, low, high = (f"{scale * interval[key]:.{measure.digits}f}" for key in ("mean", "low", "high"))
     return f"{mean}{unit}<small>{low} to {high}</small>"
 
 
 def _gain_cell(measure: Measure, gain: Mapping[str, float]) -> str:
     scale = 100 if measure.percent else 1
-    mean, low, high = (f"{scale * gain[key]:+.1f}".replace("-", "−") for key in ("mean", "low", "high"))
+    mean, low, high = (f"{scale * gain[key]:+.{measure.digits}f}".replace("-", "−") for key in ("mean", "low", "high"))
     return f'<span class="{_standing(measure, gain)}">{mean}</span><small>{low} to {high}</small>'
 
 

@@ -1,10 +1,9 @@
 """Text-pose retrieval: how well do a text and a pose agree?
 
-Two encoders into one space, compared by cosine and trained contrastively (retrieval_training.py), as in PoseScript
-(Delmas et al., ECCV 2022) and CLIP (Radford et al., ICML 2021). Both are small and self-contained. Text: words and
-pieces of words, three convolutions, which bind neighbours ("left", "knee", "bent"), and attention pooling. A
-transformer in their place learned no faster by step and took three to six times as long a step on one core. Pose: 6D
-rotations (Zhou et al., CVPR 2019) and joint positions through a residual MLP.
+Two encoders into one space (retrieval_encoders.py), compared by cosine and trained contrastively
+(retrieval_training.py), as in PoseScript (Delmas et al., ECCV 2022) and CLIP (Radford et al., ICML 2021).
+Two models are bundled: `reward`, which the semantic reward asks, and `judge`, which only evaluates. They share neither
+architecture nor pose representation nor training poses, so that what fools one need not fool the other.
 A model is one safetensors file whose metadata hold its settings and vocabulary as JSON.
 """
 
@@ -14,20 +13,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import roma
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import gelu, normalize
+from torch.nn.functional import normalize
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import NUM_JOINTS, forward_kinematics
+from pose_rft.body.amass import read_poses
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.errors import UserError
+from pose_rft.posescript.retrieval_encoders import (
+    ConvolutionalText,
+    JointTransformer,
+    PoseEncoder,
+    RecurrentText,
+    RotationMlp,
+)
 from pose_rft.posescript.retrieval_words import WordEmbedding
 from pose_rft.storage import atomic_file
 
-DILATIONS = (1, 2, 4)  # of the text encoder's convolutions: a word sees seven on either side
 BUNDLED = Path(__file__).parent / "data"
 Role = Literal["reward", "judge"]
 
@@ -38,14 +43,18 @@ class RetrievalSettings:
 
     Attributes:
         role: "reward", or "judge" for a model that only evaluates and is refused as a reward.
+        text: "convolutions" over the words, or "recurrent": a bidirectional GRU.
+        pose: "rotations" through a residual MLP, or "joints": positions through a transformer.
         width: of words and of the common space (D).
-        heads: of the attention that pools a text's words.
+        heads: of the attention that pools a text's words, and of that between joints.
         pose_width, pose_blocks: of the pose encoder.
         vocabulary_size, buckets: at most so many whole words; so many n-gram vectors.
         max_words: of a text; the rest is not read.
     """
 
     role: Role = "reward"
+    text: Literal["convolutions", "recurrent"] = "convolutions"
+    pose: Literal["rotations", "joints"] = "rotations"
     width: int = 128
     heads: int = 8
     pose_width: int = 256
@@ -55,94 +64,9 @@ class RetrievalSettings:
     max_words: int = 128
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise UserError(f"retrieval model: width {self.width} must be a multiple of heads {self.heads}")
-
-
-class TextEncoder(nn.Module):
-    """N texts -> (N, D). The words of all texts stand in one row, so that no work goes into padding."""
-
-    def __init__(self, settings: RetrievalSettings, vocabulary: Sequence[str]) -> None:
-        super().__init__()
-        width = settings.width
-        self.words = WordEmbedding(vocabulary, settings.buckets, width, settings.max_words)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in DILATIONS)
-        self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS)
-        self.pooling = AttentionPooling(width, settings.heads)
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(0.1), nn.Linear(2 * width, width)
-        )
-        self.project = nn.Linear(width, width)
-
-    def forward(self, texts: Sequence[str], forget: float = 0.0) -> Tensor:
-        x, owner = self.words(texts, forget)  # (L, D), (L,)
-        gap = max(DILATIONS)  # between texts, so that no convolution reaches across
-        place = torch.arange(len(x), device=x.device) + gap * owner
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            row = x.new_zeros(len(x) + gap * len(texts), x.shape[1]).index_copy(0, place, norm(x))
-            x = x + gelu(convolution(row.T.unsqueeze(0)).squeeze(0).T[place])
-        pooled = self.pooling(x, owner, len(texts))
-        return self.project(pooled + self.mlp(pooled))
-
-
-class AttentionPooling(nn.Module):
-    """Weighted means of each text's words, one per head; the weights are a softmax over the words of the text."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.score = nn.Linear(width, heads)
-        self.value = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, owner: Tensor, texts: int) -> Tensor:
-        """x (L, D), the text (L,) that each row belongs to, N texts -> (N, D)."""
-        x = self.norm(x)
-        score = self.score(x)  # (L, H)
-        highest = score.new_full((texts, self.heads), -torch.inf)
-        highest = highest.scatter_reduce(0, owner.unsqueeze(1).expand_as(score), score.detach(), "amax")
-        weight = (score - highest[owner]).exp()  # (L, H)
-        value = self.value(x).unflatten(1, (self.heads, -1)) * weight.unsqueeze(-1)  # (L, H, D/H)
-        total = weight.new_zeros(texts, self.heads).index_add(0, owner, weight)
-        mean = value.new_zeros(texts, *value.shape[1:]).index_add(0, owner, value) / total.unsqueeze(-1)
-        return mean.flatten(1)
-
-
-class ResidualBlock(nn.Module):
-    """x + MLP(norm(x))."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(0.1), nn.Linear(width, width)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.mlp(x)
-
-
-class PoseEncoder(nn.Module):
-    """(N, 22, 3) axis-angle radians -> (N, D). Carries the bone offsets it was trained with, (22, 3) metres."""
-
-    offsets: Tensor
-
-    def __init__(self, settings: RetrievalSettings, offsets: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("offsets", offsets.clone())
-        width = settings.pose_width
-        self.enter = nn.Linear(NUM_JOINTS * (6 + 3), width)
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(settings.pose_blocks)))
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, settings.width))
-
-    def features(self, axis_angle: Tensor) -> Tensor:
-        """(N, 198): the first two columns of every rotation, and every joint relative to the pelvis in metres x 2."""
-        rotations = roma.rotvec_to_rotmat(axis_angle)  # (N, 22, 3, 3)
-        joints, _ = forward_kinematics(rotations, self.offsets)  # (N, 22, 3)
-        joints = 2 * (joints - joints[:, :1])  # about as large as the rotations' entries
-        return torch.cat([rotations[..., :2].flatten(1), joints.flatten(1)], dim=1)
-
-    def forward(self, axis_angle: Tensor) -> Tensor:
-        return self.leave(self.blocks(self.enter(self.features(axis_angle))))
+        for name, width in (("width", self.width), ("pose_width", self.pose_width)):
+            if width % self.heads:
+                raise UserError(f"retrieval model: {name} {width} must be a multiple of heads {self.heads}")
 
 
 class RetrievalModel(nn.Module):
@@ -158,8 +82,17 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.vocabulary = list(vocabulary)
-        self.text = TextEncoder(settings, vocabulary)
-        self.pose = PoseEncoder(settings, load_body().offsets if offsets is None else offsets)
+        words = WordEmbedding(vocabulary, settings.buckets, settings.width, settings.max_words)
+        self.text: ConvolutionalText | RecurrentText = (
+            ConvolutionalText(words, settings.heads) if settings.text == "convolutions" else RecurrentText(words)
+        )
+        offsets = load_body().offsets if offsets is None else offsets
+        shape = (settings.pose_width, settings.pose_blocks, settings.width)
+        self.pose: PoseEncoder = (
+            RotationMlp(offsets, *shape)
+            if settings.pose == "rotations"
+            else JointTransformer(offsets, *shape, heads=settings.heads)
+        )
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # learned temperature; exp(2.66) = 1 / 0.07, CLIP's start
 
     @torch.inference_mode()
@@ -225,3 +158,22 @@ class RetrievalModel(nn.Module):
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"{path} is not a retrieval model; train one by `pose-rft retrieval train`") from error
         return model.eval()
+
+
+def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") -> list[float]:
+    """How well each pose of a file agrees with a text.
+
+    Args:
+        text: one description.
+        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        model: see ``RetrievalModel.load``.
+
+    Returns:
+        N cosines, -1 to 1, in the order of the file.
+
+    Raises:
+        UserError: no such model, or unreadable poses.
+    """
+    retrieval = RetrievalModel.load(model)
+    poses = torch.from_numpy(read_poses(poses_path).pose)
+    return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()

@@ -1,29 +1,34 @@
-"""Training of the text-pose retrieval model, and how good it is.
+"""Training of the text-pose retrieval models, and how good they are.
 
-Symmetric InfoNCE (van den Oord et al., 2018) with a learned temperature, as in CLIP. One departure: a pose of the batch
-that also does what a text says is no negative for it. That is so if they share text or pose, or if the pose fulfils all
-checks of the text. Captions are short and poses alike, so a batch holds many such pairs.
+Symmetric InfoNCE (van den Oord et al., 2018) with a learned temperature, as in CLIP. Two departures. A pose of the
+batch that also does what a text says is no negative for it: that is so if they share text or pose, or if the pose
+fulfils all checks of the text. Captions are short and poses alike, so a batch holds many such pairs. And on either side
+a linear layer, thrown away after training, has to read the posecodes off the embedding: those that clearly hold, and
+those that the caption states: that says far more of a pair than which of 256 it is.
 """
 
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
 from pose_rft.body import load_body
+from pose_rft.data.held_out import OTHER_PART
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.posecodes import classify, load_posecodes
+from pose_rft.posescript.ranks import rankings_agree, retrieval_ranks
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
 from pose_rft.posescript.retrieval_words import build_vocabulary
 
@@ -44,6 +49,7 @@ class RetrievalTraining:
         weight_decay: of AdamW.
         forget_words: share of the words that must be read by their n-grams.
         pose_noise: radians; standard deviation of the noise added to the axis-angle of training poses.
+        posecodes: weight of the posecodes' cross-entropy beside the contrastive loss; 0 leaves them out.
         seed: of initial weights, order and noise.
     """
 
@@ -54,6 +60,7 @@ class RetrievalTraining:
     weight_decay: float = 0.05
     forget_words: float = 0.05
     pose_noise: float = 0.05
+    posecodes: float = 5.0
     seed: int = 0
 
 
@@ -64,7 +71,7 @@ class RetrievalConfig:
     Attributes:
         output: the model's file, .safetensors.
         samples: training pairs to draw from the mixture.
-        held_out: pairs of another seed to judge it by.
+        held_out: pairs to judge it by: of another seed and, if `data.part` names one part, of the other part's poses.
         data: what the pairs are made of; talk without a pose is left out.
         training: how to train.
         processes: that draw samples.
@@ -104,7 +111,8 @@ def train(config: RetrievalConfig) -> dict[str, float]:
     seed = config.training.seed
     console.print("drawing pairs of text and pose")
     samples = text_to_pose_mixture(config.samples, seed, config.data, config.processes)
-    held_out = distinct(text_to_pose_mixture(config.held_out, seed + 1, config.data))
+    unseen = replace(config.data, part=OTHER_PART[config.data.part])
+    held_out = distinct(text_to_pose_mixture(config.held_out, seed + 1, unseen))
     columns = (TextColumn("retrieval"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.3f}"), console=console) as bar:
         task = bar.add_task("", total=config.training.steps, loss=math.nan)
@@ -151,7 +159,9 @@ def train_retrieval(
         torch.manual_seed(training.seed)
         vocabulary = build_vocabulary([pair.prompt for pair in pairs], training.settings.vocabulary_size)
         model = RetrievalModel(training.settings, vocabulary).to(device).train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=training.weight_decay)
+        codes = PosecodeReader(pairs, joints, training.settings.width).to(device)
+        learned = [*model.parameters(), *codes.parameters()]
+        optimizer = torch.optim.AdamW(learned, lr=1.0, weight_decay=training.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, training))
         batches = _batches(len(pairs), training)
         for step in range(training.steps):
@@ -159,14 +169,16 @@ def train_retrieval(
             chosen = [pairs[i] for i in batch.tolist()]
             batch = batch.to(device)
             noisy = poses[batch] + training.pose_noise * torch.randn(len(batch), 22, 3).to(device)
-            text = normalize(model.text([pair.prompt for pair in chosen], training.forget_words), dim=-1)
-            pose = normalize(model.pose(noisy), dim=-1)
+            text = model.text([pair.prompt for pair in chosen], training.forget_words)
+            pose = model.pose(noisy)
             fits = (text_id[batch, None] == text_id[batch]) | (pose_id[batch, None] == pose_id[batch])
             fits |= shares([pair.checks for pair in chosen], joints[batch]) == 1  # NaN where a text has no checks
-            loss = contrastive_loss(text, pose, model.log_scale.exp(), fits)
+            loss = contrastive_loss(normalize(text, dim=-1), normalize(pose, dim=-1), model.log_scale.exp(), fits)
+            if training.posecodes:
+                loss = loss + training.posecodes * codes(text, pose, batch)
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(learned, 1.0)
             optimizer.step()
             schedule.step()
             with torch.no_grad():
@@ -174,6 +186,46 @@ def train_retrieval(
             if report is not None:
                 report(step + 1, training.steps, loss.item())
     return model.cpu().eval()
+
+
+class PosecodeReader(nn.Module):
+    """Reads posecodes off embeddings: a teacher of both encoders, gone after training.
+
+    Args:
+        pairs: the P training pairs.
+        joints: (P, 22, 3) metres of their poses.
+        width: D of the embeddings.
+    """
+
+    holds: Tensor
+    stated: Tensor
+    is_caption: Tensor
+
+    def __init__(self, pairs: Sequence[Sample], joints: Tensor, width: int) -> None:
+        super().__init__()
+        column = {code.check: number for number, code in enumerate(load_posecodes())}
+        stated = torch.zeros(len(pairs), len(column), dtype=torch.bool)
+        is_caption = torch.tensor([bool(p.checks) and all(check in column for check in p.checks) for p in pairs])
+        for row in is_caption.nonzero()[:, 0].tolist():
+            stated[row, [column[check] for check in pairs[row].checks]] = True
+        self.register_buffer("holds", torch.cat([classify(part, clearly=True) for part in joints.split(2000)]))
+        self.register_buffer("stated", stated)
+        self.register_buffer("is_caption", is_caption)
+        self.of_pose, self.of_text = nn.Linear(width, self.holds.shape[1]), nn.Linear(width, self.holds.shape[1])
+
+    def forward(self, text: Tensor, pose: Tensor, batch: Tensor) -> Tensor:
+        """Cross-entropy per posecode, of poses and of those texts that are captions made by rule.
+
+        Args:
+            text, pose: (N, D) embeddings.
+            batch: (N,) which pairs they are of.
+        """
+        of_pose = binary_cross_entropy_with_logits(self.of_pose(pose), self.holds[batch].to(pose))
+        captions = self.is_caption[batch]
+        if not captions.any():
+            return of_pose
+        stated = self.stated[batch][captions].to(text)
+        return of_pose + binary_cross_entropy_with_logits(self.of_text(text[captions]), stated)
 
 
 def contrastive_loss(text: Tensor, pose: Tensor, scale: Tensor, fits: Tensor) -> Tensor:
@@ -211,13 +263,18 @@ def shares(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
 
 
 def evaluate_retrieval(model: RetrievalModel, samples: Sequence[Sample]) -> dict[str, float]:
-    """`recall` and `agreement` of a model on held-out samples; those without a pose are left out."""
+    """How good a model is on held-out samples; those without a pose are left out.
+
+    Returns:
+        `recall`, and `agreement`: how well the model ranks poses by what a text states, the mean over texts of the rank
+        correlation of score and share of the checks.
+    """
     pairs = [sample for sample in samples if sample.pose is not None]
     poses = stacked_poses(pairs)
     device = model.log_scale.device
     text, pose = model.embed_text([pair.prompt for pair in pairs]), model.embed_pose(poses.to(device))
     share = shares([pair.checks for pair in pairs], load_body().joints(poses).to(device))
-    return recall(text, pose) | {"agreement": agreement(text @ pose.T, share)}
+    return recall(text, pose) | {"agreement": rankings_agree(text @ pose.T, share)}
 
 
 def recall(text: Tensor, pose: Tensor) -> dict[str, float]:
@@ -228,36 +285,14 @@ def recall(text: Tensor, pose: Tensor) -> dict[str, float]:
 
     Returns:
         `text_to_pose/recall@1`, `@5`, `@10`, the same for `pose_to_text`, and `mean_recall`, the mean of the six.
-        The rank of the right item is 1 + the number of better ones + half the number of equal ones, so that a
-        model that gives everything the same score has the recall of chance, not 100.
     """
     scores = text @ pose.T  # (N, N)
     metrics: dict[str, float] = {}
     for way, table in (("text_to_pose", scores), ("pose_to_text", scores.T)):
-        right = table.diagonal().unsqueeze(1)  # (N, 1)
-        not_worse = (~(table < right)).sum(1)  # (N,), the right one included; NaN counts as better
-        rank = not_worse - ((table == right).sum(1) - 1) / 2
-        metrics |= {f"{way}/recall@{k}": 100 * (rank <= k).float().mean().item() for k in RANKS}
+        ranks = retrieval_ranks(table)
+        metrics |= {f"{way}/recall@{k}": 100 * (ranks <= k).float().mean().item() for k in RANKS}
     metrics["mean_recall"] = float(np.mean(list(metrics.values())))
     return metrics
-
-
-def agreement(scores: Tensor, share: Tensor) -> float:
-    """How well a model ranks poses by what the text states: the mean over texts of Spearman's rank correlation.
-
-    Args:
-        scores: (T, N) of text t and pose n.
-        share: (T, N) of the text's checks that the pose fulfils; rows that are NaN or constant are left out.
-
-    Returns:
-        -1 to 1; NaN if no row is left.
-    """
-    rows = [
-        np.corrcoef(_ranks(score), _ranks(truth))[0, 1]
-        for score, truth in zip(scores.cpu().numpy(), share.cpu().numpy(), strict=True)
-        if truth.min() < truth.max()  # false for NaN
-    ]
-    return float(np.mean(rows)) if rows else math.nan
 
 
 def distinct(samples: Sequence[Sample]) -> list[Sample]:
@@ -283,12 +318,6 @@ def _identity(things: Sequence[str | bytes]) -> Tensor:
     """(P,) a number per distinct thing."""
     number: dict[str | bytes, int] = {}
     return torch.tensor([number.setdefault(thing, len(number)) for thing in things])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, the mean rank where values are equal."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[group]
 
 
 def _learning_rate(step: int, training: RetrievalTraining) -> float:

@@ -56,7 +56,7 @@ class WordEmbedding(nn.Module):
     def __init__(self, vocabulary: Sequence[str], buckets: int, width: int, max_words: int) -> None:
         super().__init__()
         self.row = {word: index + 2 for index, word in enumerate(vocabulary)}
-        self.buckets = buckets
+        self.buckets, self.width = buckets, width
         self.max_words = max_words
         self.word = nn.Embedding(len(vocabulary) + 2, width)
         self.ngram = nn.EmbeddingBag(buckets, width, mode="mean")
@@ -84,4 +84,4 @@ class WordEmbedding(nn.Module):
 
         own = torch.tensor([START] + [self.row.get(word, UNKNOWN) for word in distinct[1:]], device=device)[rows]
         forgotten = (torch.rand(own.shape, device=device) < forget) & (own != START)
-        return self.word(own.masked_fill(forgotten, UNKNOWN)) + pieces[rows], owner
+        return self.word(own.masked_fill(forgotten, UNKNOWN)) + pieces.index_select(0, rows), owner

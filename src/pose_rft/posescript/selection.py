@@ -16,6 +16,7 @@ PAIRED = 0.9  # how often a fact that holds for both sides is stated for both
 PER_LIMB = 2  # statements about one arm or leg; one more in long captions
 ARM = {"arm", "upper_arm", "forearm", "elbow", "hand", "arms", "elbows", "hands"}
 LEG = {"leg", "knee", "thigh", "shin", "foot", "legs", "knees", "feet"}
+CHANCE = 0.8  # how much chance has a say in the choice, against preference
 RAREST = 0.003  # rarer posecodes than this are not preferred any further
 
 
@@ -56,10 +57,16 @@ def limbs_of(subject: str) -> frozenset[str]:
     return frozenset(f"{side} {part}" for side in sides if part in ("arm", "leg"))
 
 
+def preference() -> np.ndarray:
+    """(C,) log of how much each posecode is preferred where it clearly holds: the rarer, the more."""
+    salience = [code.salience for code in load_posecodes()]
+    return np.log(-np.log(np.clip(load_statistics().frequency, RAREST, 0.97)) * salience)
+
+
 def _table() -> Table:
     codes, index, statistics = load_posecodes(), posecode_index(), load_statistics()
     return Table(
-        weight=np.log(-np.log(np.clip(statistics.frequency, RAREST, 0.97)) * [code.salience for code in codes]),
+        weight=preference(),
         partner=tuple(index[code.partner] if code.partner else -1 for code in codes),
         rivals=tuple(frozenset(index[f"{code.subject}.{name}"] for name in code.rivals) for code in codes),
         implied=statistics.implied,
@@ -107,9 +114,9 @@ def select(joints: Tensor, counts: list[int], seed: int) -> Iterator[list[Statem
     codes, table = load_posecodes(), _table()
     clear = satisfied([code.clearly for code in codes], joints).cpu()
     generator = np.random.default_rng(seed)
-    preference = table.weight + generator.gumbel(size=(len(joints), len(codes))) * 0.8
-    preference[~clear.numpy()] = -np.inf
-    ranked = np.argsort(-preference, axis=1)
+    wish = table.weight + generator.gumbel(size=(len(joints), len(codes))) * CHANCE
+    wish[~clear.numpy()] = -np.inf
+    ranked = np.argsort(-wish, axis=1)
     found = clear.sum(dim=1).tolist()
     for row, count in enumerate(counts):
         order = ranked[row, : found[row]].tolist()
