@@ -13,10 +13,11 @@ from pose_rft.answers import write_answers
 from pose_rft.data.mixtures import MixtureConfig
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
+from pose_rft.evaluation.protocols import JUDGE, judge, load_benchmark, save_result
 from pose_rft.evaluation.report import write_report
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
+from pose_rft.posescript.retrieval import RetrievalModel
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
 
 PER_STEP = 5  # steps of the opening phase for each step of the language model
@@ -74,7 +75,8 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
     before_answers = _answer(start, out / "before", console)
     samples = held_out_prompts(seed)
     console.rule(f"2 of 4: judged on {len(samples)} held-out prompts")
-    before = judge(samples, start, num_samples=4, seed=seed, show_progress=True)
+    independent = RetrievalModel.load(JUDGE)
+    before = judge(samples, start, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
     save_result(before, out / "before.json")
     _say(console, before)
 
@@ -85,7 +87,7 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
 
     console.rule("4 of 4: judged again")
     after_answers = _answer(policy, out / "after", console)
-    after = judge(samples, policy, num_samples=4, seed=seed, show_progress=True)
+    after = judge(samples, policy, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
     save_result(after, out / "after.json")
     _say(console, after)
     pictures = [
