@@ -47,14 +47,9 @@ def main() -> None:
         drawn.append(answered_poses(policy.generate(prompts, images, arguments.num_samples)))
     reached, spread = body.joints(torch.cat(mean)[:, 0]), body.joints(torch.cat(drawn))  # (N, 22, 3), (N, K, 22, 3)
     encoder = BlazePose()
-    marks = torch.cat(
-        [
-            encoder.encode(
-                torch.stack([torch.from_numpy(sample.image.pixels.copy()) for sample in samples[i : i + 32]])
-            ).world[:, list(COMMON_JOINTS.values())]
-            for i in range(0, len(samples), 32)
-        ]
-    )  # (N, 12, 3)
+    pixels = torch.stack([torch.from_numpy(sample.image.pixels.copy()) for sample in samples])
+    twelve = list(COMMON_JOINTS.values())
+    marks = torch.cat([encoder.encode(part).world[:, twelve] for part in pixels.split(32)])  # (N, 12, 3)
     spread = (spread - spread[:, :, :1]).std(dim=1).mean(dim=1)  # (N, 3), of joints relative to the pelvis
     rows = {
         "policy, MPJPE": mpjpe(reached, target),
