@@ -115,7 +115,7 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
             joints = body.joints_from_rotations(head.to_rotations(action))
             return float((joints - body.joints(target)).norm(dim=-1).mean())
 
-        assert error(reached) < 0.5 * error(torch.zeros_like(reached))  # the mean of all poses
+        assert error(reached) < 0.75 * error(torch.zeros_like(reached))  # the mean of all poses
 
     reinforced, history = run_rft(
         RftConfig(

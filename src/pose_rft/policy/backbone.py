@@ -40,7 +40,7 @@ class PromptTokens:
 
     Attributes:
         ids: L tokens; those of an image are placeholders.
-        sight_at: where the pose-aware tokens begin, or None without them.
+        sight_at: where the pose-aware tokens begin, behind the user's words, or None without them.
         image_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
         image: (S, H) their embeddings.
         positions: (P, L) for models whose tokens have P kinds of position, else None.
@@ -101,7 +101,7 @@ class Backbone:
         """
         if image is not None and self.processor is not None:
             return self._read_image(prompt, image, sight)
-        before, marked, after = self._chat((HERE if sight else "") + prompt).partition(HERE)
+        before, marked, after = self._chat(prompt + (HERE if sight else "")).partition(HERE)
         first = self._tokens(before)
         ids = [*first, *[self.end_tokens[0]] * sight, *self._tokens(after)] if marked else first
         return PromptTokens(ids, sight_at=len(first) if marked else None)
@@ -131,7 +131,7 @@ class Backbone:
         found = self.memory.recall(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
         positions, ids = found.get("positions"), found["ids"].tolist()
         tokens = PromptTokens(ids, None, found["image_at"], found["image"].to(self.model.device), positions)
-        return with_room(tokens, int(found["image_at"][-1]) + 1, sight, self.end_tokens[0]) if sight else tokens
+        return with_room(tokens, len(ids), sight, self.end_tokens[0]) if sight else tokens
 
     def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
         """The fields of ``PromptTokens``."""

@@ -425,7 +425,8 @@ class PosePolicy(nn.Module):
             look = self.eyes.see(image, prompt)
             seen = look.seen
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
-        return Reading(self.backbone.read(prompt, picture, self.sight.shape.count), seen.to(self.device), look)
+        tokens = self.backbone.read(prompt, picture, self.sight.shape.count)
+        return Reading(tokens, seen.to(self.device), look, tokens.sight_at if self.head.look is not None else None)
 
     def predict(
         self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
@@ -493,6 +494,8 @@ class PosePolicy(nn.Module):
         valid = torch.tensor([answer.count(token) == 1 for _, answer, _ in flat], device=self.device)
         memory = [
             hidden[: len(reading.tokens.ids) + (answer.index(token) if token in answer else 0) + 1][: len(hidden)]
+            if reading.memory_end is None
+            else hidden[: reading.memory_end]
             for reading, answer, hidden in flat
         ]
         padded = nn.utils.rnn.pad_sequence(memory, batch_first=True)  # (N, S, H)

@@ -30,11 +30,15 @@ class Reading:
         tokens: as the language model reads it.
         seen: features of its image, of N = 1, or None.
         look: of a photograph: where in it that was seen, or None.
+        memory_end: how many of the tokens the pose head may look at, or None for all and the answer's. Of a picture
+            that the encoder sees, it looks at what the encoder says and at the words before it: hidden states behind
+            would say the same again, and change whenever the projector does.
     """
 
     tokens: PromptTokens
     seen: Seen | None = None
     look: Look | None = None
+    memory_end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def pack_prompts(
         positions=positions,
     )
     number = seen_numbers(readings)
+    memory_mask = packed.memory_mask & (packed.memory < _memory_ends(packed, readings)[:, None])
     sight_at, sight_of, image_at, image = [], [], [], []
     for start, prompt in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
         reading = readings[prompt]
@@ -94,7 +99,7 @@ def pack_prompts(
             image_at.append(start + reading.tokens.image_at)
             image.append(reading.tokens.image)
     return PackedPrompts(
-        **{field.name: getattr(packed, field.name) for field in fields(packed)},
+        **{field.name: getattr(packed, field.name) for field in fields(packed)} | {"memory_mask": memory_mask},
         seen=gather([reading.seen for reading in readings]),
         seen_of=number[packed.group],
         sight_at=torch.stack(sight_at) if sight_at else torch.zeros(0, 0, dtype=torch.long),
@@ -102,6 +107,15 @@ def pack_prompts(
         image_at=torch.cat(image_at) if image_at else torch.zeros(0, dtype=torch.long),
         image=torch.cat([each for each in image if each is not None]) if image else None,
     )
+
+
+def _memory_ends(packed: PackedGroups, readings: Sequence[Reading]) -> Tensor:
+    """(N,) the place behind the last that the pose head may look at, for each answer."""
+    copied = len(packed.starts) == len(packed.group)  # the prompt, for each answer
+    begins = packed.starts if copied else packed.starts[packed.group]
+    everything = packed.input_ids.numel()
+    reach = [everything if reading.memory_end is None else reading.memory_end for reading in readings]
+    return begins + torch.tensor(reach)[packed.group]
 
 
 def gather(seen: Sequence[Seen | None]) -> Seen | None:

@@ -5,7 +5,7 @@ alone, supervised or by reward, runs the language model once over its samples an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.prompts import PackedPrompts, gather, pack_prompts
@@ -125,7 +126,7 @@ def _run_language_model(
     bar = track(batches, description="Hidden states, computed once", console=Console(stderr=True), disable=not progress)
     with policy.merged_adapters():
         for start in bar:
-            packed = pack_samples(policy, samples[start : start + batch], row_tokens).to(policy.device)
+            packed = _pack_what_the_head_sees(policy, samples[start : start + batch], row_tokens).to(policy.device)
             read = policy.hidden_states(packed)
             pieces.append(read[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
@@ -141,6 +142,19 @@ def _run_language_model(
     }
     seen = gather(pictures)
     return found if seen is None else found | {"tokens": seen.tokens, "points": seen.points}
+
+
+def _pack_what_the_head_sees(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
+    """As ``pack_samples``, without the tokens behind what the head may look at: of a picture, most of them."""
+    backbone, readings, answers = policy.backbone, [], []
+    for sample in samples:
+        reading, answer = policy.read(sample), backbone.answer_ids(sample.answer)
+        if reading.memory_end is not None and backbone.processor is None:
+            ids = reading.tokens.ids[: reading.memory_end]
+            reading, answer = replace(reading, tokens=PromptTokens(ids)), [backbone.pose_token]
+        readings.append(reading)
+        answers.append([answer])
+    return pack_prompts(readings, answers, backbone.pose_token, row_tokens, policy.shares_prompts)
 
 
 def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
