@@ -251,3 +251,15 @@ def _says_pose(policy):
         return sampled
 
     return sample
+
+
+def test_what_the_projector_learns_leaves_the_pose_as_it_is(policies):
+    policy = policies("eyes")
+    samples = [Sample("Who?", ANSWER, np.zeros((22, 3), np.float32), image=seen(1))]
+    before = policy(policy.pack(_said(policy, samples)))
+    with torch.no_grad():
+        for parameter in policy.sight.for_words.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    after = policy(policy.pack(_said(policy, samples)))
+    assert torch.equal(before.pose.mean, after.pose.mean)
+    assert not torch.allclose(before.logp_text, after.logp_text, atol=1e-3)
