@@ -28,7 +28,9 @@ class PictureCamera:
 
 
 def fit_camera(joints: np.ndarray, points: np.ndarray, weights: np.ndarray) -> PictureCamera:
-    """The camera under which joints fall onto points, by weighted least squares.
+    """The camera under which joints fall onto points: their middles meet, and they are equally large.
+
+    Least squares would draw a body small whose pose differs from the one that is seen.
 
     Args:
         joints: (N, 3) metres in the picture's frame: x to its right, y up.
@@ -39,8 +41,8 @@ def fit_camera(joints: np.ndarray, points: np.ndarray, weights: np.ndarray) -> P
     flat = joints[:, :2] * [1.0, -1.0]
     middle, target = share @ flat, share @ points
     centred, wanted = flat - middle, points - target
-    scale = (share[:, None] * centred * wanted).sum() / max((share[:, None] * centred**2).sum(), 1e-9)
-    scale = max(float(scale), 1.0)
+    sizes = [float((share[:, None] * each**2).sum()) for each in (wanted, centred)]
+    scale = max((sizes[0] / max(sizes[1], 1e-9)) ** 0.5, 1.0)
     x, y = target - scale * middle
     return PictureCamera(scale, (float(x), float(y)))
 
