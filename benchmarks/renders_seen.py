@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.mocap import read_mocap, train_test_split
 from pose_rft.data.renders import render_people
 from pose_rft.evaluation.metrics import pa_mpjpe
+from pose_rft.policy.eyes import COMMON
 from pose_rft.vision import load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
 
 LANDMARKS = list(COMMON_JOINTS.values())
-JOINTS = [JOINT_INDEX[name] for name in COMMON_JOINTS]
 
 
 def main() -> None:
@@ -39,9 +38,9 @@ def main() -> None:
         assert seen.world is not None
         assert seen.presence is not None
         box = np.maximum(renders.box[:, 2] - renders.box[:, 0], renders.box[:, 3] - renders.box[:, 1])
-        away = np.linalg.norm(seen.landmarks[:, LANDMARKS, :2].numpy() - renders.joints_2d[:, JOINTS], axis=-1)
-        share = (away / box[:, None])[renders.visible[:, JOINTS]]
-        error = 1000 * pa_mpjpe(seen.world[:, LANDMARKS], torch.from_numpy(renders.joints[:, JOINTS])).numpy()
+        away = np.linalg.norm(seen.landmarks[:, LANDMARKS, :2].numpy() - renders.joints_2d[:, COMMON], axis=-1)
+        share = (away / box[:, None])[renders.visible[:, COMMON]]
+        error = 1000 * pa_mpjpe(seen.world[:, LANDMARKS], torch.from_numpy(renders.joints[:, COMMON])).numpy()
         print(
             f"{'clear' if clear else 'all kinds':10s} person seen {(seen.presence > 0.5).float().mean():.1%}, visible "
             f"joints {np.median(share):.1%} of the box away (median), PA-MPJPE {np.median(error):.0f} mm median, "

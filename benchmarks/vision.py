@@ -19,9 +19,9 @@ from PIL import Image
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.render import VIEWS, render
-from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
 from pose_rft.evaluation.metrics import pa_mpjpe
+from pose_rft.policy.eyes import COMMON
 from pose_rft.vision import load_encoder, look
 from pose_rft.vision.blazepose import COMMON_JOINTS
 
@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(1)
     poses = torch.as_tensor(read_poses(chosen.poses).pose).float()
     poses = poses[np.random.default_rng(0).choice(len(poses), chosen.count, replace=False)]
-    joints = load_body().joints(poses)[:, [JOINT_INDEX[name] for name in COMMON_JOINTS]]
+    joints = load_body().joints(poses)[:, COMMON]
     encoder = load_encoder()
     look(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
     errors, seconds = [], []

@@ -8,13 +8,13 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.image_samples import ImageMixtureConfig
-from pose_rft.data.renders import RenderSpec
+from pose_rft.data.renders import RenderSpec, seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.pictures import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
-from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, turned, with_pictures
+from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, with_pictures
 from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import pack_samples
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
@@ -50,7 +50,7 @@ def test_a_detector_puts_its_circle_around_all_joints_and_upright():
 def test_a_pose_turned_as_a_whole_has_its_joints_turned():
     pose = np.random.default_rng(1).normal(scale=0.4, size=(22, 3)).astype(np.float32)
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    joints = load_body().joints(torch.from_numpy(np.stack([pose, turned(pose, quarter)])))
+    joints = load_body().joints(torch.from_numpy(np.stack([pose, seen_from(quarter, pose)])))
     joints = joints - joints[:, :1]
     torch.testing.assert_close(joints[1], joints[0] @ torch.from_numpy(quarter).float().T, atol=1e-5, rtol=0)
 
@@ -60,7 +60,7 @@ def test_the_crop_of_someone_lying_is_upright_and_the_pose_turns_with_it():
     lying[0] = [0.0, 0.0, math.pi / 2]
     spec = RenderSpec(lying, seed=3, index=0, clear=True)
     cut = crop_of(spec)
-    joints = load_body().joints(torch.from_numpy(turned(spec.camera_pose()[0], cut.turn.T)))
+    joints = load_body().joints(torch.from_numpy(seen_from(cut.turn.T, spec.camera_pose()[0])))
     up = joints[12] - joints[0]  # from the hips to the neck, in the crop's frame
     assert abs(float(torch.atan2(up[0], up[1]))) < 0.35  # perspective bends it a little
 

@@ -185,7 +185,7 @@ class RenderSpec:
     def camera_pose(self) -> np.ndarray:
         """``renders().pose`` without drawing anything: (1, 22, 3) or (2, 22, 3), in the camera's frame."""
         poses = _checked(self.pose[None] if self.pose.ndim == 2 else self.pose, self.size)
-        return np.stack([_seen_from(self._axes(), pose) for pose in poses])
+        return np.stack([seen_from(self._axes(), pose) for pose in poses])
 
     def up(self) -> np.ndarray:
         """``renders().up`` of the picture without drawing anything: (3,)."""
@@ -309,13 +309,13 @@ def _dressed(pose: np.ndarray, axes: np.ndarray, rng: np.random.Generator) -> _P
     body = load_reduced_body()
     clothes, loose = scene.draw_clothes(rng)
     betas = np.clip(rng.normal(size=NUM_BETAS), -2.5, 2.5).astype(np.float32)
-    pose = _seen_from(axes, pose)
+    pose = seen_from(axes, pose)
     thickness = thickness_of(body.skin, body.arm, body.leg, body.head, clothes.cuts[0], loose)
     skin, joints = posed(body, pose, betas, thickness)
     return _Person(pose, betas, skin, joints, clothes)
 
 
-def _seen_from(axes: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def seen_from(axes: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """A pose (22, 3) with its first row told in the axes (3, 3) of a camera: float32."""
     seen = pose.copy()
     seen[0] = turned(axes, pose[0].astype(np.float64))

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from pose_rft.body.pose import Pose
+from pose_rft.data.sources import ANSWER
 from pose_rft.evaluation.pose_vae import PoseVae
 from pose_rft.posescript.retrieval import RetrievalModel
-
-TEXT = "The SMPL pose of this person is <POSE>."
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class BaselineAnswer:
     """An answer whose words are always the same."""
 
     pose: Pose
-    text: str = TEXT
+    text: str = ANSWER
     valid: bool = True
 
 

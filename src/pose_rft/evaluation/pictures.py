@@ -5,9 +5,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from pose_rft.data.renders import RenderSpec
+from pose_rft.data.renders import RenderSpec, seen_from
 from pose_rft.data.sample import Sample
-from pose_rft.policy.pictures import crop_of, turned
+from pose_rft.policy.pictures import crop_of
 
 PROMPTS = 500
 SEED = 8_000_009  # of cameras, clothes, lights: training draws from other seeds
@@ -32,6 +32,6 @@ def pictured_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int =
     for index, row in enumerate(bar):
         spec = RenderSpec(poses[row].numpy(), seed, index)
         cut = crop_of(spec)
-        pose = turned(spec.camera_pose()[0], cut.turn.T)
+        pose = seen_from(cut.turn.T, spec.camera_pose()[0])
         samples.append(Sample(QUESTION, "", pose, image=cut, task="image_to_pose", source=source))
     return samples

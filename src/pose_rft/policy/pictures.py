@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import roma
 import torch
 from PIL import Image
 
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
-from pose_rft.data.renders import RenderSpec, in_batches
+from pose_rft.data.renders import RenderSpec, in_batches, seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy.policy import PosePolicy
@@ -75,15 +74,9 @@ def encoded(policy: PosePolicy, samples: Sequence[Sample], processes: int = 1) -
         seen = Seen(seen.tokens.bfloat16(), seen.points)  # tens of thousands of them are held at once
         for number, row in enumerate(rows[start : start + BATCH]):
             sample, one = samples[row], seen.rows(torch.tensor([number]))
-            pose = None if sample.pose is None else turned(sample.pose, turns[number].T)
+            pose = None if sample.pose is None else seen_from(turns[number].T, sample.pose)
             result[row] = replace(sample, image=one, pose=pose)
     return result
-
-
-def turned(pose: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """A pose (22, 3) whose body is turned as a whole by a rotation (3, 3)."""
-    root = torch.from_numpy(turn).double() @ roma.rotvec_to_rotmat(torch.from_numpy(pose[0]).double())
-    return np.concatenate([roma.rotmat_to_rotvec(root).float().numpy()[None], pose[1:]])
 
 
 def circle_of(joints_2d: np.ndarray, rng: np.random.Generator | None = None) -> Circle:

@@ -71,20 +71,13 @@ def pack_prompts(
 ) -> PackedPrompts:
     """``pack_groups`` of prompts that may be about images."""
     tokens = [reading.tokens for reading in readings]
-    positions = [each.positions for each in tokens] if any(each.positions is not None for each in tokens) else None
-    if positions is not None:  # prompts without images count, in all kinds of position alike
-        kinds = next(len(each) for each in positions if each is not None)
-        positions = [
-            torch.arange(len(each.ids)).expand(kinds, -1) if each.positions is None else each.positions
-            for each in tokens
-        ]
     packed = pack_groups(
         [each.ids for each in tokens],
         answers,
         action_token,
         row_tokens,
         share_prompts=share_prompts,
-        positions=positions,
+        positions=[each.positions for each in tokens],
     )
     number = seen_numbers(readings)
     memory_mask = packed.memory_mask & (packed.memory < _memory_ends(packed, readings)[:, None])
@@ -128,5 +121,9 @@ def gather(seen: Sequence[Seen | None]) -> Seen | None:
 
 def seen_numbers(readings: Sequence[Reading]) -> Tensor:
     """(B,) each prompt's row in ``gather``'s batch; -1 for those without an image."""
-    has = torch.tensor([reading.seen is not None for reading in readings])
+    return numbered(torch.tensor([reading.seen is not None for reading in readings]))
+
+
+def numbered(has: Tensor) -> Tensor:
+    """(N,) bool -> (N,) numbers 0, 1, ... of those that have; -1 of the others."""
     return torch.where(has, has.long().cumsum(dim=0) - 1, -1)

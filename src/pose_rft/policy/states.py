@@ -19,7 +19,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
-from pose_rft.policy.prompts import PackedPrompts, gather, pack_prompts
+from pose_rft.policy.prompts import PackedPrompts, gather, numbered, pack_prompts
 from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
 
@@ -58,7 +58,7 @@ class CachedStates:
         state = memory[torch.arange(len(rows), device=memory.device), last]
         there = self.seen_of[rows]
         pictures = there[there >= 0]
-        number = torch.where(there >= 0, (there >= 0).long().cumsum(dim=0) - 1, -1).to(memory.device)
+        number = numbered(there >= 0).to(memory.device)
         seen = None if self.seen is None or not len(pictures) else self.seen.rows(pictures).to(memory.device)
         return memory, mask.to(memory.device), state, seen, number
 
@@ -134,11 +134,10 @@ def _run_language_model(
             if packed.seen is not None:
                 pictures.append(Seen(packed.seen.tokens.to(read.dtype), packed.seen.points).to("cpu"))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
-    has = torch.cat(has_picture)
     found = {
         "states": torch.cat(pieces),
         "starts": torch.cat([ends.new_zeros(1), ends]),
-        "seen_of": torch.where(has, has.long().cumsum(dim=0) - 1, -1),
+        "seen_of": numbered(torch.cat(has_picture)),
     }
     seen = gather(pictures)
     return found if seen is None else found | {"tokens": seen.tokens, "points": seen.points}
