@@ -43,7 +43,7 @@ SHOWN = ("pose/kl", "rewards/posecodes/mean", "grad_norm")
 def judge_head(policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates, poses: int = 8) -> dict[str, float]:
     """Shares of checks met, MPJPE in millimetres and spread of the head's answers to cached prompts."""
     body, generator = load_body(), torch.Generator().manual_seed(0)
-    gaussian = policy.head(*cache.batch(torch.arange(len(samples))))
+    gaussian = policy.predict(*cache.batch(torch.arange(len(samples))))
     recorded = torch.stack([body.joints(torch.from_numpy(sample.pose)) for sample in samples])
     result = {}
     for name, action in (("mean", gaussian.at(torch.zeros_like(gaussian.mean)[:, None])), ("sampled", None)):

@@ -21,7 +21,7 @@ from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
-from pose_rft.training import STATES_FILE, join_processes, newest_checkpoint, open_output
+from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 
@@ -111,7 +111,9 @@ def run_rft(
     policy.freeze_reference()
     if samples is None:
         samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
-        samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures)
+        with processes.main_process_first():
+            folder = output / PICTURES_FOLDER
+            samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures, folder)
     grader = Grader(policy, specs, config.on_reward_error)
     history = []
     if config.pose_phase.steps and not newest_checkpoint(output):
@@ -131,7 +133,7 @@ def run_rft(
     policy.eval()
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
-        states.unlink(missing_ok=True)
+        clear_up(output)
     processes.wait_for_everyone()
     return policy, history + [
         entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history

@@ -36,7 +36,8 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
-STATES_FILE = "states.safetensors"  # hidden states of a run's samples, kept until the run is over
+# What a run computed before its first step, kept until it is over: hidden states of its samples, and its pictures.
+STATES_FILE, PICTURES_FOLDER = "states.safetensors", "pictures"
 
 
 class NonFiniteError(RuntimeError):
@@ -238,8 +239,15 @@ def newest_checkpoint(phase: Path) -> str | None:
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:
-    """Whether a run left something to go on from: a checkpoint of a phase, or its hidden states."""
-    return any(newest_checkpoint(phase) for phase in phases) or (output / STATES_FILE).exists()
+    """Whether a run left something to go on from: a checkpoint of a phase, its hidden states or pictures."""
+    begun = [output / STATES_FILE, output / PICTURES_FOLDER]
+    return any(newest_checkpoint(phase) for phase in phases) or any(path.exists() for path in begun)
+
+
+def clear_up(output: Path) -> None:
+    """Delete what a run computed before its first step, now that it is over."""
+    (output / STATES_FILE).unlink(missing_ok=True)
+    shutil.rmtree(output / PICTURES_FOLDER, ignore_errors=True)
 
 
 def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:

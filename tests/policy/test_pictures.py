@@ -1,6 +1,7 @@
 """Training on drawn pictures: what is cut out, encoded and learned."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.pictures import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, pictures
 from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, with_pictures
 from pose_rft.policy.sight import Seen
-from pose_rft.policy.states import pack_samples
+from pose_rft.policy.states import cache_states, pack_samples
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
@@ -81,6 +82,28 @@ def test_pictures_are_encoded_the_same_by_any_number_of_processes(config):
             np.testing.assert_array_equal(one.pose, other.pose)
 
 
+def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_rft.policy.pictures.SHARD", 4)
+    monkeypatch.setattr("pose_rft.policy.pictures.BATCH", 2)
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    asked = PicturesConfig(6, 1, MIXTURE, only=True)
+    first = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
+    shards = sorted((tmp_path / "pictures").iterdir())
+    assert len(shards) == 2
+    shards[1].unlink()  # the run was killed before it
+    drawn = []
+    monkeypatch.setattr(
+        "pose_rft.policy.pictures._cropped", lambda jobs, draw=pictures._cropped: drawn.append(len(jobs)) or draw(jobs)
+    )
+    again = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
+    assert drawn == [2]
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.image.tokens, other.image.tokens)
+        np.testing.assert_array_equal(one.pose, other.pose)
+    with pytest.raises(UserError, match="other samples"):
+        with_pictures(policy, texts(6), 5, PicturesConfig(3, 1, MIXTURE, only=True), tmp_path / "pictures")
+
+
 def test_a_policy_without_an_encoder_cannot_be_shown_pictures(tiny_backbone):
     policy = PosePolicy.create(PolicyConfig(tiny_backbone))
     with pytest.raises(UserError, match="encoder"):
@@ -131,6 +154,52 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
     )
     assert any("rewards/spatial_bounded/mean" in entry for entry in history)
     assert reinforced.config.encoder == "blazepose"
+
+
+def made_up(count: int) -> list[Sample]:
+    """Pictures of poses, as if they had been drawn and encoded."""
+    generator = torch.Generator().manual_seed(0)
+    seen = [
+        Seen(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
+        for _ in range(count)
+    ]
+    return [replace(sample, image=image) for sample, image in zip(texts(count), seen, strict=True)]
+
+
+def test_what_pictures_teach_leaves_the_poses_of_texts_bit_for_bit(config, tmp_path):
+    blind = PosePolicy.create(replace(config, encoder=None))
+    blind.save_pretrained(tmp_path / "blind")
+    run = SftConfig(
+        start=str(tmp_path / "blind"),
+        encoder="blazepose",
+        output_dir=str(tmp_path / "sft"),
+        head=PhaseConfig(samples=8, steps=3, batch_size=8, learning_rate=1e-2),
+        joint=PhaseConfig(samples=8, steps=0),
+    )
+    seeing = run_sft(run, samples=made_up(8))
+    first, second = (policy.act(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (blind, seeing))
+    assert torch.equal(first.action, second.action)
+    query, looked = made_up(1)[0], [PosePolicy.create(config), seeing]
+    looked[0].load_weights(tmp_path / "blind", fresh_eyes=True)
+    before, after = (policy.act([query], temperature=0.0, max_new_tokens=4).action for policy in looked)
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
+def test_equal_prompts_are_read_once(config):
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    alike = [replace(sample, prompt="Who?") for sample in made_up(4)]
+    cache = cache_states(policy, [*alike, texts(1)[0]], batch=2, progress=False)
+    assert len(cache) == 5
+    assert len(cache.starts) == 3
+    assert cache.read_as.tolist() == [0, 0, 0, 0, 1]
+    assert cache.seen_of.tolist() == [0, 1, 2, 3, -1]
+
+
+def test_pictures_alone_leave_the_texts_out(config):
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    samples = with_pictures(policy, texts(2), 5, PicturesConfig(3, 1, MIXTURE, only=True))
+    assert len(samples) == 3
+    assert all(sample.image is not None for sample in samples)
 
 
 def test_the_benchmark_shows_people_cut_out_and_asks_for_their_pose():

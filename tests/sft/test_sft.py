@@ -155,7 +155,7 @@ def test_cached_states_are_those_that_the_whole_policy_reads(make_config, tiny_p
     assert len(cache) == len(data)
     packed = pack_samples(tiny_policy, data[3:4], 64)
     states = tiny_policy.hidden_states(packed)[packed.memory[0]]
-    cached = cache.states[cache.starts[3] : cache.starts[4]]
+    cached = cache.states[cache.starts[cache.read_as[3]] : cache.starts[cache.read_as[3] + 1]]
     torch.testing.assert_close(cached, states.detach(), atol=1e-4, rtol=1e-4)
 
 

@@ -43,6 +43,12 @@ class PoseGaussian:
     def detach(self) -> "PoseGaussian":
         return PoseGaussian(self.mean.detach(), self.scale_tril.detach())
 
+    @classmethod
+    def merged(cls, which: Tensor, first: "PoseGaussian", second: "PoseGaussian") -> "PoseGaussian":
+        """Where ``which`` (N,) bool is false the next of ``first``, where it is true the next of ``second``."""
+        places = torch.cat([(~which).nonzero()[:, 0], which.nonzero()[:, 0]]).argsort()
+        return cls(torch.cat([first.mean, second.mean]), torch.cat([first.scale_tril, second.scale_tril]))[places]
+
     def __getitem__(self, index: Tensor | slice) -> "PoseGaussian":
         return PoseGaussian(self.mean[index], self.scale_tril[index])
 

@@ -67,11 +67,10 @@ class PoseHead(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, hidden_size: int, config: HeadConfig, sight_width: int = 0) -> None:
+    def __init__(self, hidden_size: int, config: HeadConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.look = nn.Linear(sight_width, width) if sight_width and config.kind == "query" else None
         self.project = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width))
         if config.kind == "query":
             self.queries = nn.Parameter(torch.randn(NUM_JOINTS, width) * 0.02)
@@ -100,33 +99,20 @@ class PoseHead(nn.Module):
         self.register_buffer("centre", identity.clone())
         self.register_buffer("spread", torch.ones(NUM_JOINTS, JOINT_DIMS))
 
-    def eyes(self) -> dict[str, Tensor]:
-        """The weights that look at what the encoder sees."""
-        return {name: weight for name, weight in self.state_dict().items() if name.startswith("look.")}
-
     def fit_action_space(self, poses: Tensor) -> None:
         """Set the centre and spread of the action space from training poses, (N, 22, 3) axis-angle."""
         rotation = _rotation_6d(poses)
         self.centre.copy_(rotation.mean(dim=0))
         self.spread.copy_(rotation.std(dim=0).clamp(min=0.02))
 
-    def forward(
-        self,
-        memory: Tensor,
-        memory_mask: Tensor,
-        state: Tensor,
-        sights: Tensor | None = None,
-        has_sight: Tensor | None = None,
-    ) -> PoseGaussian:
+    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, sights: Tensor | None = None) -> PoseGaussian:
         """Distribution over actions.
 
         Args:
             memory: (N, S, H) hidden states of the prompt and of the answer up to ``<POSE>``.
             memory_mask: (N, S) bool, true where real.
             state: (N, H) hidden state at ``<POSE>``.
-            sights: (N, T, W) what the pose-aware encoder sees, attended to directly by "query"; None without images.
-                The "mlp" knows an image from the language model alone, as in the paper.
-            has_sight: (N,) bool, whose prompt has an image.
+            sights: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
         half = memory.dtype == torch.bfloat16
@@ -134,9 +120,9 @@ class PoseHead(nn.Module):
             if self.config.kind == "query":
                 queries = self.queries.expand(len(memory), -1, -1)
                 tokens = self.project(memory)
-                if sights is not None and has_sight is not None and self.look is not None:
-                    tokens = torch.cat([tokens, self.look(sights).to(tokens)], dim=1)
-                    memory_mask = torch.cat([memory_mask, has_sight[:, None].expand(-1, sights.shape[1])], dim=1)
+                if sights is not None:
+                    tokens = torch.cat([tokens, sights.to(tokens)], dim=1)
+                    memory_mask = nn.functional.pad(memory_mask, (0, sights.shape[1]), value=True)
                 with _attention_backend(memory.device.type):
                     features = self.decoder(queries, tokens, memory_key_padding_mask=~memory_mask)
             else:

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
@@ -14,9 +17,11 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.sight import Seen
+from pose_rft.storage import atomic_file
 from pose_rft.vision.crops import Circle, Crop, crop
 
 BATCH = 64  # pictures drawn and encoded at once
+SHARD = 32 * BATCH  # pictures kept in one file
 STREAM = 31  # keeps the jitter of crops apart from other things drawn with the same seed
 ROOM = 1.02  # the circle of a detector, as a multiple of the farthest joint from the hips (docs/vision.md)
 
@@ -29,15 +34,21 @@ class PicturesConfig:
         samples: how many.
         processes: that draw them.
         mixture: what they are made of.
+        only: the other samples lend their poses and are left out themselves.
     """
 
     samples: int = 0
     processes: int = 1
     mixture: ImageMixtureConfig = field(default_factory=ImageMixtureConfig)
+    only: bool = False
 
 
-def with_pictures(policy: PosePolicy, samples: list[Sample], seed: int, config: PicturesConfig) -> list[Sample]:
+def with_pictures(
+    policy: PosePolicy, samples: list[Sample], seed: int, config: PicturesConfig, folder: Path | None = None
+) -> list[Sample]:
     """Samples, and ``config.samples`` more about pictures of their poses as the policy sees them, in random order.
+
+    Pictures alone with ``config.only``. What was encoded is kept in ``folder`` and read from there the next time.
 
     Raises:
         UserError: the policy has no pose-aware encoder, or there is no pose to draw.
@@ -50,33 +61,73 @@ def with_pictures(policy: PosePolicy, samples: list[Sample], seed: int, config: 
     rng = np.random.default_rng([STREAM, abs(seed)])
     chosen = rng.choice(len(poses), config.samples, replace=config.samples > len(poses))
     drawn = image_samples(np.stack([poses[row] for row in chosen]), seed, config.mixture)
-    everything = samples + encoded(policy, drawn, config.processes)
+    everything = ([] if config.only else samples) + encoded(policy, drawn, config.processes, folder)
     return [everything[row] for row in rng.permutation(len(everything))]
 
 
-def encoded(policy: PosePolicy, samples: Sequence[Sample], processes: int = 1) -> list[Sample]:
+def encoded(
+    policy: PosePolicy, samples: Sequence[Sample], processes: int = 1, folder: Path | None = None
+) -> list[Sample]:
     """The samples with what the encoder sees in place of pictures that are still to be drawn.
 
     Crops are made as of photographs, upright and around the person meant, and jittered as a detector errs; poses are
     turned with them, into the crop's frame.
 
+    Args:
+        folder: files of ``SHARD`` pictures each: read if they are there, else written, so that an interrupted run need
+            not draw them again.
+
     Raises:
-        UserError: the policy has no pose-aware encoder.
+        UserError: the policy has no pose-aware encoder, or the folder cannot be written to.
     """
     if policy.eyes is None:
         raise UserError("pictures: the policy has no pose-aware encoder; set policy.encoder: blazepose")
     result = list(samples)
     rows = [row for row, sample in enumerate(samples) if isinstance(sample.image, RenderSpec)]
     jobs = [(samples[row].image, samples[row].extra.get("person", 0)) for row in rows]
-    drawn = in_batches(_cropped, lambda start: jobs[start : start + BATCH], len(jobs), BATCH, processes)
-    for start, (pixels, turns) in zip(range(0, len(rows), BATCH), drawn, strict=True):
+    parts = _kept(folder, len(jobs))
+    rest = jobs[sum(len(part["turns"]) for part in parts) :]
+    batches: list[dict[str, Tensor]] = []
+    for pixels, turns in in_batches(_cropped, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
         seen = policy.eyes.encode(torch.from_numpy(pixels).to(policy.device)).to("cpu")
-        seen = Seen(seen.tokens.bfloat16(), seen.points)  # tens of thousands of them are held at once
-        for number, row in enumerate(rows[start : start + BATCH]):
-            sample, one = samples[row], seen.rows(torch.tensor([number]))
-            pose = None if sample.pose is None else seen_from(turns[number].T, sample.pose)
-            result[row] = replace(sample, image=one, pose=pose)
+        tokens = seen.tokens.bfloat16()  # tens of thousands of them are held at once
+        batches.append({"tokens": tokens, "points": seen.points, "turns": torch.from_numpy(turns)})
+        if len(batches) == SHARD // BATCH:
+            parts.append(_keep(folder, len(parts), batches))
+            batches = []
+    if batches:
+        parts.append(_keep(folder, len(parts), batches))
+    for number, row in enumerate(rows):
+        part, own = parts[number // SHARD], slice(number % SHARD, number % SHARD + 1)
+        turn = part["turns"][own][0].numpy()
+        pose = samples[row].pose
+        pose = None if pose is None else seen_from(turn.T, pose)
+        result[row] = replace(samples[row], image=Seen(part["tokens"][own], part["points"][own]), pose=pose)
     return result
+
+
+def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Batches in one piece, which becomes the file of that number."""
+    part = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    if folder is not None:
+        with atomic_file(_shard(folder, number)) as file:
+            save_file(part, file)
+    return part
+
+
+def _kept(folder: Path | None, count: int) -> list[dict[str, Tensor]]:
+    """The files of a folder in order, as far as they go, of ``count`` pictures altogether."""
+    parts: list[dict[str, Tensor]] = []
+    while folder is not None and _shard(folder, len(parts)).is_file():
+        parts.append(load_file(_shard(folder, len(parts))))
+    there = sum(len(part["turns"]) for part in parts)
+    if there > count or (there < count and there % SHARD):
+        raise UserError(f"{folder}: holds {there} pictures of other samples; delete it to draw them again")
+    return parts
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"{number:04d}.safetensors"
 
 
 def circle_of(joints_2d: np.ndarray, rng: np.random.Generator | None = None) -> Circle:

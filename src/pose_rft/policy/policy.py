@@ -190,9 +190,8 @@ class PosePolicy(nn.Module):
             except ValueError as error:  # peft knows which modules of which family it cannot adapt
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
             self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
-            width = config.head.width if self.eyes is not None else 0
-            self.head = PoseHead(backbone.hidden_size, config.head, width)
-            self.sight = Sight(self.eyes.shape, width, backbone.hidden_size) if self.eyes is not None else None
+            self.head = PoseHead(backbone.hidden_size, config.head)
+            self.sight = Sight(self.eyes.shape, backbone.hidden_size, config.head) if self.eyes is not None else None
         TokenRows.replace_in(self.language_model)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
@@ -266,7 +265,8 @@ class PosePolicy(nn.Module):
         """Take over the weights that ``save_pretrained`` wrote.
 
         Args:
-            fresh_eyes: they are of a policy without an encoder; this one's look through its own stays as it is.
+            fresh_eyes: they are of a policy without an encoder. What this one makes of what it sees stays as it is,
+                and its poses of pictures start from those of texts.
 
         Raises:
             UserError: files missing or broken, or made for another backbone or another head.
@@ -281,11 +281,11 @@ class PosePolicy(nn.Module):
             )
         try:
             head, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
-            self.head.load_state_dict(
-                {k: v.float() for k, v in head.items()} | (self.head.eyes() if fresh_eyes else {})
-            )
+            self.head.load_state_dict({k: v.float() for k, v in head.items()})
             if self.sight is not None and not fresh_eyes:
                 self.sight.load_state_dict({k: v.float() for k, v in load_file(directory / SIGHT_FILE).items()})
+            elif self.sight is not None and self.sight.head is not None:
+                self.sight.head.load_state_dict(self.head.state_dict())
             result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
@@ -426,15 +426,26 @@ class PosePolicy(nn.Module):
             seen = look.seen
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
         tokens = self.backbone.read(prompt, picture, self.sight.shape.count)
-        return Reading(tokens, seen.to(self.device), look, tokens.sight_at if self.head.look is not None else None)
+        return Reading(tokens, seen.to(self.device), look, tokens.sight_at if self.sight.head is not None else None)
 
     def predict(
         self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
     ) -> PoseGaussian:
-        """The head's distribution; ``seen_of`` (N,) says which of M pictures each memory is about, -1 for none."""
-        if self.sight is None or seen is None or seen_of is None:
+        """The heads' distributions; ``seen_of`` (N,) says which of M pictures each memory is about, -1 for none."""
+        if self.sight is None or self.sight.head is None or seen is None or seen_of is None:
             return self.head(memory, mask, state)
-        return self.head(memory, mask, state, self.sight(seen)[seen_of.clamp(min=0)], seen_of >= 0)
+        pictured = seen_of >= 0
+        of_pictures = self.sight(memory[pictured], mask[pictured], state[pictured], seen.rows(seen_of[pictured]))
+        if pictured.all():
+            return of_pictures
+        of_texts = self.head(memory[~pictured], mask[~pictured], state[~pictured])
+        return PoseGaussian.merged(pictured, of_texts, of_pictures)
+
+    def fit_action_space(self, poses: Tensor) -> None:
+        """Set the centre and spread of the action space from training poses, (N, 22, 3) axis-angle."""
+        self.head.fit_action_space(poses)
+        if self.sight is not None and self.sight.head is not None:
+            self.sight.head.fit_action_space(poses)
 
     def _embeddings(self, reading: Reading) -> Tensor | None:
         """(L, H) of a prompt whose tokens do not say it all; None for words alone."""

@@ -1,13 +1,17 @@
 """What the pose-aware encoder sees, as tokens for the language model and for the pose head.
 
 The encoder (``pose_rft.vision``) is frozen. Its feature map and its landmarks are brought to one width here, each with
-a learned embedding of its place, and from there to the language model's embeddings and to the head's memory.
+a learned embedding of its place, and from there to the language model's embeddings and to the pose head's memory. Poses
+that are asked for with a picture come from a pose head of their own: what it learns leaves those of texts as they are.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.heads import HeadConfig, PoseHead
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,20 @@ class SightReader(nn.Module):
 
 
 class Sight(nn.Module):
-    """The trained part of seeing: one reader for the pose head, and one, the projector, for the language model.
+    """The trained part of seeing: a pose head with a reader of its own, and the projector for the language model.
 
-    They share nothing, so that either can be trained on what the other makes of a picture and leave it as it is.
+    They share nothing, so that either can be trained and leave the other as it is. With the "mlp" there is no head
+    here: it knows a picture from the language model alone, as in the paper.
+
+    Attributes:
+        head: for prompts with a picture; its action space is that of the policy's other head. None with "mlp".
     """
 
-    def __init__(self, shape: SeenShape, width: int, hidden_size: int) -> None:
+    def __init__(self, shape: SeenShape, hidden_size: int, config: HeadConfig) -> None:
         super().__init__()
-        self.shape = shape
-        self.for_head = SightReader(shape, width)
+        self.shape, width = shape, config.width
+        self.head = PoseHead(hidden_size, config) if config.kind == "query" else None
+        self.for_head = SightReader(shape, width) if config.kind == "query" else None
         self.for_words = nn.Sequential(
             SightReader(shape, width),
             nn.Linear(width, hidden_size),
@@ -82,9 +91,11 @@ class Sight(nn.Module):
         # Embeddings of words are small: what stands beside them starts as small as they are.
         self.loudness = nn.Parameter(torch.tensor(0.1))
 
-    def forward(self, seen: Seen) -> Tensor:
-        """(N, T + P, W) for the pose head."""
-        return self.for_head(seen)
+    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, seen: Seen) -> PoseGaussian:
+        """Poses of the N pictures that the N memories are about; the rest as for ``PoseHead``."""
+        assert self.head is not None
+        assert self.for_head is not None
+        return self.head(memory, memory_mask, state, self.for_head(seen))
 
     def to_words(self, seen: Seen) -> Tensor:
         """Embeddings for the language model, (N, T + P, H)."""

@@ -7,6 +7,7 @@ alone, supervised or by reward, runs the language model once over its samples an
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -19,40 +20,44 @@ from pose_rft.errors import UserError
 from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
-from pose_rft.policy.prompts import PackedPrompts, gather, numbered, pack_prompts
+from pose_rft.policy.prompts import PackedPrompts, Reading, gather, numbered, pack_prompts
 from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
 
 
 @dataclass
 class CachedStates:
-    """Hidden states of N samples, end to end.
+    """Hidden states of N samples, end to end; those that are read alike are kept once.
 
     Attributes:
-        states: (total tokens, H) of prompts and answers up to ``<POSE>``.
-        starts: (N + 1,) where each sample begins; the last entry is the end.
+        states: (total tokens, H) of U prompts and answers up to ``<POSE>``.
+        starts: (U + 1,) where each begins; the last entry is the end.
+        read_as: (N,) which of them each sample is read as.
         seen: features of the M pictures that samples are about, or None.
         seen_of: (N,) which of them each sample is about, -1 for none.
     """
 
     states: Tensor
     starts: Tensor
+    read_as: Tensor
     seen: Seen | None
     seen_of: Tensor
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.read_as)
 
     @property
     def lengths(self) -> Tensor:
-        return self.starts[1:] - self.starts[:-1]
+        """(N,) tokens of each sample."""
+        return (self.starts[1:] - self.starts[:-1])[self.read_as]
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Seen | None, Tensor]:
         """What ``PosePolicy.predict`` takes for N samples: memory, its mask, states at ``<POSE>``, pictures, which."""
         lengths = self.lengths[rows]
         places = torch.arange(int(lengths.max()))
         mask = places < lengths[:, None]
-        where = torch.where(mask, self.starts[rows][:, None] + places, 0).to(self.states.device)
+        begins = self.starts[self.read_as[rows]]
+        where = torch.where(mask, begins[:, None] + places, 0).to(self.states.device)
         memory = self.states[where]
         last = (lengths - 1).to(memory.device)
         state = memory[torch.arange(len(rows), device=memory.device), last]
@@ -105,55 +110,58 @@ def cache_states(
     """
     if file is not None and file.is_file():
         found = load_file(file)
-        if len(found["starts"]) != len(samples) + 1:
+        if len(found.get("read_as", ())) != len(samples):
             raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
     else:
         found = _run_language_model(policy, samples, row_tokens, batch, progress)
         if file is not None:
             with atomic_file(file) as part:
                 save_file(found, part)
-    seen = Seen(found["tokens"], found["points"]) if "tokens" in found else None
-    return CachedStates(found["states"].to(policy.device), found["starts"], seen, found["seen_of"])
+    pictures = [policy.read(sample).seen if sample.image is not None else None for sample in samples]
+    seen_of = numbered(torch.tensor([seen is not None for seen in pictures]))
+    seen = gather([None if each is None else each.to("cpu") for each in pictures])
+    return CachedStates(found["states"].to(policy.device), found["starts"], found["read_as"], seen, seen_of)
 
 
 @torch.no_grad()
 def _run_language_model(
     policy: PosePolicy, samples: Sequence[Sample], row_tokens: int, batch: int, progress: bool
 ) -> dict[str, Tensor]:
-    """The fields of ``CachedStates``, by name."""
-    pieces, lengths, pictures, has_picture = [], [], [], []
+    """The fields of ``CachedStates`` that the language model makes, by name."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    read_as: list[int] = []
+    pieces, lengths = [], []
     batches = range(0, len(samples), batch)
     bar = track(batches, description="Hidden states, computed once", console=Console(stderr=True), disable=not progress)
     with policy.merged_adapters():
         for start in bar:
-            packed = _pack_what_the_head_sees(policy, samples[start : start + batch], row_tokens).to(policy.device)
-            read = policy.hidden_states(packed)
-            pieces.append(read[packed.memory[packed.memory_mask]])
+            new = []
+            for sample in samples[start : start + batch]:
+                reading, answer = _what_the_head_sees(policy, sample)
+                own = () if reading.tokens.image is None else (len(read_as),)  # words that an image stands between
+                key = (tuple(reading.tokens.ids), tuple(answer), *own)
+                if key not in numbers:
+                    numbers[key] = len(numbers)
+                    new.append((reading, answer))
+                read_as.append(numbers[key])
+            if not new:
+                continue
+            readings, answers = [reading for reading, _ in new], [[answer] for _, answer in new]
+            packed = pack_prompts(readings, answers, policy.backbone.pose_token, row_tokens, policy.shares_prompts)
+            packed = packed.to(policy.device)
+            pieces.append(policy.hidden_states(packed)[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
-            has_picture.append(packed.seen_of.cpu() >= 0)
-            if packed.seen is not None:
-                pictures.append(Seen(packed.seen.tokens.to(read.dtype), packed.seen.points).to("cpu"))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
-    found = {
-        "states": torch.cat(pieces),
-        "starts": torch.cat([ends.new_zeros(1), ends]),
-        "seen_of": numbered(torch.cat(has_picture)),
-    }
-    seen = gather(pictures)
-    return found if seen is None else found | {"tokens": seen.tokens, "points": seen.points}
+    starts = torch.cat([ends.new_zeros(1), ends])
+    return {"states": torch.cat(pieces), "starts": starts, "read_as": torch.tensor(read_as)}
 
 
-def _pack_what_the_head_sees(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
-    """As ``pack_samples``, without the tokens behind what the head may look at: of a picture, most of them."""
-    backbone, readings, answers = policy.backbone, [], []
-    for sample in samples:
-        reading, answer = policy.read(sample), backbone.answer_ids(sample.answer)
-        if reading.memory_end is not None and backbone.processor is None:
-            ids = reading.tokens.ids[: reading.memory_end]
-            reading, answer = replace(reading, tokens=PromptTokens(ids)), [backbone.pose_token]
-        readings.append(reading)
-        answers.append([answer])
-    return pack_prompts(readings, answers, backbone.pose_token, row_tokens, policy.shares_prompts)
+def _what_the_head_sees(policy: PosePolicy, sample: Sample) -> tuple[Reading, list[int]]:
+    """A sample's prompt and answer without the tokens behind what the head may look at: of a picture, most of them."""
+    reading = policy.read(sample)
+    if reading.memory_end is None or policy.backbone.processor is not None:
+        return reading, policy.backbone.answer_ids(sample.answer)
+    return replace(reading, tokens=PromptTokens(reading.tokens.ids[: reading.memory_end])), [policy.backbone.pose_token]
 
 
 def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:

@@ -16,7 +16,7 @@ from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
-from pose_rft.training import STATES_FILE, join_processes, newest_checkpoint, open_output
+from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
 
 
 @dataclass
@@ -79,13 +79,14 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     largest = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
     if samples is None:
         samples = text_to_pose_mixture(largest, config.data_seed, config.data, processes=config.processes)
-        samples = with_pictures(policy, samples, config.data_seed, config.pictures)
+        with processes.main_process_first():
+            samples = with_pictures(policy, samples, config.data_seed, config.pictures, output / PICTURES_FOLDER)
     in_head = samples[: share_of(len(samples), config.head.samples, largest)]
     known = [sample for sample in in_head if sample.pose is not None]
     if not known and (config.head.steps or not config.start):
         raise UserError("sft: no training sample has a pose")
     if not config.start:
-        policy.head.fit_action_space(poses_of(known).to(device))
+        policy.fit_action_space(poses_of(known).to(device))
 
     if config.head.steps and not newest_checkpoint(phases[1]):
         with processes.main_process_first():
@@ -104,7 +105,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     policy.eval()
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
-        states.unlink(missing_ok=True)
+        clear_up(output)
     processes.wait_for_everyone()
     return policy
 
