@@ -18,9 +18,10 @@ from rich.table import Table
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
-from pose_rft.evaluation.metrics import bootstrap_interval, mpjpe, pa_mpjpe
+from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.protocols import load_benchmark
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.eyes import COMMON

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import mpjpe
 from pose_rft.data.sample import Sample
-from pose_rft.evaluation import metrics
 from pose_rft.evaluation.grading import column, compare, grade_poses, summarise
 
 REST = torch.zeros(22, 3)
@@ -42,7 +42,7 @@ def test_an_answer_without_a_pose_meets_nothing_and_has_no_distance() -> None:
 
 def test_distances_are_those_of_the_metrics_in_millimetres() -> None:
     joints = load_body().joints(torch.stack([ARM_DOWN, REST]))
-    expected = 1000 * metrics.mpjpe(joints[:1], joints[1:]).item()
+    expected = 1000 * mpjpe(joints[:1], joints[1:]).item()
     (row,) = grade_poses([sample(LEVEL, pose=REST.numpy())], torch.stack([ARM_DOWN, REST])[None], REST[None])
     assert row["mpjpe_mm"] == pytest.approx(expected / 2)
     assert row["best_mpjpe_mm"] == 0

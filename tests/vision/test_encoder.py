@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
-from pose_rft.evaluation.metrics import pa_mpjpe
 from pose_rft.vision import crop, find_people, load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS, HIPS, BlazePose, sharpened
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation import metrics
@@ -108,10 +109,10 @@ def _distances(sample: Sample, joints: Tensor) -> Row:
     if sample.pose is None:
         return {}
     target = load_body().joints(torch.as_tensor(sample.pose, dtype=joints.dtype)).expand_as(joints)
-    error = metrics.mpjpe(joints, target)
+    error = mpjpe(joints, target)
     return {
         "mpjpe_mm": _mean_mm(error),
-        "pa_mpjpe_mm": _mean_mm(metrics.pa_mpjpe(joints, target)) if len(joints) else None,
+        "pa_mpjpe_mm": _mean_mm(pa_mpjpe(joints, target)) if len(joints) else None,
         "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
     }
 

@@ -14,21 +14,10 @@ import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.body.distances import mpjpe, root_aligned
 from pose_rft.posescript.checks import measure
 
-PELVIS = JOINT_INDEX["pelvis"]
 Alignment = Literal["root", "heading"]
-
-
-def _same_shape(predicted: Tensor, target: Tensor) -> None:
-    if predicted.shape != target.shape or predicted.shape[-1] != 3:
-        raise ValueError(f"two sets (..., J, 3) of equal shape, not {tuple(predicted.shape)} and {tuple(target.shape)}")
-
-
-def root_aligned(joints: Tensor) -> Tensor:
-    """Joints (..., J, 3) moved so that the pelvis, joint 0, is at the origin."""
-    return joints - joints[..., PELVIS : PELVIS + 1, :]
 
 
 def heading_aligned(joints: Tensor) -> Tensor:
@@ -40,42 +29,6 @@ def heading_aligned(joints: Tensor) -> Tensor:
     turned_back = torch.deg2rad(-measure("turn()", flat))
     rotation = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
     return (flat @ rotation.transpose(-1, -2)).reshape(joints.shape)
-
-
-def mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean per-joint position error with the pelvises laid on each other, (..., J, 3) twice -> (...).
-
-    Source: Ionescu et al., Human3.6M (PAMI 2014), eq. 8, with the root alignment that its users apply.
-    """
-    _same_shape(predicted, target)
-    return (root_aligned(predicted) - root_aligned(target)).norm(dim=-1).mean(dim=-1)
-
-
-def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean per-joint error after the best rotation, translation and scale (Procrustes), (..., J, 3) twice -> (...).
-
-    "Best" is in the sense of least squares (Umeyama, PAMI 1991), no reflection; computed in float64.
-    """
-    _same_shape(predicted, target)
-    source, goal = predicted.double(), target.double()
-    rotation, shift, scale = roma.rigid_points_registration(source, goal, compute_scaling=True)
-    aligned = scale[..., None, None] * (source @ rotation.transpose(-1, -2)) + shift.unsqueeze(-2)
-    return (aligned - goal).norm(dim=-1).mean(dim=-1).to(predicted.dtype)
-
-
-def pve(predicted_vertices: Tensor, target_vertices: Tensor, predicted_pelvis: Tensor, target_pelvis: Tensor) -> Tensor:
-    """Mean per-vertex error with the pelvises laid on each other.
-
-    Args:
-        predicted_vertices, target_vertices: (..., V, 3) metres.
-        predicted_pelvis, target_pelvis: (..., 3) metres.
-
-    Returns:
-        (...) metres. Source: Pavlakos et al., "Learning to estimate 3D human pose and shape" (CVPR 2018).
-    """
-    _same_shape(predicted_vertices, target_vertices)
-    moved = predicted_vertices - predicted_pelvis.unsqueeze(-2)
-    return (moved - (target_vertices - target_pelvis.unsqueeze(-2))).norm(dim=-1).mean(dim=-1)
 
 
 def best_of_k_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import root_aligned
 from pose_rft.data.mocap import facing_forward
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import SEED, recorded_poses
-from pose_rft.evaluation.metrics import Interval, root_aligned
+from pose_rft.evaluation.metrics import Interval
 from pose_rft.evaluation.retrieval_metrics import both_ranks, farthest_points, retrieval_figures
 from pose_rft.posescript.captions import Caption, Style, caption
 from pose_rft.posescript.posecodes import classify, posecode_index

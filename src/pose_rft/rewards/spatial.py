@@ -1,33 +1,23 @@
 """Spatial location reward: how close the joints are to those of the recorded pose (Pose-RFT: 1 / ||J_pred - J_gt||)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
 
 MIN_ERROR = 1e-3  # metres; keeps 1 / error finite for a pose that hits the target
 
 
-def joint_error(joints: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the joints to the target's, both moved so that the pelvis is at the origin.
-
-    Args:
-        joints, target: (M, 22, 3) metres.
-
-    Returns:
-        (M,) metres. The mean runs over all 22 joints, the pelvis included.
-    """
-    difference = (joints - joints[:, :1]) - (target - target[:, :1])
-    return difference.norm(dim=-1).mean(dim=-1)
-
-
-def _errors(poses: PoseBatch, targets: Sequence[np.ndarray | None]) -> list[float | None]:
-    """Joint error per item; None where the pose is invalid or no pose was recorded."""
+def _errors(
+    poses: PoseBatch, targets: Sequence[np.ndarray | None], distance: Callable[[Tensor, Tensor], Tensor] = mpjpe
+) -> list[float | None]:
+    """Joint error per item in metres; None where the pose is invalid or no pose was recorded."""
     rows: dict[int, int] = {}  # poses of one prompt share one target object, whose joints are computed once
     distinct: list[Tensor] = []
     items, row_of_item = [], []
@@ -42,7 +32,7 @@ def _errors(poses: PoseBatch, targets: Sequence[np.ndarray | None]) -> list[floa
     errors: list[float | None] = [None] * len(poses)
     if items:
         recorded = load_body().joints(torch.stack(distinct)).to(poses.joints)  # (T, 22, 3)
-        for item, error in zip(items, joint_error(poses.joints[items], recorded[row_of_item]).tolist(), strict=True):
+        for item, error in zip(items, distance(poses.joints[items], recorded[row_of_item]).tolist(), strict=True):
             errors[item] = error
     return errors
 
@@ -74,6 +64,7 @@ def spatial_bounded(
     *,
     pose: Sequence[np.ndarray | None],
     scale: float = 0.1,
+    aligned: bool = False,
     **columns: object,
 ) -> list[float | None]:
     """exp(-error / scale), between 0 and 1: one lucky sample cannot outweigh its group, as it can with 1 / error.
@@ -83,5 +74,7 @@ def spatial_bounded(
         poses: the poses to judge.
         pose: per item, the recorded pose, (22, 3) axis-angle radians, or None (not graded).
         scale: metres of error at which the reward has fallen to 1/e.
+        aligned: the error that is left when a pose is turned, moved and scaled onto the target (PA-MPJPE).
     """
-    return [None if error is None else float(np.exp(-error / scale)) for error in _errors(poses, pose)]
+    errors = _errors(poses, pose, pa_mpjpe if aligned else mpjpe)
+    return [None if error is None else float(np.exp(-error / scale)) for error in errors]
