@@ -80,6 +80,8 @@ class RftConfig:
             raise UserError(f"on_reward_error is {self.on_reward_error!r}; choose raise or skip")
         if not self.rewards:
             raise UserError("rewards: name at least one")
+        if not self.pose_phase.steps and not self.hygrpo.steps:
+            raise UserError("hygrpo.steps and pose_phase.steps are both 0; there is nothing to train")
 
 
 def run_rft(
@@ -115,7 +117,7 @@ def run_rft(
             folder = output / PICTURES_FOLDER
             samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures, folder)
     grader = Grader(policy, specs, config.on_reward_error)
-    history = []
+    history: list[dict[str, float]] = []
     if config.pose_phase.steps and not newest_checkpoint(output):
         told = [sample for sample in samples if sample.pose is not None and (sample.checks or sample.image is not None)]
         if not told:
@@ -126,18 +128,18 @@ def run_rft(
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]
         trainer = HyGRPOTrainer(fixed, pose_phase_config(config), told, grader, str(opening), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
-        history = trainer.state.log_history
-    live = [LiveProgress("HyGRPO"), *callbacks]
-    trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
-    trainer.train(resume_from_checkpoint=newest_checkpoint(output))
+        history += trainer.state.log_history
+    if config.hygrpo.steps:
+        live = [LiveProgress("HyGRPO"), *callbacks]
+        trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(output))
+        history += [entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history]
     policy.eval()
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
         clear_up(output)
     processes.wait_for_everyone()
-    return policy, history + [
-        entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history
-    ]
+    return policy, history
 
 
 def pose_phase_config(config: RftConfig) -> HyGRPOConfig:

@@ -69,7 +69,7 @@ MISTAKES = {
     "unknown field": ("rft @rft.yaml --hygrpo.setps 3", "unknown field hygrpo.setps; known here: steps,"),
     "wrong type": ("rft @rft.yaml --prompts many", "prompts must be int, not 'many'"),
     "override without value": ("rft @rft.yaml --prompts", "--prompts needs a value"),
-    "value out of range": ("rft @rft.yaml --hygrpo.steps 0", "hygrpo.steps must be at least 1, not 0"),
+    "value out of range": ("rft @rft.yaml --hygrpo.steps 0", "hygrpo.steps and pose_phase.steps are both 0"),
     "unknown reward": ("rft @rft.yaml --rewards [niceness]", "unknown reward 'niceness': built in are format,"),
     "unknown option of a reward": (
         "rft @rft.yaml --rewards [{name:\u00a0posecodes,options:\u00a0{best:\u00a01}}]", "has no option 'best'"),

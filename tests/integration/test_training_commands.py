@@ -74,6 +74,16 @@ def test_rft_changes_the_policy_and_shows_the_rewards(pose_rft, rft_config, trai
     }
 
 
+def test_an_opening_phase_alone_trains_the_pose_head_and_leaves_the_words(
+    pose_rft, rft_config, trained_policy, tmp_path
+):
+    outcome = pose_rft("rft", rft_config, "--hygrpo.steps", 0, "--pose_phase.steps", 2)
+    assert outcome.status == 0, outcome.err
+    after, before = weights(tmp_path / "rft" / "policy"), weights(trained_policy)
+    changed = {name.partition(":")[0] for name in before if not torch.equal(after[name], before[name])}
+    assert changed == {"head.safetensors"}
+
+
 @pytest.mark.parametrize("stage", ["sft", "rft"])
 def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(pose_rft, sft_config, rft_config, tmp_path, stage):
     config = {"sft": sft_config, "rft": rft_config}[stage]

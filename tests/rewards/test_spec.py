@@ -15,6 +15,7 @@ def test_every_built_in_name_resolves_to_a_reward_that_says_what_it_credits():
         "posecodes": "pose",
         "spatial": "pose",
         "spatial_bounded": "pose",
+        "spatial_aligned": "pose",
         "semantic": "pose",
         "right_answer": "text",
         "text_similarity": "text",

@@ -97,7 +97,7 @@ class HyGRPOConfig:
     """Settings of the algorithm and of its training loop.
 
     Attributes:
-        steps: rollouts.
+        steps: rollouts; 0 leaves a run with its opening phase alone.
         prompts_per_step: B, prompts in one rollout, shared out among the processes of a run.
         answers_per_prompt: G, texts sampled to each prompt.
         poses_per_answer: K, poses sampled to each text.
@@ -156,7 +156,9 @@ class HyGRPOConfig:
     report_to: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "prompts_per_step", "answers_per_prompt", "poses_per_answer", "updates_per_rollout"):
+        if self.steps < 0:
+            raise UserError(f"hygrpo.steps must be at least 0, not {self.steps}")
+        for name in ("prompts_per_step", "answers_per_prompt", "poses_per_answer", "updates_per_rollout"):
             if getattr(self, name) < 1:
                 raise UserError(f"hygrpo.{name} must be at least 1, not {getattr(self, name)}")
         if self.schedule not in ("linear", "constant"):

@@ -64,7 +64,6 @@ def spatial_bounded(
     *,
     pose: Sequence[np.ndarray | None],
     scale: float = 0.1,
-    aligned: bool = False,
     **columns: object,
 ) -> list[float | None]:
     """exp(-error / scale), between 0 and 1: one lucky sample cannot outweigh its group, as it can with 1 / error.
@@ -74,7 +73,26 @@ def spatial_bounded(
         poses: the poses to judge.
         pose: per item, the recorded pose, (22, 3) axis-angle radians, or None (not graded).
         scale: metres of error at which the reward has fallen to 1/e.
-        aligned: the error that is left when a pose is turned, moved and scaled onto the target (PA-MPJPE).
     """
-    errors = _errors(poses, pose, pa_mpjpe if aligned else mpjpe)
-    return [None if error is None else float(np.exp(-error / scale)) for error in errors]
+    return [_bounded(error, scale) for error in _errors(poses, pose)]
+
+
+@credits("pose")
+def spatial_aligned(
+    prompts: list[str],
+    completions: list[str],
+    poses: PoseBatch,
+    *,
+    pose: Sequence[np.ndarray | None],
+    scale: float = 0.05,
+    **columns: object,
+) -> list[float | None]:
+    """exp(-error / scale) of what is left when a pose is turned, moved and scaled onto the target (PA-MPJPE).
+
+    How the whole body is turned moves all joints, so in ``spatial_bounded`` it outweighs what each limb does.
+    """
+    return [_bounded(error, scale) for error in _errors(poses, pose, pa_mpjpe)]
+
+
+def _bounded(error: float | None, scale: float) -> float | None:
+    return None if error is None else float(np.exp(-error / scale))

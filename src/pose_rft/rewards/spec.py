@@ -18,6 +18,7 @@ BUILT_IN = {  # a new reward: one file, and one line here
     "posecodes": "pose_rft.rewards.posecodes.posecode_satisfaction",
     "spatial": "pose_rft.rewards.spatial.spatial",
     "spatial_bounded": "pose_rft.rewards.spatial.spatial_bounded",
+    "spatial_aligned": "pose_rft.rewards.spatial.spatial_aligned",
     "right_answer": "pose_rft.rewards.right_answer.right_answer",
     "semantic": "pose_rft.rewards.semantic.semantic_alignment",
     "text_similarity": "pose_rft.rewards.text_similarity.text_similarity",
