@@ -325,7 +325,7 @@ def retrieval_score(
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
     try:
-        app()
+        app(prog_name="pose-rft")
     except UserError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
