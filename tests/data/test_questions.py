@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.questions import COMPARISONS, Question, ask, facing, is_right, read_side, read_yes_no
+from pose_rft.data.questions import COMPARISONS, Question, ask, facing, is_right, read_side, read_yes_no, truth_in
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 
@@ -48,6 +48,16 @@ def test_every_answer_answers_its_own_question_rightly_and_no_other_truth(questi
             continue
         assert is_right(question.answer, question.truth) is True
         assert not any(is_right(question.answer, other) for other in others if other != question.truth)
+
+
+def test_the_pose_that_a_question_was_made_from_answers_it_rightly(joints, questions: list[Question]) -> None:
+    told = [(question, pose) for question, pose in zip(questions, joints, strict=True) if question.truth]
+    assert len({question.truth for question, _ in told}) == 6
+    assert [truth_in(question.about, pose) for question, pose in told] == [question.truth for question, _ in told]
+    faced = [(question, pose) for question, pose in zip(facing(joints, 0), joints, strict=True) if question]
+    assert all(truth_in("facing", pose) == question.truth for question, pose in faced)
+    with pytest.raises(UserError, match="no question is about"):
+        truth_in("the weather", joints[0])
 
 
 def test_yes_is_said_only_where_the_posecode_holds(joints: torch.Tensor, questions: list[Question]) -> None:

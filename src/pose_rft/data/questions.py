@@ -303,6 +303,37 @@ def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
     return questions
 
 
+def truth_in(about: str, joints: Tensor) -> str:
+    """What a pose answers to a question that is not a description: the truth if it must be one, however close it is.
+
+    Args:
+        about: of the ``Question``.
+        joints: (22, 3) metres; upright, or in the camera's frame for ``facing``.
+
+    Raises:
+        UserError: no question is about that.
+    """
+    measured = Measurements(joints[None])
+    if about == "facing":
+        return "yes" if float(measured.front[0, 2]) > 0 else "no"
+    for state in _states():
+        if state.about == about:
+            return "yes" if float(compile_check(state.check).margin(measured)) > 0 else "no"
+    for comparison in COMPARISONS:
+        if comparison.name == about:
+            left, right = (
+                float(measure(quantity, joints[None]))
+                for quantity in (comparison.quantity, exchange_sides(comparison.quantity))
+            )
+            if comparison.low is None:
+                middle = (comparison.high + comparison.same) / 2
+                return "both" if abs(left - right) < middle else "left" if left > right else "right"
+            middle = (comparison.high + comparison.low) / 2
+            counts = [side for side, value in (("left", left), ("right", right)) if value > middle]
+            return counts[0] if len(counts) == 1 else "both" if counts else "neither"
+    raise UserError(f"no question is about {about!r}")
+
+
 YES, NO = frozenset({"yes", "yeah", "yep", "correct", "true"}), frozenset({"no", "nope", "incorrect", "false"})
 ASIDE = re.compile(r"\b(?:than|not|unlike|rather than) (?:on |in )?(?:the |his |her |their |its )?(?:left|right)\b")
 NEGATION = re.compile(r"\bnot\b|n't\b")

@@ -1,0 +1,102 @@
+"""Questions about the pose of somebody in a picture: right answers in words, beside what the policy's own pose says.
+
+    python benchmarks/pose_questions.py --checkpoint default --poses cmu_poses.npz
+
+Renders of recordings kept out of training, seen whole and from unseen cameras; questions whose truth is clear in the
+recorded pose (docs/data.md). Prints, over all and by kind of question, the share of right answers with 95 % intervals:
+the policy's words at temperature 0; the truth read off its mean pose for the picture; and the commonest answer to each
+question among training poses, given always.
+"""
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from pose_rft.body import load_body
+from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
+from pose_rft.data.mocap import read_mocap, train_test_split
+from pose_rft.data.questions import ask, is_right, truth_in
+from pose_rft.data.renders import upright
+from pose_rft.data.sample import Sample
+from pose_rft.devices import pick_device
+from pose_rft.evaluation.grading import answered_poses
+from pose_rft.evaluation.metrics import bootstrap_interval
+from pose_rft.evaluation.pictures import QUESTION, SEED
+from pose_rft.policy import PosePolicy
+from pose_rft.policy.pictures import crop_of
+
+BATCH = 32
+KINDS = {"yes": "yes or no", "no": "yes or no"}  # the others ask for a side
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="default", help="a policy that sees")
+    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`")
+    parser.add_argument("--limit", type=int, default=500, help="questions")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/pose_questions.json"))
+    arguments = parser.parse_args()
+    console = Console()
+    training, held_out = train_test_split(read_mocap(arguments.poses))
+    samples = asked(held_out.pose, arguments.limit)
+    policy = PosePolicy.from_pretrained(arguments.checkpoint, pick_device("auto"))
+    right: dict[str, list[float]] = {"words": [], "own pose": []}
+    for start in track(range(0, len(samples), BATCH), description="Asking the policy", console=Console(stderr=True)):
+        batch = samples[start : start + BATCH]
+        cuts = [crop_of(sample.image) for sample in batch]
+        answers = policy.generate([sample.prompt for sample in batch], cuts, temperature=0.0)
+        right["words"] += [
+            float(bool(is_right(group[0].text, sample.extra["truth"])))
+            for group, sample in zip(answers, batch, strict=True)
+        ]
+        poses = answered_poses(policy.generate([QUESTION] * len(batch), cuts, temperature=0.0))[:, 0]
+        for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
+            seen = joints @ cut.turn.T  # from the crop's frame to the picture's
+            if sample.extra["about"] != "facing":
+                seen = upright(seen[None], sample.image.up()[None])[0]
+            truth = truth_in(sample.extra["about"], torch.from_numpy(seen.astype(np.float32)))
+            right["own pose"].append(float(truth == sample.extra["truth"]))
+    usual = commonest(training.pose)
+    right["commonest answer"] = [float(usual[s.extra["about"]] == s.extra["truth"]) for s in samples]
+    kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
+    table, result = Table("questions", "number", *right), {}
+    for kind in ("all", *dict.fromkeys(kinds.tolist())):
+        rows = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
+        figures = {name: bootstrap_interval(np.array(values)[rows]) for name, values in right.items()}
+        table.add_row(kind, str(rows.sum()), *(f"{f.mean:.1%} ({f.low:.1%} to {f.high:.1%})" for f in figures.values()))
+        result[kind] = {name: asdict(figure) for name, figure in figures.items()}
+    console.print(table)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def asked(poses: np.ndarray, limit: int) -> list[Sample]:
+    """Questions with a truth about pictures of poses (N, 22, 3), spread evenly over them."""
+    chosen = np.linspace(0, len(poses) - 1, 2 * limit).round().astype(int)  # descriptions have no truth
+    mixture = ImageMixtureConfig(single=0, pairs=0, questions=1)
+    samples = image_samples(poses[chosen], SEED, mixture)
+    with_truth = [sample for sample in samples if sample.extra["truth"]]
+    keep = np.linspace(0, len(with_truth) - 1, min(limit, len(with_truth))).round().astype(int)
+    return [with_truth[row] for row in keep]
+
+
+def commonest(poses: np.ndarray) -> dict[str, str]:
+    """The most frequent truth of each question, asked of poses (N, 22, 3)."""
+    joints = load_body().joints(torch.from_numpy(poses))
+    truths: dict[str, Counter[str]] = defaultdict(Counter, {"facing": Counter({"yes": 1})})
+    for seed in range(4):
+        for question in ask(joints, seed, ("yes_no", "which")):
+            truths[question.about][question.truth] += 1
+    return defaultdict(lambda: "yes", {about: counts.most_common(1)[0][0] for about, counts in truths.items()})
+
+
+if __name__ == "__main__":
+    main()
