@@ -28,8 +28,8 @@ from pose_rft.body.overlay import PictureCamera
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
-from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
-from pose_rft.hygrpo.rollout import sample_answers
+from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
+from pose_rft.hygrpo.rollout import Prompt, sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.eyes import Eyes, load_eyes
@@ -447,18 +447,18 @@ class PosePolicy(nn.Module):
         if self.sight is not None and self.sight.head is not None:
             self.sight.head.fit_action_space(poses)
 
-    def _embeddings(self, reading: Reading) -> Tensor | None:
-        """(L, H) of a prompt whose tokens do not say it all; None for words alone."""
+    def _prompt(self, reading: Reading) -> Prompt:
+        """What the decoder reads of a prompt."""
         tokens = reading.tokens
         if tokens.image is None and reading.seen is None:
-            return None
+            return Prompt(tokens.ids)
         embedded = self.decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=self.device))[0]
         if tokens.image is not None and tokens.image_at is not None:
             embedded[tokens.image_at] = tokens.image.to(embedded)
         if reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
             words = self.sight.to_words(reading.seen)[0]
             embedded[tokens.sight_at : tokens.sight_at + len(words)] = words.to(embedded)
-        return embedded
+        return Prompt(tokens.ids, embedded, tokens.positions, tokens.reach, tokens.image_at, tokens.added)
 
     @torch.no_grad()
     def act(
@@ -485,7 +485,7 @@ class PosePolicy(nn.Module):
             sampled = sample_answers(
                 self.decoder,
                 self.logits,
-                [reading.tokens.ids for reading in readings],
+                [self._prompt(reading) for reading in readings],
                 answers,
                 self.backbone.end_tokens,
                 self.layer,
@@ -493,8 +493,6 @@ class PosePolicy(nn.Module):
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
                 self.shares_prompts,
-                [self._embeddings(reading) for reading in readings],
-                [reading.tokens.positions for reading in readings],
             )
         token = self.backbone.pose_token
         flat = [
@@ -673,8 +671,8 @@ class PosePolicy(nn.Module):
             )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
 
-    def _inputs(self, packed: PackedGroups) -> dict[str, Tensor]:
-        """Tokens, or their embeddings where some stand for an image."""
+    def _inputs(self, packed: PackedGroups) -> dict[str, Any]:
+        """Tokens, or their embeddings where some stand for an image, and what the first layers add to those."""
         if not isinstance(packed, PackedPrompts) or (packed.image is None and packed.seen is None):
             return {"input_ids": packed.input_ids}
         table = self.decoder.get_input_embeddings()(packed.input_ids)  # (R, L, H)
@@ -684,7 +682,9 @@ class PosePolicy(nn.Module):
         if packed.seen is not None and self.sight is not None and len(packed.sight_at):
             words = self.sight.to_words(packed.seen)[packed.sight_of]  # (Q, T, H)
             flat = flat.index_copy(0, packed.sight_at.flatten(), words.flatten(0, 1).to(flat))
-        return {"inputs_embeds": flat.view_as(table)}
+        return {"inputs_embeds": flat.view_as(table)} | added_in_layers(
+            (table.shape[0], table.shape[1]), packed.image_at, packed.added
+        )
 
 
 def _picture(image: Any) -> Image:
