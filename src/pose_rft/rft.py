@@ -21,7 +21,15 @@ from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
-from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
+from pose_rft.training import (
+    IMAGES_FOLDER,
+    PICTURES_FOLDER,
+    STATES_FILE,
+    clear_up,
+    join_processes,
+    newest_checkpoint,
+    open_output,
+)
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 
@@ -111,6 +119,7 @@ def run_rft(
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
+    policy.remember_images(output / IMAGES_FOLDER)
     if samples is None:
         samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
         with processes.main_process_first():
@@ -135,6 +144,7 @@ def run_rft(
         trainer.train(resume_from_checkpoint=newest_checkpoint(output))
         history += [entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history]
     policy.eval()
+    policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
         clear_up(output)

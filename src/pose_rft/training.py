@@ -36,8 +36,9 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
-# What a run computed before its first step, kept until it is over: hidden states of its samples, and its pictures.
-STATES_FILE, PICTURES_FOLDER = "states.safetensors", "pictures"
+# What a run computed once and keeps until it is over: hidden states of its samples, its pictures, and what frozen
+# encoders made of its photographs.
+STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
 
 class NonFiniteError(RuntimeError):
@@ -239,15 +240,16 @@ def newest_checkpoint(phase: Path) -> str | None:
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:
-    """Whether a run left something to go on from: a checkpoint of a phase, its hidden states or pictures."""
-    begun = [output / STATES_FILE, output / PICTURES_FOLDER]
+    """Whether a run left something to go on from: a checkpoint of a phase, or what it computed once."""
+    begun = [output / STATES_FILE, output / PICTURES_FOLDER, output / IMAGES_FOLDER]
     return any(newest_checkpoint(phase) for phase in phases) or any(path.exists() for path in begun)
 
 
 def clear_up(output: Path) -> None:
-    """Delete what a run computed before its first step, now that it is over."""
+    """Delete what a run computed once, now that it is over."""
     (output / STATES_FILE).unlink(missing_ok=True)
-    shutil.rmtree(output / PICTURES_FOLDER, ignore_errors=True)
+    for folder in (PICTURES_FOLDER, IMAGES_FOLDER):
+        shutil.rmtree(output / folder, ignore_errors=True)
 
 
 def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:

@@ -16,7 +16,15 @@ from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
-from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
+from pose_rft.training import (
+    IMAGES_FOLDER,
+    PICTURES_FOLDER,
+    STATES_FILE,
+    clear_up,
+    join_processes,
+    newest_checkpoint,
+    open_output,
+)
 
 
 @dataclass
@@ -76,6 +84,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     torch.manual_seed(config.loop.seed)
     policy = PosePolicy.from_pretrained(config.start, device, encoder=config.encoder) if config.start else None
     policy = policy or PosePolicy.create(config.policy, device)
+    policy.remember_images(output / IMAGES_FOLDER)
     largest = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
     if samples is None:
         samples = text_to_pose_mixture(largest, config.data_seed, config.data, processes=config.processes)
@@ -103,6 +112,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
     policy.eval()
+    policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
         clear_up(output)
