@@ -174,7 +174,7 @@ class _SharedReader(_Reader):
 
     def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Prompt], layer: int) -> None:
         super().__init__(decoder, prompts, layer)
-        self.cache = DynamicCache(config=decoder.config)
+        self.cache = DynamicCache()  # keeps all keys: columns of other answers count for no layer's window
         self.rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
         width = max(map(len, prompts))
         self.owner = torch.full((len(prompts), width), NOBODY)  # (R, keys)

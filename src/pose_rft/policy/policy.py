@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from PIL.Image import Image, fromarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from pose_rft.body.overlay import PictureCamera
 from pose_rft.body.pose import Pose
@@ -492,7 +493,7 @@ class PosePolicy(nn.Module):
                 max_new_tokens,
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
-                self.shares_prompts,
+                self._shares(readings, [max_new_tokens] * len(readings)),
             )
         token = self.backbone.pose_token
         flat = [
@@ -602,9 +603,32 @@ class PosePolicy(nn.Module):
 
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:
         """The shared-prefix layout of a rollout."""
-        return pack_prompts(
-            rollout.readings, rollout.answer_ids, self.backbone.pose_token, row_tokens, self.shares_prompts
-        )
+        return self.pack_answers(rollout.readings, rollout.answer_ids, row_tokens)
+
+    def pack_answers(
+        self, readings: Sequence[Reading], answers: Sequence[Sequence[Sequence[int]]], row_tokens: int
+    ) -> PackedPrompts:
+        """The layout of prompts, each with its answers."""
+        behind = [max(map(len, group)) for group in answers]
+        share = self._shares(readings, behind)
+        return pack_prompts(readings, answers, self.backbone.pose_token, row_tokens, share)
+
+    def _shares(self, readings: Sequence[Reading], behind: Sequence[int]) -> bool:
+        """Whether prompts are shared by answers of so many tokens: none may be longer than what a layer looks at."""
+        longest = max(len(reading.tokens.ids) + count for reading, count in zip(readings, behind, strict=True))
+        if self.shares_prompts and longest > self.window:
+            _warn_once(
+                f"{self.config.backbone} has layers that look {self.window} tokens back, fewer than a prompt and an "
+                "answer have: every answer to it gets a copy of its prompt, which is right but slower"
+            )
+            return False
+        return self.shares_prompts
+
+    @functools.cached_property
+    def window(self) -> float:
+        """How many tokens back every layer of the language model looks."""
+        layers = DynamicCache(config=self.decoder.config).layers
+        return min((layer.sliding_window for layer in layers if layer.is_sliding), default=math.inf)
 
     @functools.cached_property
     def shares_prompts(self) -> bool:
@@ -685,6 +709,11 @@ class PosePolicy(nn.Module):
         return {"inputs_embeds": flat.view_as(table)} | added_in_layers(
             (table.shape[0], table.shape[1]), packed.image_at, packed.added
         )
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
 
 
 def _picture(image: Any) -> Image:
