@@ -1,5 +1,6 @@
 """The reinforcement stage: a policy, prompts, rewards and HyGRPO, from one config."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class RftConfig:
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
         device: "auto", "cpu", "cuda", ...
+        shard: share the language model's layers out among the processes, if it is too large for one device.
     """
 
     policy: str = "default"
@@ -82,6 +84,7 @@ class RftConfig:
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
     device: str = "auto"
+    shard: bool = False
 
     def __post_init__(self) -> None:
         if self.on_reward_error not in ("raise", "skip"):
@@ -115,7 +118,7 @@ def run_rft(
     processes = join_processes(device)
     with processes.main_process_first():
         open_output(output, [opening, output], resume)
-    policy = PosePolicy.from_pretrained(config.policy, device)
+    policy = PosePolicy.from_pretrained(config.policy, device, shard=config.shard)
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
@@ -131,7 +134,7 @@ def run_rft(
         told = [sample for sample in samples if sample.pose is not None and (sample.checks or sample.image is not None)]
         if not told:
             raise UserError("pose_phase: no training prompt has a pose and checks or an image; set its steps to 0")
-        with processes.main_process_first():
+        with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]

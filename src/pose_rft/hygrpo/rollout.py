@@ -78,6 +78,7 @@ def sample_answers(
     temperature: float = 1.0,
     uniform: Tensor | None = None,
     share_prompts: bool = True,
+    anyone: Callable[[bool], bool] = bool,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -89,6 +90,7 @@ def sample_answers(
         temperature: 0 takes the likeliest token.
         uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
         share_prompts: False for a causal model that cannot read several answers behind one prompt.
+        anyone: whether something is so in any process, for a decoder that all processes have to run equally often.
     """
     reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, prompts, layer)
     alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
@@ -97,13 +99,17 @@ def sample_answers(
     ends = set(end_tokens)
     logits = logits_of(reader.read_prompts())[[b for b, _ in alive]]  # (N, V), one row per living answer
     for step in range(max_new_tokens):
-        token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
-        for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
-            answers[key].append(t)
-            logps[key].append(lp)
-        alive = [key for key in alive if answers[key][-1] not in ends]
-        if not alive:
+        if alive:
+            token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
+            for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
+                answers[key].append(t)
+                logps[key].append(lp)
+            alive = [key for key in alive if answers[key][-1] not in ends]
+        if not anyone(bool(alive)):
             break
+        if not alive:
+            reader.wait()
+            continue
         last = reader.read_answers(alive, answers)  # after the last step too: the head wants its states
         if step + 1 < max_new_tokens:
             logits = logits_of(last)
@@ -156,6 +162,10 @@ class _Reader:
         if positions is not None:
             how["position_ids"] = (positions if self.kinds > 1 else positions[0]).to(device)
         return self.decoder(**tokens, attention_mask=mask, output_hidden_states=True, **how)
+
+    def wait(self) -> None:
+        """Run the decoder for nothing, while other processes still read."""
+        self.decoder(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.decoder.device), use_cache=False)
 
     def mask(self, ids: Tensor, begins: Mapping[tuple[int, int], Prompt]) -> Tensor:
         """Additive (R, 1, L, L): backwards from where a prompt begins, and to where its tokens look ahead."""

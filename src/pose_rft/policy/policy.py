@@ -38,6 +38,7 @@ from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
 from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, pack_prompts, seen_numbers
+from pose_rft.policy.sharding import anyone, share_layers
 from pose_rft.policy.sight import Seen, Sight
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.crops import Crop
@@ -200,6 +201,7 @@ class PosePolicy(nn.Module):
                     parameter.requires_grad_(False)
         self._reference: dict[str, Tensor] | None = None
         self._reference_is_bare = False
+        self.is_shared = False  # all processes run the language model together
 
     # ---- loading and saving ----
 
@@ -210,6 +212,7 @@ class PosePolicy(nn.Module):
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         encoder: str | None = None,
+        shard: bool = False,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -219,9 +222,10 @@ class PosePolicy(nn.Module):
             dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
             encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
                 untrained, all else is as it was. None takes the policy's own.
+            shard: share the language model out among all processes of a run, which then act and score together.
 
         Raises:
-            UserError: nothing of that name, or a checkpoint that does not fit its backbone.
+            UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
         """
         directory = DEFAULT_CHECKPOINT if str(name) == "default" else Path(name)
         if str(name) == "default" and not directory.is_dir():
@@ -231,20 +235,30 @@ class PosePolicy(nn.Module):
                 raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
-            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype)
+            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype, shard)
         config = _read_config(directory / POLICY_FILE)
         opened = encoder is not None and config.encoder is None
-        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype)
+        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype, shard)
         policy.load_weights(directory, fresh_eyes=opened)
         return policy
 
     @classmethod
     def create(
-        cls, config: PolicyConfig, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+        cls,
+        config: PolicyConfig,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        shard: bool = False,
     ) -> "PosePolicy":
-        """An untrained policy."""
-        backbone = load_backbone(config.backbone, dtype or best_dtype(device))
-        return cls(config, backbone).to(device).eval()
+        """An untrained policy; arguments as for ``from_pretrained``."""
+        policy = cls(config, load_backbone(config.backbone, dtype or best_dtype(device)))
+        if shard:
+            share_layers(policy.decoder, device)
+        policy = policy.to(device).eval()
+        policy.is_shared = shard
+        if shard:
+            _ = policy.shares_prompts  # found by running the language model: now, while all processes are here
+        return policy
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write config, adapter (peft's format) and head as JSON and safetensors, all or nothing.
@@ -371,9 +385,10 @@ class PosePolicy(nn.Module):
 
         An unmerged adapter costs two small products and a copy for every layer and token. The merged weights are
         copies, so that what comes back afterwards is exactly what was there; they need the model's size once more.
+        Where processes share the weights out, no process has them to fold into, and adapters stay as they are.
         """
         layers = [m for m in self.language_model.modules() if isinstance(m, LoraLayer) and not m.merged]
-        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear]  # quantised ones stay
+        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear and not self.is_shared]  # not quantised
         originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
             for layer, weight in originals.items():
@@ -494,6 +509,7 @@ class PosePolicy(nn.Module):
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
                 self._shares(readings, [max_new_tokens] * len(readings)),
+                functools.partial(anyone, device=self.device) if self.is_shared else bool,
             )
         token = self.backbone.pose_token
         flat = [
