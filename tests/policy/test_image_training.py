@@ -110,6 +110,6 @@ def test_a_processor_that_needs_a_missing_package_is_one_line(tmp_path, byte_tok
         raise ImportError("\nQwen2VLVideoProcessor requires the Torchvision library. Check out the instructions\nthere")
 
     monkeypatch.setattr(AutoProcessor, "from_pretrained", missing)
-    with pytest.raises(UserError, match=r"requires the Torchvision library\); run: pip install") as caught:
+    with pytest.raises(UserError, match=r"requires the Torchvision library\); install it") as caught:
         load_backbone(str(tmp_path))
     assert "\n" not in str(caught.value)

@@ -158,7 +158,8 @@ class _Reader:
                     added.append(prompt.added)
             tokens = {"inputs_embeds": table}
             if added:
-                how |= added_in_layers((len(ids), ids.shape[1]), torch.cat(added_at), torch.cat(added, dim=1))
+                places = torch.cat(added_at).to(device)
+                how |= added_in_layers((len(ids), ids.shape[1]), places, torch.cat(added, dim=1))
         if positions is not None:
             how["position_ids"] = (positions if self.kinds > 1 else positions[0]).to(device)
         return self.decoder(**tokens, attention_mask=mask, output_hidden_states=True, **how)

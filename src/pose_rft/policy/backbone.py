@@ -276,7 +276,8 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
     except ImportError as error:  # processors ask for what their videos need
         reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise UserError(
-            f"backbone {name!r}: a package is missing ({reason}); run: pip install 'pose-rft[image-text]'"
+            f"backbone {name!r}: a package is missing ({reason}); install it (for an image-text model: pip install "
+            "torchvision num2words)"
         ) from error
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
