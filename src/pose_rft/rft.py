@@ -1,5 +1,6 @@
 """The reinforcement stage: a policy, prompts, rewards and HyGRPO, from one config."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,15 @@ from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
-from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
+from pose_rft.training import (
+    IMAGES_FOLDER,
+    PICTURES_FOLDER,
+    STATES_FILE,
+    clear_up,
+    join_processes,
+    newest_checkpoint,
+    open_output,
+)
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 
@@ -62,6 +71,7 @@ class RftConfig:
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
         device: "auto", "cpu", "cuda", ...
+        shard: share the language model's layers out among the processes, if it is too large for one device.
     """
 
     policy: str = "default"
@@ -74,6 +84,7 @@ class RftConfig:
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
     device: str = "auto"
+    shard: bool = False
 
     def __post_init__(self) -> None:
         if self.on_reward_error not in ("raise", "skip"):
@@ -107,10 +118,11 @@ def run_rft(
     processes = join_processes(device)
     with processes.main_process_first():
         open_output(output, [opening, output], resume)
-    policy = PosePolicy.from_pretrained(config.policy, device)
+    policy = PosePolicy.from_pretrained(config.policy, device, shard=config.shard)
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
     policy.freeze_reference()
+    policy.remember_images(output / IMAGES_FOLDER)
     if samples is None:
         samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
         with processes.main_process_first():
@@ -122,7 +134,7 @@ def run_rft(
         told = [sample for sample in samples if sample.pose is not None and (sample.checks or sample.image is not None)]
         if not told:
             raise UserError("pose_phase: no training prompt has a pose and checks or an image; set its steps to 0")
-        with processes.main_process_first():
+        with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
         live = [LiveProgress("HyGRPO, pose head"), *callbacks]
@@ -135,6 +147,7 @@ def run_rft(
         trainer.train(resume_from_checkpoint=newest_checkpoint(output))
         history += [entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history]
     policy.eval()
+    policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
         clear_up(output)

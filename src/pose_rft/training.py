@@ -21,6 +21,8 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
@@ -36,8 +38,9 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
-# What a run computed before its first step, kept until it is over: hidden states of its samples, and its pictures.
-STATES_FILE, PICTURES_FOLDER = "states.safetensors", "pictures"
+# What a run computed once and keeps until it is over: hidden states of its samples, its pictures, and what frozen
+# encoders made of its photographs.
+STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
 
 class NonFiniteError(RuntimeError):
@@ -76,6 +79,15 @@ class CheckpointTrainer(Trainer):
         return loss
 
     # ---- several processes ----
+
+    def _wrap_model(self, model: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+        """Of a model that processes share out, what is whole in each of them is trained as it is without shards."""
+        shards = [name for name, weight in model.named_parameters() if isinstance(weight, DTensor)]
+        if not shards or isinstance(model, DistributedDataParallel):
+            return super()._wrap_model(model, *args, **kwargs)
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, shards)
+        devices = [self.args.device] if self.args.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices, find_unused_parameters=True)
 
     def own_part(self, batch: list[int]) -> list[int]:
         """This process's part of a batch."""
@@ -229,7 +241,17 @@ def _step_of(folder: Path) -> int:
 
 
 def join_processes(device: str) -> PartialState:
-    """The processes of this run, which torchrun or accelerate launch may have started; without them, one."""
+    """The processes of this run, which torchrun or accelerate launch may have started; without them, one.
+
+    Raises:
+        UserError: they were started for FSDP or DeepSpeed, which wrap models in ways that ours cannot be.
+    """
+    for kind in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{kind}", "false").lower() == "true":
+            raise UserError(
+                f"accelerate launch: {kind} is not supported; start plain processes (torchrun, or accelerate launch "
+                "--multi_gpu), with shard: true in the run's config if the language model is too large for one device"
+            )
     return PartialState(cpu=device == "cpu")
 
 
@@ -239,15 +261,16 @@ def newest_checkpoint(phase: Path) -> str | None:
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:
-    """Whether a run left something to go on from: a checkpoint of a phase, its hidden states or pictures."""
-    begun = [output / STATES_FILE, output / PICTURES_FOLDER]
+    """Whether a run left something to go on from: a checkpoint of a phase, or what it computed once."""
+    begun = [output / STATES_FILE, output / PICTURES_FOLDER, output / IMAGES_FOLDER]
     return any(newest_checkpoint(phase) for phase in phases) or any(path.exists() for path in begun)
 
 
 def clear_up(output: Path) -> None:
-    """Delete what a run computed before its first step, now that it is over."""
+    """Delete what a run computed once, now that it is over."""
     (output / STATES_FILE).unlink(missing_ok=True)
-    shutil.rmtree(output / PICTURES_FOLDER, ignore_errors=True)
+    for folder in (PICTURES_FOLDER, IMAGES_FOLDER):
+        shutil.rmtree(output / folder, ignore_errors=True)
 
 
 def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:

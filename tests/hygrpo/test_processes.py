@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy
+from pose_rft.training import join_processes
 
 SCRIPT = Path(__file__).parent / "train_everywhere.py"
 
@@ -74,3 +76,25 @@ def test_reinforcement_on_two_processes_is_that_of_one_and_resumes_exactly(super
     train(2, "rft", supervised, tmp_path / "killed", "--resume")
     resumed = weights(tmp_path / "killed" / "policy")
     assert all(torch.equal(resumed[name], value) for name, value in together.items())
+
+
+@pytest.mark.slow
+def test_processes_that_share_out_the_language_model_make_the_update_of_one(supervised, tmp_path):
+    train(1, "rft", supervised, tmp_path / "one", "--unmerged")
+    train(2, "rft", supervised, tmp_path / "two", "--shard")
+    start, alone, together = weights(supervised), weights(tmp_path / "one/policy"), weights(tmp_path / "two/policy")
+    assert moved(start, alone) > 1e-3
+    assert_same(together, alone, atol=5e-5, rtol=1e-3)
+
+
+def test_one_process_has_nobody_to_share_a_language_model_with(tiny_backbone):
+    with pytest.raises(UserError, match=r"shard: one process .* set shard: false"):
+        PosePolicy.from_pretrained(tiny_backbone, shard=True)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_a_launch_that_would_wrap_the_model_is_one_line(kind, monkeypatch):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    with pytest.raises(UserError, match=f"{kind} is not supported; start plain processes") as caught:
+        join_processes("cpu")
+    assert "\n" not in str(caught.value)

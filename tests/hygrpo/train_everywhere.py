@@ -1,8 +1,9 @@
 """What test_processes.py starts, alone or under torchrun: both stages on a small model.
 
-python train_everywhere.py sft|rft BACKBONE_OR_POLICY OUTPUT [--resume]
+python train_everywhere.py sft|rft BACKBONE_OR_POLICY OUTPUT [--resume] [--shard | --unmerged]
 """
 
+import contextlib
 import sys
 
 import numpy as np
@@ -37,6 +38,7 @@ def mostly_pose() -> None:
     act = PosePolicy.act
 
     def act_with_pose(self, prompts, *arguments, **settings):
+        self.backbone.end_tokens = tuple(range(150))  # of 258: answers end early, and not together
         rollout = act(self, prompts, *arguments, **settings)
         for prompt, group in zip(prompts, rollout.answer_ids, strict=True):
             for g, answer in enumerate(group):
@@ -53,6 +55,8 @@ def main() -> None:
     torch.set_num_threads(1)
     pose_rft.policy.policy.best_dtype = lambda device: torch.float32  # bfloat16 would hide what differs
     stage, start, output, *flags = sys.argv[1:]
+    if "--unmerged" in flags:  # as processes with shards have it: other rounding, which Adam makes whole steps of
+        PosePolicy.merged_adapters = lambda self: contextlib.nullcontext()
     if stage == "sft":
         head = HeadConfig(width=32, depth=1, heads=4, rank=2)
         config = SftConfig(
@@ -63,6 +67,7 @@ def main() -> None:
             loss=LossWeights(checks=1.0),
             loop=LoopConfig(save_steps=3, row_tokens=128, logging_steps=1),
             device="cpu",
+            shard="--shard" in flags,
         )
         run_sft(config, "--resume" in flags, samples())
         return
@@ -77,6 +82,7 @@ def main() -> None:
             ratio="per_joint", learning_rate=1e-3, warmup_steps=1, max_new_tokens=6, save_steps=2, row_tokens=200,
         ),
         device="cpu",
+        shard="--shard" in flags,
     )  # fmt: skip
     chat = Sample("what is a pose?", "words", None, task="chat")
     run_rft(config, "--resume" in flags, [*samples(), chat])

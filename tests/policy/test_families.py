@@ -141,6 +141,22 @@ def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, fa
     assert all(torch.isfinite(g).all() for g in gradients)
 
 
+@pytest.mark.parametrize("family", ["mistral", "gemma2", "gemma3_text"])
+@pytest.mark.parametrize(("window", "shared"), [(80, True), (64, False)])  # prompts of 60 and 70 tokens, answers of 9
+def test_layers_with_a_window_read_what_they_would_of_an_answer_alone(family_policy, family, window, shared, caplog):
+    policy = family_policy(family, sliding_window=window)
+    rollout = policy.act(["hello", "a longer prompt"], answers=8, seeds=1, max_new_tokens=9)
+    assert [len(ids) for ids in rollout.prompt_ids] == [60, 70]
+    packed = policy.pack(rollout)
+    assert (packed.attention is not None) == shared
+    assert sum("look 64 tokens back" in record.message for record in caplog.records) == (not shared)
+    alone = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
+    scores, expected = policy(packed).logp_text, policy(alone).logp_text
+    torch.testing.assert_close(scores, expected, atol=2e-5, rtol=2e-5)
+    for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
+        torch.testing.assert_close(expected[row, : len(logp)], torch.tensor(logp), atol=2e-5, rtol=2e-5)
+
+
 def test_the_probe_tells_a_blind_mask_from_rounding(family_policy):
     policy = family_policy("llama")
     packed = pack_groups([[1, 2]], [[[3, 4, 5], [6, 7]]], -1)

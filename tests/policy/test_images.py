@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import roma
 import torch
-from image_text_models import qwen, save_llava
+from image_text_models import MODELS
 from PIL import Image
 
 from pose_rft.data.sample import Sample
@@ -32,18 +32,13 @@ def seen(seed: int) -> Seen:
 
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory, byte_tokenizer, tiny_backbone):
-    """``policies(name)``: "eyes" (encoder alone), "llava", "qwen" (own vision), "llava+eyes", "qwen+eyes" (both)."""
+    """``policies(name)``: "eyes" (encoder alone), a family of ``MODELS`` (own vision), "llava+eyes", ... (both)."""
 
     def make(name: str) -> PosePolicy:
         directory = tmp_path_factory.mktemp(name)
         encoder = "blazepose" if "eyes" in name else None
-        if name == "eyes":
-            backbone = load_backbone(tiny_backbone)
-        elif "llava" in name:
-            save_llava(directory, byte_tokenizer)
-            backbone = load_backbone(str(directory))
-        else:
-            backbone = qwen(directory, byte_tokenizer)
+        own_vision = MODELS.get(name.removesuffix("+eyes"))
+        backbone = own_vision(directory, byte_tokenizer) if own_vision else load_backbone(tiny_backbone)
         policy = PosePolicy(PolicyConfig(backbone.name, -1, HEAD, LORA, encoder), backbone).eval()
         torch.manual_seed(0)
         with torch.no_grad():
@@ -79,7 +74,7 @@ def blind_detector(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("name", ["eyes", "llava", "qwen", "llava+eyes", "qwen+eyes"])
+@pytest.mark.parametrize("name", ["eyes", *MODELS, "llava+eyes", "gemma3+eyes", "qwen3+eyes"])
 def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(policies, name, blind_detector):
     policy = policies(name)
     assert policy.shares_prompts
@@ -100,7 +95,19 @@ def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(po
         torch.testing.assert_close(value, padded_gradient[part], atol=2e-4 * scale + 1e-5, rtol=2e-3, msg=part)
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen"])
+@pytest.mark.parametrize("name", ["gemma3", "qwen3"])
+def test_sampling_that_cannot_share_prompts_says_the_same_about_images(policies, name):
+    policy = policies(name)
+    shared = policy.act(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    policy.__dict__["shares_prompts"] = False
+    alone = policy.act(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    assert alone.answer_ids == shared.answer_ids
+    for group, expected in zip(alone.logp_text, shared.logp_text, strict=True):
+        for logp, other in zip(group, expected, strict=True):
+            torch.testing.assert_close(torch.tensor(logp), torch.tensor(other), atol=5e-5, rtol=5e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_gives_it(policies, name):
     policy = policies(name)
     backbone, answer = policy.backbone, [10, 20, 30, 0]
@@ -109,15 +116,15 @@ def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_give
     inputs = backbone.processor(text=[backbone._chat("hello", 1)], images=[PICTURE], return_tensors="pt")
     inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    if "mm_token_type_ids" in inputs:
-        inputs["mm_token_type_ids"] = torch.nn.functional.pad(inputs["mm_token_type_ids"], (0, len(answer)))
+    for name in inputs.keys() & {"mm_token_type_ids", "token_type_ids"}:
+        inputs[name] = torch.nn.functional.pad(inputs[name], (0, len(answer)))
     with torch.no_grad():
         logp = backbone.model(**inputs).logits[0].log_softmax(dim=-1)[-len(answer) - 1 : -1]
     expected = logp.gather(1, torch.tensor(answer)[:, None])[:, 0]
     torch.testing.assert_close(scored, expected, atol=5e-5, rtol=5e-5)
 
 
-@pytest.mark.parametrize("name", ["eyes", "llava", "qwen+eyes"])
+@pytest.mark.parametrize("name", ["eyes", "onevision", "smolvlm", "gemma3", "qwen3", "qwen+eyes"])
 def test_another_image_gives_another_pose_and_other_words(policies, name, blind_detector):
     policy = policies(name)
     first, _, second = queries(policy)
@@ -149,6 +156,34 @@ def test_room_for_pose_aware_tokens_moves_what_follows(policies):
     assert (roomy.positions[:, at : at + 3] == roomy.positions[:, at - 1].max() + torch.arange(1, 4)).all()
 
 
+def test_room_for_pose_aware_tokens_moves_what_is_looked_ahead_to(policies):
+    plain = policies("gemma3").backbone.read("hi", PICTURE)
+    first, last = plain.image_at[[0, -1]].tolist()
+    assert plain.reach[first : last + 1].tolist() == [last] * 4
+    before, behind = with_room(plain, first, 3, 0), with_room(plain, last + 1, 3, 0)
+    assert before.reach[first : last + 4].tolist() == [first, first + 1, first + 2, *[last + 3] * 4]
+    assert behind.reach[first : last + 4].tolist() == [*[last] * 4, last + 1, last + 2, last + 3]
+
+
+def test_a_mask_that_hides_earlier_tokens_is_one_line(policies, monkeypatch):
+    backbone = policies("gemma3").backbone
+    monkeypatch.setattr(backbone.model.config.text_config, "sliding_window", 8)
+    with pytest.raises(UserError, match=r"Gemma3.* hands a mask that hides earlier tokens"):
+        backbone.read("hi", PICTURE)
+
+
+def test_a_decoder_that_is_handed_more_than_that_is_one_line(policies):
+    backbone = policies("llava").backbone
+
+    def more(module, arguments, keywords):
+        return arguments, keywords | {"cross_attention_states": torch.ones(1)}
+
+    backbone.decoder.register_forward_pre_hook(more, with_kwargs=True)
+    with pytest.raises(UserError, match=r"Llava.* hands cross_attention_states to its decoder") as caught:
+        backbone.read("hi", PICTURE)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_policy_with_eyes_is_saved_and_loaded_whole(tiny_backbone, tmp_path):
     config = PolicyConfig(tiny_backbone, -1, HEAD, LORA, "blazepose")
     policy = PosePolicy.create(config, dtype=torch.float32)
@@ -162,9 +197,11 @@ def test_a_policy_with_eyes_is_saved_and_loaded_whole(tiny_backbone, tmp_path):
     assert torch.equal(first, second)
 
 
-def test_cached_states_hold_pictures_and_give_the_same_poses(policies):
-    policy = policies("eyes")
-    images = [seen(1), None, seen(2), None]
+@pytest.mark.parametrize("name", ["eyes", "gemma3", "qwen3"])
+def test_cached_states_hold_pictures_and_give_the_same_poses(policies, name):
+    policy = policies(name)
+    first, _, second = (query.image for query in queries(policy))
+    images = [first, None, second, None]
     samples = [
         Sample(f"number {i}", ANSWER, np.zeros((22, 3), np.float32), image=image) for i, image in enumerate(images)
     ]

@@ -11,7 +11,7 @@ padded one: each answer behind its own copy of the prompt, in a row of its own. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -66,6 +66,7 @@ def pack_groups(
     pad_token: int = 0,
     share_prompts: bool = True,
     positions: Sequence[Tensor | None] | None = None,
+    reach: Sequence[Tensor | None] | None = None,
 ) -> PackedGroups:
     """Lay groups out in as few rows as first-fit-decreasing finds.
 
@@ -78,6 +79,8 @@ def pack_groups(
         share_prompts: False gives the padded layout, a row for every answer; ``row_tokens`` says nothing then.
         positions: of each prompt's tokens, (P, length) for the P kinds of position that a model knows (images are read
             in rows and columns), or None where they are counted. An answer goes on behind the largest.
+        reach: of each prompt's tokens, (length,) the last one that it looks at, for models whose tokens of an image
+            look at each other both ways; None where each is the last that it looks at itself.
 
     Returns:
         The layout; answers in the order given, group after group.
@@ -91,16 +94,19 @@ def pack_groups(
         if not prompt or not group:
             raise ValueError(f"group {index} has an empty prompt or no answer")
     group_of_answer = [g for g, group in enumerate(answers) for _ in group]
-    places_of = list(positions) if positions is not None else [None] * len(prompts)
+    nothing: list[Tensor | None] = [None] * len(prompts)
+    places_of, reach_of = list(positions or nothing), list(reach or nothing)
     prompt_of = list(range(len(prompts)))
     if not share_prompts:
         prompt_of = group_of_answer
         prompts, places_of = [prompts[g] for g in group_of_answer], [places_of[g] for g in group_of_answer]
+        reach_of = [reach_of[g] for g in group_of_answer]
         answers = [[answer] for group in answers for answer in group]
     sizes = [len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, answers, strict=True)]
     rows = _first_fit(sizes, max(row_tokens, max(sizes))) if share_prompts else [[g] for g in range(len(sizes))]
     length = max(sum(sizes[g] for g in row) for row in rows)
 
+    causal = not share_prompts and all(ahead is None for ahead in reach_of)
     input_ids = torch.full((len(rows), length), pad_token)
     kinds = next((len(places) for places in places_of if places is not None), 1)
     position_ids = torch.zeros((kinds, len(rows), length), dtype=torch.long)
@@ -108,6 +114,7 @@ def pack_groups(
     # Prompt tokens are of part 0 of their group, answers of parts 1, 2, ...; -1 is padding.
     group_of = torch.full((len(rows), length), -1)
     part_of = torch.full((len(rows), length), -1)
+    last_seen = torch.arange(length).repeat(len(rows), 1)
     placed: dict[tuple[int, int], tuple[list[int], list[int], list[int]]] = {}
     for r, row in enumerate(rows):
         start = 0
@@ -116,6 +123,9 @@ def pack_groups(
             prompt_places = list(range(base + start, base + start + len(prompt)))
             counted = prompt_positions(len(prompt), places_of[g])
             starts[g] = base + start
+            ahead = reach_of[g]
+            if ahead is not None:
+                last_seen[r, start : start + len(prompt)] = start + ahead
             _write(input_ids, position_ids, group_of, part_of, r, start, prompt, counted, g, 0)
             start += len(prompt)
             for i, answer in enumerate(answers[g]):
@@ -136,7 +146,7 @@ def pack_groups(
     return PackedGroups(
         input_ids=input_ids,
         position_ids=position_ids if kinds > 1 else position_ids[0],
-        attention=_block_mask(group_of, part_of) if share_prompts else None,
+        attention=_block_mask(group_of, part_of, last_seen) if not causal else None,
         targets=targets,
         target_mask=target_mask,
         predictors=predictors,
@@ -153,6 +163,21 @@ def pack_groups(
 def prompt_positions(length: int, positions: Tensor | None) -> Tensor:
     """(P, length) as given, or (1, length) counted from 0."""
     return torch.arange(length)[None] if positions is None else positions
+
+
+def added_in_layers(shape: tuple[int, int], at: Tensor, added: Tensor | None) -> dict[str, Any]:
+    """The arguments with which transformers' decoders add to hidden states behind their first layers (DeepStack).
+
+    Args:
+        shape: (R, L) of the tokens.
+        at: (S,) places in the flattened (R * L) tokens.
+        added: (D, S, H) what the first D layers add there, or None.
+    """
+    if added is None:
+        return {}
+    mask = torch.zeros(shape, dtype=torch.bool, device=at.device)
+    mask.view(-1)[at] = True
+    return {"visual_pos_masks": mask, "deepstack_visual_embeds": list(added[:, at.argsort()])}
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
@@ -184,15 +209,15 @@ def _write(ids, positions, groups, parts, row, start, tokens, counted, group, pa
     parts[row, where] = part
 
 
-def _block_mask(group: Tensor, part: Tensor) -> Tensor:
-    """(R, L), (R, L) -> (R, 1, L, L): causal, within the group, and to the prompt or the same part."""
+def _block_mask(group: Tensor, part: Tensor, last_seen: Tensor) -> Tensor:
+    """(R, L) each -> (R, 1, L, L): up to the last seen, within the group, and to the prompt or the same part."""
     length = group.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    backwards = torch.arange(length) <= last_seen[:, :, None]
     same_group = group[:, :, None] == group[:, None, :]
     own_or_prompt = (part[:, :, None] == part[:, None, :]) | (part[:, None, :] == 0)
     itself = torch.eye(length, dtype=torch.bool)
     real = (group >= 0)[:, :, None]
-    return ((causal & same_group & own_or_prompt & real) | itself)[:, None]
+    return ((backwards & same_group & own_or_prompt & real) | itself)[:, None]
 
 
 def _ragged(lists: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from pose_rft.hygrpo.layout import additive_mask, prompt_positions
+from pose_rft.hygrpo.layout import added_in_layers, additive_mask, prompt_positions
 
 Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
 PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
@@ -38,11 +38,39 @@ class SampledAnswers:
     hidden: list[list[Tensor]]
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What a decoder reads of a prompt of L tokens.
+
+    Attributes:
+        ids: L tokens.
+        embedded: (L, H) embeddings that replace the tokens' (images), or None.
+        positions: (P, L) as in ``pack_groups``, or None where they are counted.
+        reach: (L,) as in ``pack_groups``, or None.
+        added_at: (S,) places at which the decoder's first layers add something, or None.
+        added: (D, S, H) what they add.
+    """
+
+    ids: Sequence[int]
+    embedded: Tensor | None = None
+    positions: Tensor | None = None
+    reach: Tensor | None = None
+    added_at: Tensor | None = None
+    added: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def places(self) -> Tensor:
+        """(P, L) positions, counted if need be."""
+        return prompt_positions(len(self), self.positions)
+
+
 @torch.no_grad()
 def sample_answers(
     decoder: PreTrainedModel,
     logits_of: Callable[[Tensor], Tensor],
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     group_size: int,
     end_tokens: Sequence[int],
     layer: int,
@@ -50,41 +78,38 @@ def sample_answers(
     temperature: float = 1.0,
     uniform: Tensor | None = None,
     share_prompts: bool = True,
-    embeddings: Sequence[Tensor | None] | None = None,
-    positions: Sequence[Tensor | None] | None = None,
+    anyone: Callable[[bool], bool] = bool,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
     Args:
         decoder: a transformer decoder (the inner model, without the vocabulary layer).
         logits_of: maps (..., H) last hidden states to (..., V) float logits.
-        prompts: B token lists.
+        prompts: B of them.
         layer: index into the decoder's ``hidden_states`` of the states to keep.
         temperature: 0 takes the likeliest token.
         uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
         share_prompts: False for a causal model that cannot read several answers behind one prompt.
-        embeddings: of each prompt's tokens, (length, H), where they are not those of the tokens alone (images).
-        positions: of each prompt's tokens, as in ``pack_groups``.
+        anyone: whether something is so in any process, for a decoder that all processes have to run equally often.
     """
-    nothing = [None] * len(prompts)
-    read = [
-        _Prompt(ids, embedded, prompt_positions(len(ids), places))
-        for ids, embedded, places in zip(prompts, embeddings or nothing, positions or nothing, strict=True)
-    ]
-    reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, read, layer)
+    reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, prompts, layer)
     alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
     answers: dict[Key, list[int]] = {key: [] for key in alive}
     logps: dict[Key, list[float]] = {key: [] for key in alive}
     ends = set(end_tokens)
     logits = logits_of(reader.read_prompts())[[b for b, _ in alive]]  # (N, V), one row per living answer
     for step in range(max_new_tokens):
-        token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
-        for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
-            answers[key].append(t)
-            logps[key].append(lp)
-        alive = [key for key in alive if answers[key][-1] not in ends]
-        if not alive:
+        if alive:
+            token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
+            for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
+                answers[key].append(t)
+                logps[key].append(lp)
+            alive = [key for key in alive if answers[key][-1] not in ends]
+        if not anyone(bool(alive)):
             break
+        if not alive:
+            reader.wait()
+            continue
         last = reader.read_answers(alive, answers)  # after the last step too: the head wants its states
         if step + 1 < max_new_tokens:
             logits = logits_of(last)
@@ -95,24 +120,14 @@ def sample_answers(
     return SampledAnswers(by_prompt(answers.__getitem__), by_prompt(logps.__getitem__), by_prompt(reader.states))
 
 
-@dataclass(frozen=True)
-class _Prompt:
-    """What is read of a prompt: tokens, embeddings (length, H) that replace theirs or None, positions (P, length)."""
-
-    ids: Sequence[int]
-    embedded: Tensor | None
-    positions: Tensor
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
 class _Reader:
     """Runs the decoder over tokens, some of which stand for something else."""
 
-    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[_Prompt], layer: int) -> None:
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Prompt], layer: int) -> None:
         self.decoder, self.prompts, self.layer = decoder, prompts, layer
-        self.kinds = max(len(prompt.positions) for prompt in prompts)
+        self.kinds = max(len(prompt.places()) for prompt in prompts)
+        self.ends = [int(prompt.places().max()) for prompt in prompts]
+        self.causal = all(prompt.reach is None for prompt in prompts)
         self.answer_states: dict[Key, Any] = {}
 
     def run(
@@ -120,7 +135,7 @@ class _Reader:
         ids: Tensor,
         mask: Tensor | None,
         positions: Tensor | None,
-        embedded: Mapping[tuple[int, int], Tensor],
+        begins: Mapping[tuple[int, int], Prompt],
         **how: Any,
     ) -> Any:
         """The decoder's output.
@@ -128,26 +143,49 @@ class _Reader:
         Args:
             ids: (R, L).
             positions: (P, R, L), or None to let the decoder count.
-            embedded: (row, column) -> embeddings (length, H) that stand there instead of the tokens'.
+            begins: (row, column) where each prompt begins, row after row.
         """
         device = self.decoder.device
         tokens = {"input_ids": ids.to(device)}
-        if embedded:
+        if any(prompt.embedded is not None for prompt in begins.values()):
             table = self.decoder.get_input_embeddings()(tokens["input_ids"])
-            for (row, column), values in embedded.items():
-                table[row, column : column + len(values)] = values.to(table)
+            added_at, added = [], []
+            for (row, column), prompt in begins.items():
+                if prompt.embedded is not None:
+                    table[row, column : column + len(prompt)] = prompt.embedded.to(table)
+                if prompt.added is not None and prompt.added_at is not None:
+                    added_at.append(row * ids.shape[1] + column + prompt.added_at)
+                    added.append(prompt.added)
             tokens = {"inputs_embeds": table}
+            if added:
+                places = torch.cat(added_at).to(device)
+                how |= added_in_layers((len(ids), ids.shape[1]), places, torch.cat(added, dim=1))
         if positions is not None:
             how["position_ids"] = (positions if self.kinds > 1 else positions[0]).to(device)
         return self.decoder(**tokens, attention_mask=mask, output_hidden_states=True, **how)
+
+    def wait(self) -> None:
+        """Run the decoder for nothing, while other processes still read."""
+        self.decoder(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.decoder.device), use_cache=False)
+
+    def mask(self, ids: Tensor, begins: Mapping[tuple[int, int], Prompt]) -> Tensor:
+        """Additive (R, 1, L, L): backwards from where a prompt begins, and to where its tokens look ahead."""
+        counted = torch.arange(ids.shape[1])
+        sees = torch.empty(*ids.shape, len(counted), dtype=torch.bool)
+        for (row, column), prompt in begins.items():
+            last = counted.clone()
+            if prompt.reach is not None:
+                last[column : column + len(prompt)] = column + prompt.reach
+            sees[row] = (counted <= last[:, None]) & ((counted >= column) | (counted < column)[:, None])
+        return additive_mask(sees[:, None].to(self.decoder.device), self.decoder.dtype)
 
 
 class _SharedReader(_Reader):
     """Reads prompts once into a cache, and every step one token of each living answer behind them."""
 
-    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[_Prompt], layer: int) -> None:
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Prompt], layer: int) -> None:
         super().__init__(decoder, prompts, layer)
-        self.cache = DynamicCache(config=decoder.config)
+        self.cache = DynamicCache()  # keeps all keys: columns of other answers count for no layer's window
         self.rows = list(range(len(prompts)))  # which prompt each row of the cache belongs to
         width = max(map(len, prompts))
         self.owner = torch.full((len(prompts), width), NOBODY)  # (R, keys)
@@ -160,15 +198,14 @@ class _SharedReader(_Reader):
         """Last hidden states (B, H) at the prompts' ends."""
         ids = torch.zeros_like(self.owner)
         positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
-        embedded = {}
+        begins = {}
         for row, prompt in enumerate(self.prompts):
             column = ids.shape[1] - len(prompt)
             ids[row, column:] = torch.as_tensor(prompt.ids)
-            positions[:, row, column:] = prompt.positions
-            if prompt.embedded is not None:
-                embedded[row, column] = prompt.embedded
-        mask = (self.owner == PROMPT).long().to(self.decoder.device)
-        out = self.run(ids, mask, positions, embedded, past_key_values=self.cache, use_cache=True)
+            positions[:, row, column:] = prompt.places()
+            begins[row, column] = prompt
+        mask = (self.owner == PROMPT).long().to(self.decoder.device) if self.causal else self.mask(ids, begins)
+        out = self.run(ids, mask, positions, begins, past_key_values=self.cache, use_cache=True)
         read = out.hidden_states[self.layer]
         self.prompt_states = [read[row, read.shape[1] - len(prompt) :] for row, prompt in enumerate(self.prompts)]
         self.dtype = read.dtype
@@ -191,7 +228,7 @@ class _SharedReader(_Reader):
         for (b, g), (r, k) in place.items():
             queries[r, k] = g
             ids[r, k] = answers[b, g][-1]
-            positions[:, r, k] = int(self.prompts[b].positions.max()) + len(answers[b, g])
+            positions[:, r, k] = self.ends[b] + len(answers[b, g])
         self.owner = torch.cat([self.owner, queries], dim=1)
         allowed = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
         mask = additive_mask(allowed[:, None].to(self.decoder.device), self.dtype)
@@ -226,15 +263,15 @@ class _PaddedReader(_Reader):
         lengths = [len(self.prompts[b]) + len(answer) for b, answer in sequences]
         ids = torch.zeros(len(sequences), max(lengths), dtype=torch.long)
         positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
-        embedded = {}
+        begins = {}
         for row, (b, answer) in enumerate(sequences):
             prompt, length = self.prompts[b], lengths[row]
             ids[row, :length] = torch.as_tensor([*prompt.ids, *answer])
-            positions[:, row, : len(prompt)] = prompt.positions
-            positions[:, row, len(prompt) :] = prompt.positions.max() + 1 + torch.arange(ids.shape[1] - len(prompt))
-            if prompt.embedded is not None:
-                embedded[row, 0] = prompt.embedded
-        out = self.run(ids, None, positions if self.kinds > 1 else None, embedded, use_cache=False)
+            positions[:, row, : len(prompt)] = prompt.places()
+            positions[:, row, len(prompt) :] = self.ends[b] + 1 + torch.arange(ids.shape[1] - len(prompt))
+            begins[row, 0] = prompt
+        mask = None if self.causal else self.mask(ids, begins)
+        out = self.run(ids, mask, positions if self.kinds > 1 else None, begins, use_cache=False)
         ends = torch.tensor(lengths, device=self.decoder.device) - 1
         last = out.last_hidden_state[torch.arange(len(lengths), device=self.decoder.device), ends]
         return last, [states[:length] for states, length in zip(out.hidden_states[self.layer], lengths, strict=True)]

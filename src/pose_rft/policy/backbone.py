@@ -44,6 +44,9 @@ class PromptTokens:
         image_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
         image: (S, H) their embeddings.
         positions: (P, L) for models whose tokens have P kinds of position, else None.
+        reach: (L,) the last token that each looks at, for models whose tokens of an image look at each other both ways,
+            else None.
+        added: (D, S, H) what the first D layers add to the image's tokens, for models with DeepStack, else None.
     """
 
     ids: list[int]
@@ -51,6 +54,8 @@ class PromptTokens:
     image_at: Tensor | None = None
     image: Tensor | None = None
     positions: Tensor | None = None
+    reach: Tensor | None = None
+    added: Tensor | None = None
 
 
 @dataclass
@@ -129,8 +134,10 @@ class Backbone:
     def _read_image(self, prompt: str, image: Image, sight: int) -> PromptTokens:
         """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
         found = self.memory.recall(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
-        positions, ids = found.get("positions"), found["ids"].tolist()
-        tokens = PromptTokens(ids, None, found["image_at"], found["image"].to(self.model.device), positions)
+        ids, device = found["ids"].tolist(), self.model.device
+        embedded, added = found["image"].to(device), found.get("added")
+        added = None if added is None else added.to(device)
+        tokens = PromptTokens(ids, None, found["image_at"], embedded, found.get("positions"), found.get("reach"), added)
         return with_room(tokens, len(ids), sight, self.end_tokens[0]) if sight else tokens
 
     def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
@@ -142,9 +149,20 @@ class Backbone:
         ids, embedded = inputs["input_ids"][0], handed["inputs_embeds"][0]
         plain = self.decoder.get_input_embeddings()(ids)
         image_at = (embedded != plain).any(dim=-1).nonzero()[:, 0]
-        found = {"ids": ids.cpu(), "image_at": image_at.cpu(), "image": embedded[image_at].cpu()}
+        found = {"ids": ids, "image_at": image_at, "image": embedded[image_at]}
         positions = handed.get("position_ids")
-        return found | ({"positions": positions[:, 0].cpu()} if positions is not None and positions.ndim == 3 else {})
+        if positions is not None and positions.ndim == 3:
+            found["positions"] = positions[:, 0]
+        reach = _reach(handed.get("attention_mask"), len(ids))
+        if reach is None:
+            raise _refusal(self.model, "a mask that hides earlier tokens")
+        if not torch.equal(reach, torch.arange(len(ids))):
+            found["reach"] = reach
+        if handed.get("deepstack_visual_embeds") is not None:
+            added = embedded.new_zeros(len(handed["deepstack_visual_embeds"]), *embedded.shape)
+            added[:, handed["visual_pos_masks"][0]] = torch.stack(handed["deepstack_visual_embeds"]).to(added)
+            found["added"] = added[:, image_at]
+        return {name: value.cpu() for name, value in found.items()}
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer and the end of the turn."""
@@ -166,7 +184,29 @@ def with_room(tokens: PromptTokens, at: int, count: int, placeholder: int) -> Pr
         first = int(positions[:, :at].max()) + 1
         room = torch.arange(first, first + count).expand(len(positions), -1)
         positions = torch.cat([positions[:, :at], room, positions[:, at:] + count], dim=1)
-    return PromptTokens(ids, at, image_at, tokens.image, positions)
+    reach = tokens.reach
+    if reach is not None:
+        moved = reach + count * (reach >= at)
+        reach = torch.cat([moved[:at], torch.arange(at, at + count), moved[at:]])
+    return PromptTokens(ids, at, image_at, tokens.image, positions, reach, tokens.added)
+
+
+def _reach(mask: Any, length: int) -> Tensor | None:
+    """The last token that each looks at, (length,), in a mask, or masks by kind of layer, as models hand it over.
+
+    None if it hides earlier tokens, or not from all layers alike.
+    """
+    counted = torch.arange(length)
+    found = []
+    for each in mask.values() if isinstance(mask, dict) else [mask]:
+        if each is None or each.ndim == 2:  # says which tokens are padding; a model's own order is causal
+            found.append(counted)
+            continue
+        sees = (each if each.dtype == torch.bool else each >= 0)[0, 0].cpu()  # (L, L)
+        found.append(torch.where(sees, counted, -1).max(dim=1).values)
+        if not torch.equal(sees, counted <= found[-1][:, None]):
+            return None
+    return found[0] if all(torch.equal(each, found[0]) for each in found) else None
 
 
 class _Handed(Exception):
@@ -182,7 +222,7 @@ def _handed_to(decoder: nn.Module, model: nn.Module, inputs: Any) -> dict[str, A
     Every family has its own way from pixels to embeddings and positions; all of them end in this call.
 
     Raises:
-        UserError: it hands over more than embeddings, positions and a mask.
+        UserError: it hands over more than embeddings, positions, a mask and what the first layers add (DeepStack).
     """
 
     def stop(module: nn.Module, arguments: tuple, keywords: dict[str, Any]) -> None:
@@ -193,20 +233,25 @@ def _handed_to(decoder: nn.Module, model: nn.Module, inputs: Any) -> dict[str, A
         model(**inputs, use_cache=False)
     except _Handed as handed:
         known = {"inputs_embeds", "position_ids", "attention_mask", "past_key_values", "input_ids", "use_cache"}
+        known |= {"visual_pos_masks", "deepstack_visual_embeds"}
         more = [
             name
             for name, value in handed.arguments.items()
             if name not in known and value is not None and not isinstance(value, bool | str | int)
         ]
         if more:
-            raise UserError(
-                f"backbone: {type(model).__name__} hands {more[0]} to its decoder beside the embeddings of an image, "
-                "which is not supported"
-            ) from None
+            raise _refusal(model, more[0]) from None
         return handed.arguments
     finally:
         hook.remove()
     raise UserError(f"backbone: {type(model).__name__} did not call its decoder; its images cannot be read")
+
+
+def _refusal(model: nn.Module, what: str) -> UserError:
+    return UserError(
+        f"backbone: {type(model).__name__} hands {what} to its decoder beside the embeddings of an image, which is not "
+        "supported; choose another image-text model, or a text model with an encoder"
+    )
 
 
 def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
@@ -217,7 +262,7 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         dtype: of the frozen weights.
 
     Raises:
-        UserError: nothing of that name can be loaded, or it is no causal language model.
+        UserError: nothing of that name can be loaded, it is no language model, or it needs a package that is missing.
     """
     source = str(PRESETS[name]()) if name in PRESETS else name
     try:
@@ -228,6 +273,12 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         with _no_bar() if Path(source).is_dir() else contextlib.nullcontext():
             model = kind.from_pretrained(source, dtype=dtype, config=config)
+    except ImportError as error:  # processors ask for what their videos need
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise UserError(
+            f"backbone {name!r}: a package is missing ({reason}); install it (for an image-text model: pip install "
+            "torchvision num2words)"
+        ) from error
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

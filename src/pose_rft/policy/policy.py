@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,14 +23,14 @@ from PIL.Image import Image, fromarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from pose_rft.body.overlay import PictureCamera
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
-from pose_rft.hygrpo.layout import PackedGroups, additive_mask, pack_groups
-from pose_rft.hygrpo.rollout import sample_answers
+from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
+from pose_rft.hygrpo.rollout import Prompt, sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.eyes import Eyes, load_eyes
@@ -37,6 +38,7 @@ from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
 from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, pack_prompts, seen_numbers
+from pose_rft.policy.sharding import anyone, share_layers
 from pose_rft.policy.sight import Seen, Sight
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.crops import Crop
@@ -199,6 +201,7 @@ class PosePolicy(nn.Module):
                     parameter.requires_grad_(False)
         self._reference: dict[str, Tensor] | None = None
         self._reference_is_bare = False
+        self.is_shared = False  # all processes run the language model together
 
     # ---- loading and saving ----
 
@@ -209,6 +212,7 @@ class PosePolicy(nn.Module):
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         encoder: str | None = None,
+        shard: bool = False,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -218,9 +222,10 @@ class PosePolicy(nn.Module):
             dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
             encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
                 untrained, all else is as it was. None takes the policy's own.
+            shard: share the language model out among all processes of a run, which then act and score together.
 
         Raises:
-            UserError: nothing of that name, or a checkpoint that does not fit its backbone.
+            UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
         """
         directory = DEFAULT_CHECKPOINT if str(name) == "default" else Path(name)
         if str(name) == "default" and not directory.is_dir():
@@ -230,20 +235,30 @@ class PosePolicy(nn.Module):
                 raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
-            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype)
+            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype, shard)
         config = _read_config(directory / POLICY_FILE)
         opened = encoder is not None and config.encoder is None
-        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype)
+        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype, shard)
         policy.load_weights(directory, fresh_eyes=opened)
         return policy
 
     @classmethod
     def create(
-        cls, config: PolicyConfig, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+        cls,
+        config: PolicyConfig,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        shard: bool = False,
     ) -> "PosePolicy":
-        """An untrained policy."""
-        backbone = load_backbone(config.backbone, dtype or best_dtype(device))
-        return cls(config, backbone).to(device).eval()
+        """An untrained policy; arguments as for ``from_pretrained``."""
+        policy = cls(config, load_backbone(config.backbone, dtype or best_dtype(device)))
+        if shard:
+            share_layers(policy.decoder, device)
+        policy = policy.to(device).eval()
+        policy.is_shared = shard
+        if shard:
+            _ = policy.shares_prompts  # found by running the language model: now, while all processes are here
+        return policy
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write config, adapter (peft's format) and head as JSON and safetensors, all or nothing.
@@ -370,9 +385,10 @@ class PosePolicy(nn.Module):
 
         An unmerged adapter costs two small products and a copy for every layer and token. The merged weights are
         copies, so that what comes back afterwards is exactly what was there; they need the model's size once more.
+        Where processes share the weights out, no process has them to fold into, and adapters stay as they are.
         """
         layers = [m for m in self.language_model.modules() if isinstance(m, LoraLayer) and not m.merged]
-        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear]  # quantised ones stay
+        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear and not self.is_shared]  # not quantised
         originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
             for layer, weight in originals.items():
@@ -447,18 +463,18 @@ class PosePolicy(nn.Module):
         if self.sight is not None and self.sight.head is not None:
             self.sight.head.fit_action_space(poses)
 
-    def _embeddings(self, reading: Reading) -> Tensor | None:
-        """(L, H) of a prompt whose tokens do not say it all; None for words alone."""
+    def _prompt(self, reading: Reading) -> Prompt:
+        """What the decoder reads of a prompt."""
         tokens = reading.tokens
         if tokens.image is None and reading.seen is None:
-            return None
+            return Prompt(tokens.ids)
         embedded = self.decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=self.device))[0]
         if tokens.image is not None and tokens.image_at is not None:
             embedded[tokens.image_at] = tokens.image.to(embedded)
         if reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
             words = self.sight.to_words(reading.seen)[0]
             embedded[tokens.sight_at : tokens.sight_at + len(words)] = words.to(embedded)
-        return embedded
+        return Prompt(tokens.ids, embedded, tokens.positions, tokens.reach, tokens.image_at, tokens.added)
 
     @torch.no_grad()
     def act(
@@ -485,16 +501,15 @@ class PosePolicy(nn.Module):
             sampled = sample_answers(
                 self.decoder,
                 self.logits,
-                [reading.tokens.ids for reading in readings],
+                [self._prompt(reading) for reading in readings],
                 answers,
                 self.backbone.end_tokens,
                 self.layer,
                 max_new_tokens,
                 temperature,
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
-                self.shares_prompts,
-                [self._embeddings(reading) for reading in readings],
-                [reading.tokens.positions for reading in readings],
+                self._shares(readings, [max_new_tokens] * len(readings)),
+                functools.partial(anyone, device=self.device) if self.is_shared else bool,
             )
         token = self.backbone.pose_token
         flat = [
@@ -604,9 +619,32 @@ class PosePolicy(nn.Module):
 
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:
         """The shared-prefix layout of a rollout."""
-        return pack_prompts(
-            rollout.readings, rollout.answer_ids, self.backbone.pose_token, row_tokens, self.shares_prompts
-        )
+        return self.pack_answers(rollout.readings, rollout.answer_ids, row_tokens)
+
+    def pack_answers(
+        self, readings: Sequence[Reading], answers: Sequence[Sequence[Sequence[int]]], row_tokens: int
+    ) -> PackedPrompts:
+        """The layout of prompts, each with its answers."""
+        behind = [max(map(len, group)) for group in answers]
+        share = self._shares(readings, behind)
+        return pack_prompts(readings, answers, self.backbone.pose_token, row_tokens, share)
+
+    def _shares(self, readings: Sequence[Reading], behind: Sequence[int]) -> bool:
+        """Whether prompts are shared by answers of so many tokens: none may be longer than what a layer looks at."""
+        longest = max(len(reading.tokens.ids) + count for reading, count in zip(readings, behind, strict=True))
+        if self.shares_prompts and longest > self.window:
+            _warn_once(
+                f"{self.config.backbone} has layers that look {self.window} tokens back, fewer than a prompt and an "
+                "answer have: every answer to it gets a copy of its prompt, which is right but slower"
+            )
+            return False
+        return self.shares_prompts
+
+    @functools.cached_property
+    def window(self) -> float:
+        """How many tokens back every layer of the language model looks."""
+        layers = DynamicCache(config=self.decoder.config).layers
+        return min((layer.sliding_window for layer in layers if layer.is_sliding), default=math.inf)
 
     @functools.cached_property
     def shares_prompts(self) -> bool:
@@ -673,8 +711,8 @@ class PosePolicy(nn.Module):
             )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
 
-    def _inputs(self, packed: PackedGroups) -> dict[str, Tensor]:
-        """Tokens, or their embeddings where some stand for an image."""
+    def _inputs(self, packed: PackedGroups) -> dict[str, Any]:
+        """Tokens, or their embeddings where some stand for an image, and what the first layers add to those."""
         if not isinstance(packed, PackedPrompts) or (packed.image is None and packed.seen is None):
             return {"input_ids": packed.input_ids}
         table = self.decoder.get_input_embeddings()(packed.input_ids)  # (R, L, H)
@@ -684,7 +722,14 @@ class PosePolicy(nn.Module):
         if packed.seen is not None and self.sight is not None and len(packed.sight_at):
             words = self.sight.to_words(packed.seen)[packed.sight_of]  # (Q, T, H)
             flat = flat.index_copy(0, packed.sight_at.flatten(), words.flatten(0, 1).to(flat))
-        return {"inputs_embeds": flat.view_as(table)}
+        return {"inputs_embeds": flat.view_as(table)} | added_in_layers(
+            (table.shape[0], table.shape[1]), packed.image_at, packed.added
+        )
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
 
 
 def _picture(image: Any) -> Image:

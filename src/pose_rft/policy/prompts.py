@@ -52,6 +52,7 @@ class PackedPrompts(PackedGroups):
         sight_of: (Q,) which of the M each copy is of.
         image_at: (S,) where embeddings of the language model's own vision stand.
         image: (S, H) those embeddings.
+        added: (D, S, H) what the first D layers add there, or None.
     """
 
     seen: Seen | None
@@ -60,6 +61,7 @@ class PackedPrompts(PackedGroups):
     sight_of: Tensor
     image_at: Tensor
     image: Tensor | None
+    added: Tensor | None
 
 
 def pack_prompts(
@@ -78,10 +80,11 @@ def pack_prompts(
         row_tokens,
         share_prompts=share_prompts,
         positions=[each.positions for each in tokens],
+        reach=[each.reach for each in tokens],
     )
     number = seen_numbers(readings)
     memory_mask = packed.memory_mask & (packed.memory < _memory_ends(packed, readings)[:, None])
-    sight_at, sight_of, image_at, image = [], [], [], []
+    sight_at, sight_of, image_at, image, added = [], [], [], [], []
     for start, prompt in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
         reading = readings[prompt]
         if reading.seen is not None and reading.tokens.sight_at is not None:
@@ -91,6 +94,7 @@ def pack_prompts(
         if reading.tokens.image_at is not None:
             image_at.append(start + reading.tokens.image_at)
             image.append(reading.tokens.image)
+            added.append(reading.tokens.added)
     return PackedPrompts(
         **{field.name: getattr(packed, field.name) for field in fields(packed)} | {"memory_mask": memory_mask},
         seen=gather([reading.seen for reading in readings]),
@@ -98,8 +102,14 @@ def pack_prompts(
         sight_at=torch.stack(sight_at) if sight_at else torch.zeros(0, 0, dtype=torch.long),
         sight_of=torch.tensor(sight_of, dtype=torch.long),
         image_at=torch.cat(image_at) if image_at else torch.zeros(0, dtype=torch.long),
-        image=torch.cat([each for each in image if each is not None]) if image else None,
+        image=_joined(image, dim=0),
+        added=_joined(added, dim=1),
     )
+
+
+def _joined(parts: Sequence[Tensor | None], dim: int) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there, dim=dim) if there else None
 
 
 def _memory_ends(packed: PackedGroups, readings: Sequence[Reading]) -> Tensor:

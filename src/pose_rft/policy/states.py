@@ -20,7 +20,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy
-from pose_rft.policy.prompts import PackedPrompts, Reading, gather, numbered, pack_prompts
+from pose_rft.policy.prompts import PackedPrompts, Reading, gather, numbered
 from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
 
@@ -147,8 +147,7 @@ def _run_language_model(
             if not new:
                 continue
             readings, answers = [reading for reading, _ in new], [[answer] for _, answer in new]
-            packed = pack_prompts(readings, answers, policy.backbone.pose_token, row_tokens, policy.shares_prompts)
-            packed = packed.to(policy.device)
+            packed = policy.pack_answers(readings, answers, row_tokens).to(policy.device)
             pieces.append(policy.hidden_states(packed)[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
@@ -168,4 +167,4 @@ def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int)
     """The packed layout of samples, each prompt with its one answer."""
     answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
     readings = [policy.read(sample) for sample in samples]
-    return pack_prompts(readings, answers, policy.backbone.pose_token, row_tokens, policy.shares_prompts)
+    return policy.pack_answers(readings, answers, row_tokens)

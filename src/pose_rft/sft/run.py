@@ -1,5 +1,6 @@
 """The supervised stage from one config."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,15 @@ from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
-from pose_rft.training import PICTURES_FOLDER, STATES_FILE, clear_up, join_processes, newest_checkpoint, open_output
+from pose_rft.training import (
+    IMAGES_FOLDER,
+    PICTURES_FOLDER,
+    STATES_FILE,
+    clear_up,
+    join_processes,
+    newest_checkpoint,
+    open_output,
+)
 
 
 @dataclass
@@ -38,6 +47,7 @@ class SftConfig:
         loss: weights.
         loop: of both phases.
         device: "auto", "cpu", "cuda", ...
+        shard: share the language model's layers out among the processes, if it is too large for one device.
     """
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -53,6 +63,7 @@ class SftConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     loop: LoopConfig = field(default_factory=LoopConfig)
     device: str = "auto"
+    shard: bool = False
 
 
 def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] | None = None) -> PosePolicy:
@@ -74,8 +85,11 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         open_output(output, phases, resume)
     states = output / STATES_FILE
     torch.manual_seed(config.loop.seed)
-    policy = PosePolicy.from_pretrained(config.start, device, encoder=config.encoder) if config.start else None
-    policy = policy or PosePolicy.create(config.policy, device)
+    if config.start:
+        policy = PosePolicy.from_pretrained(config.start, device, encoder=config.encoder, shard=config.shard)
+    else:
+        policy = PosePolicy.create(config.policy, device, shard=config.shard)
+    policy.remember_images(output / IMAGES_FOLDER)
     largest = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
     if samples is None:
         samples = text_to_pose_mixture(largest, config.data_seed, config.data, processes=config.processes)
@@ -89,7 +103,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         policy.fit_action_space(poses_of(known).to(device))
 
     if config.head.steps and not newest_checkpoint(phases[1]):
-        with processes.main_process_first():
+        with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, known, config.loop.row_tokens, file=states)
         live = [LiveProgress("Head")]
         trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
@@ -103,6 +117,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
     policy.eval()
+    policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
         clear_up(output)
