@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", 0), ("temperature", 0.0), ("poses_per_answer", 1), ("answers_per_prompt", 0), ("schedule", "cosine")],
+    [("steps", -1), ("temperature", 0.0), ("poses_per_answer", 1), ("answers_per_prompt", 0), ("schedule", "cosine")],
 )
 def test_settings_that_cannot_work_are_refused(field, value):
     with pytest.raises(UserError, match=r"hygrpo"):
