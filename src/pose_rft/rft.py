@@ -22,6 +22,7 @@ from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
+from pose_rft.strip import StripConfig, strips
 from pose_rft.training import (
     IMAGES_FOLDER,
     PICTURES_FOLDER,
@@ -70,6 +71,7 @@ class RftConfig:
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
+        strip: pictures while it trains.
         device: "auto", "cpu", "cuda", ...
         shard: share the language model's layers out among the processes, if it is too large for one device.
     """
@@ -83,6 +85,7 @@ class RftConfig:
     on_reward_error: str = "raise"
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
+    strip: StripConfig = field(default_factory=StripConfig)
     device: str = "auto"
     shard: bool = False
 
@@ -137,12 +140,13 @@ def run_rft(
         with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
-        live = [LiveProgress("HyGRPO, pose head"), *callbacks]
+        live = [LiveProgress("HyGRPO, pose head"), *strips(policy, config.strip, output), *callbacks]
         trainer = HyGRPOTrainer(fixed, pose_phase_config(config), told, grader, str(opening), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
         history += trainer.state.log_history
     if config.hygrpo.steps:
-        live = [LiveProgress("HyGRPO"), *callbacks]
+        pictures = strips(policy, config.strip, output, config.pose_phase.steps, config.hygrpo.updates_per_rollout)
+        live = [LiveProgress("HyGRPO"), *pictures, *callbacks]
         trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(output))
         history += [entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history]
