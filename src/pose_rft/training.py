@@ -260,6 +260,12 @@ def newest_checkpoint(phase: Path) -> str | None:
     return get_last_checkpoint(str(phase)) if phase.is_dir() else None
 
 
+def read_history(phase: Path) -> list[dict[str, float]]:
+    """The log of a phase up to its newest checkpoint; empty where there is none."""
+    newest = newest_checkpoint(phase)
+    return [] if newest is None else _read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
+
+
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:
     """Whether a run left something to go on from: a checkpoint of a phase, or what it computed once."""
     begun = [output / STATES_FILE, output / PICTURES_FOLDER, output / IMAGES_FOLDER]
