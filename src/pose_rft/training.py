@@ -24,6 +24,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerState
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
@@ -238,6 +239,25 @@ def _step_of(folder: Path) -> int:
 
 
 # ---- beginning a run and going on with it ----
+
+
+def check_tracker(name: str) -> None:
+    """Find out before a run, not at its first step, whether what it reports to is there.
+
+    Raises:
+        UserError: transformers has no integration of that name, or its package is missing.
+    """
+    if name == "none":
+        return
+    if name not in INTEGRATION_TO_CALLBACK:
+        raise UserError(
+            f"report_to: {name!r} is unknown; choose none, tensorboard, wandb or trackio (transformers also has "
+            f"{', '.join(sorted(INTEGRATION_TO_CALLBACK.keys() - {'tensorboard', 'wandb', 'trackio'}))})"
+        )
+    try:
+        INTEGRATION_TO_CALLBACK[name]()
+    except (RuntimeError, ImportError) as error:
+        raise UserError(f"report_to: {name} is not installed; pip install {name}, or set report_to: none") from error
 
 
 def join_processes(device: str) -> PartialState:

@@ -91,6 +91,14 @@ class PolicyConfig:
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
+        return dataclasses.asdict(self)
+
+    def to_json_string(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), indent=2)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -278,7 +286,7 @@ class PosePolicy(nn.Module):
         """
         parts = self._weights()
         with atomic_directory(Path(directory)) as part:
-            document = dataclasses.asdict(self.config) | {"fingerprint": self._fingerprint(), "format": 1}
+            document = self.config.to_dict() | {"fingerprint": self._fingerprint(), "format": 1}
             (part / POLICY_FILE).write_text(json.dumps(document, indent=2) + "\n")
             for file, weights in parts.items():
                 save_file({k: _stored(v, dtype) for k, v in weights.items()}, part / file)
