@@ -30,6 +30,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.errors import UserError
+from pose_rft.progress import LiveProgress
 from pose_rft.storage import ensure_directory
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
@@ -63,7 +64,12 @@ class CheckpointTrainer(Trainer):
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return None
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        try:
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        finally:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, LiveProgress):
+                    callback.stop()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
