@@ -11,7 +11,7 @@ from PIL import Image
 
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
-from pose_rft.strip import CELL, GAP, TOLD, Strip, StripConfig, draw_row, read_strip, strips, write_strip
+from pose_rft.strip import CELL, GAP, TOLD, Strip, StripConfig, draw_row, mean_answers, read_strip, strips, write_strip
 
 PROMPTS = ["wave", "sit down"]
 
@@ -73,7 +73,7 @@ def test_a_resumed_run_draws_the_picture_of_an_unbroken_one(tmp_path):
 
 def test_a_picture_of_other_prompts_and_a_damaged_one_are_begun_anew(tmp_path):
     path = tmp_path / "strip.png"
-    write_strip(path, PROMPTS, {0: draw_row(Poser(), PROMPTS)})
+    write_strip(path, PROMPTS, {0: draw_row(mean_answers(Poser(), PROMPTS))})
     assert list(read_strip(path, PROMPTS)) == [0]
     assert read_strip(path, ["wave", "kneel"]) == {}
     path.write_bytes(path.read_bytes()[:500])
@@ -83,25 +83,27 @@ def test_a_picture_of_other_prompts_and_a_damaged_one_are_begun_anew(tmp_path):
 
 
 def test_an_answer_without_a_pose_leaves_its_words(tmp_path):
-    row = np.asarray(draw_row(Poser(), PROMPTS))
+    row = np.asarray(draw_row(mean_answers(Poser(), PROMPTS)))
     posed, words = row[:, :CELL], row[:, CELL + GAP :]
     assert (posed == 255).all(axis=2).mean() < 0.01  # a picture fills its cell
     assert 0.5 < (words == 255).all(axis=2).mean() < 1.0
-    assert draw_row(Poser(), ["sit down"]).size == (CELL, CELL)  # of which none has a pose
+    assert draw_row(mean_answers(Poser(), ["sit down"])).size == (CELL, CELL)  # of which none has a pose
 
 
 def test_drawing_asks_without_dropout_and_leaves_every_mode_as_it_was():
     policy = Poser()
     policy.part.eval()  # frozen inside a model that trains
-    draw_row(policy, PROMPTS)
+    mean_answers(policy, PROMPTS)
     assert policy.modes == [(False, False)]
     assert (policy.training, policy.part.training) == (True, False)
 
 
-def test_nothing_is_drawn_where_the_config_says_so_and_only_one_process_draws(tmp_path):
+def test_nothing_is_drawn_where_the_config_says_so_and_of_all_processes_one_draws(tmp_path):
     assert strips(Poser(), StripConfig(every=0), tmp_path) == []
-    (strip,) = strips(Poser(), StripConfig(1, PROMPTS), tmp_path)
+    second = Poser()  # of two processes that share a language model out: it answers, and draws nothing
+    (strip,) = strips(second, StripConfig(1, PROMPTS), tmp_path)
     strip.on_train_begin(None, SimpleNamespace(global_step=0, is_world_process_zero=False), None)
+    assert len(second.modes) == 1
     assert not list(tmp_path.iterdir())
 
 

@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 
 from pose_rft.body.render import render, wrapped
 from pose_rft.errors import UserError
-from pose_rft.policy import PosePolicy
+from pose_rft.policy import Answer, PosePolicy
 from pose_rft.storage import atomic_file
 
 STRIP_FILE = "strip.png"
@@ -70,10 +70,10 @@ class Strip(TrainerCallback):
         self.rows: dict[int, Image.Image] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        step = self._step(state)
-        earlier = read_strip(self.path, self.config.prompts)
-        self.rows = {then: row for then, row in earlier.items() if then <= step and (step or then)}
-        if not self.rows:
+        if state.is_world_process_zero:
+            earlier = read_strip(self.path, self.config.prompts)
+            self.rows = {step: row for step, row in earlier.items() if step <= self._step(state)}
+        if state.global_step == 0:
             self._draw(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -81,15 +81,16 @@ class Strip(TrainerCallback):
             self._draw(state)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._step(state) not in self.rows:
+        if self._step(state) % self.config.every:
             self._draw(state)
 
     def _step(self, state: Any) -> int:
         return self.before + state.global_step // self.updates
 
     def _draw(self, state: Any) -> None:
+        answers = mean_answers(self.policy, self.config.prompts)  # in every process: they may share the model out
         if state.is_world_process_zero:
-            self.rows[self._step(state)] = draw_row(self.policy, self.config.prompts)
+            self.rows[self._step(state)] = draw_row(answers)
             write_strip(self.path, self.config.prompts, self.rows)
 
 
@@ -98,11 +99,15 @@ def strips(policy: PosePolicy, config: StripConfig, output: Path, before: int = 
     return [Strip(policy, config, output / STRIP_FILE, before, updates)] if config.every else []
 
 
-def draw_row(policy: PosePolicy, prompts: Sequence[str]) -> Image.Image:
-    """The policy's mean poses for prompts, side by side; an answer without a pose leaves its words there."""
+def mean_answers(policy: PosePolicy, prompts: Sequence[str]) -> list[Answer]:
+    """What a policy in training answers at temperature 0; it is left as it was."""
     with _not_training(policy):
-        answers = [group[0] for group in policy.generate(prompts, temperature=0.0)]
-    row = Image.new("RGB", (_width(len(prompts)) - LABEL, CELL), "white")
+        return [group[0] for group in policy.generate(prompts, temperature=0.0)]
+
+
+def draw_row(answers: Sequence[Answer]) -> Image.Image:
+    """The poses of answers, side by side; an answer without a pose leaves its words there."""
+    row = Image.new("RGB", (_width(len(answers)) - LABEL, CELL), "white")
     draw, font = ImageDraw.Draw(row), ImageFont.load_default(size=TEXT)
     poses = [answer.pose.axis_angle() for answer in answers if answer.pose is not None]
     pictures = iter(render(np.stack(poses), CELL) if poses else [])
