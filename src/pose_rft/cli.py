@@ -96,7 +96,8 @@ def sft(
     """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
 
     First the pose head learns on hidden states that are computed once, then adapters and head learn together.
-    Checkpoints go to output_dir, the policy to output_dir/policy. Any field of the YAML can be set here too.
+    Checkpoints go to output_dir, the policy to output_dir/policy, curves and pictures to output_dir/report.html.
+    Any field of the YAML can be set here too.
 
     Example:  pose-rft sft configs/quick_sft.yaml --joint.steps 50 --output_dir runs/mine
     """
@@ -105,7 +106,7 @@ def sft(
 
     settings = read_config(SftConfig, config, context.args)
     run_sft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy")
+    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
 
 
 @app.command(context_settings=OVERRIDES)
@@ -116,7 +117,8 @@ def rft(
 ) -> None:
     """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
 
-    Checkpoints go to output_dir, the policy to output_dir/policy. Any field of the YAML can be set here too.
+    Checkpoints go to output_dir, the policy to output_dir/policy, curves and pictures to output_dir/report.html.
+    Any field of the YAML can be set here too.
 
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
@@ -125,7 +127,7 @@ def rft(
 
     settings = read_config(RftConfig, config, context.args)
     run_rft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy")
+    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
 
 
 @app.command()

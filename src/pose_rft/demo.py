@@ -15,6 +15,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.protocols import JUDGE, judge, load_benchmark, save_result
 from pose_rft.evaluation.report import write_report
+from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.posescript.retrieval import RetrievalModel
@@ -26,16 +27,6 @@ PROMPTS = (
     "a boxer throwing a left jab",
     "someone sitting cross-legged on the floor with their hands on their knees",
 )
-CURVES = {
-    "rewards/posecodes/mean": "Checks met by sampled poses (reward)",
-    "rewards/semantic/mean": "Semantic alignment (reward)",
-    "rewards/format/mean": "Format (reward)",
-    "valid_share": "Valid answers",
-    "pose/kl": "KL to the start, pose (nats)",
-    "text/kl": "KL to the start, words",
-    "pose/clip_share": "Clipped pose ratios",
-    "loss": "Loss",
-}
 
 
 def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConfig:
@@ -94,9 +85,6 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
         (prompt, old._repr_png_() or b"", new._repr_png_() or b"", new.text)
         for prompt, old, new in zip(PROMPTS, before_answers, after_answers, strict=True)
     ]
-    curves = {
-        title: [(entry["step"], entry[name]) for entry in history if name in entry] for name, title in CURVES.items()
-    }
     report = out / "report.html"
     facts = {
         "Command": f"pose-rft demo --out {out} --steps {steps} --seed {seed}",
@@ -108,8 +96,8 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
         "Held-out prompts": "half typed by people (everyday-prompts), half captions of poses kept out of training",
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    shown = {title: points for title, points in curves.items() if points}
-    write_report(report, "Pose-RFT demo: before and after HyGRPO", before, after, pictures, shown, facts)
+    curves = log_curves(history)
+    write_report(report, "Pose-RFT demo: before and after HyGRPO", before, after, pictures, curves, facts)
     return report
 
 

@@ -15,6 +15,7 @@ from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
+from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.policy.fixed_words import FixedWordsPolicy
@@ -22,6 +23,7 @@ from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
+from pose_rft.strip import STRIP_FILE, StripConfig, strips
 from pose_rft.training import (
     IMAGES_FOLDER,
     PICTURES_FOLDER,
@@ -30,6 +32,7 @@ from pose_rft.training import (
     join_processes,
     newest_checkpoint,
     open_output,
+    read_history,
 )
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
@@ -70,6 +73,7 @@ class RftConfig:
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
+        strip: pictures while it trains.
         device: "auto", "cpu", "cuda", ...
         shard: share the language model's layers out among the processes, if it is too large for one device.
     """
@@ -83,6 +87,7 @@ class RftConfig:
     on_reward_error: str = "raise"
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
+    strip: StripConfig = field(default_factory=StripConfig)
     device: str = "auto"
     shard: bool = False
 
@@ -99,6 +104,8 @@ def run_rft(
     config: RftConfig, resume: bool = False, samples: Sequence[Sample] | None = None, callbacks: Sequence[Any] = ()
 ) -> tuple[PosePolicy, list[dict[str, float]]]:
     """Train, save the policy in ``output_dir/policy``, and return it with the log of all steps.
+
+    ``output_dir/report.html`` shows the log, ``strip.png`` the poses on the way.
 
     Args:
         resume: go on from the newest checkpoint in ``output_dir``.
@@ -129,7 +136,7 @@ def run_rft(
             folder = output / PICTURES_FOLDER
             samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures, folder)
     grader = Grader(policy, specs, config.on_reward_error)
-    history: list[dict[str, float]] = []
+    history = read_history(opening)
     if config.pose_phase.steps and not newest_checkpoint(output):
         told = [sample for sample in samples if sample.pose is not None and (sample.checks or sample.image is not None)]
         if not told:
@@ -137,12 +144,13 @@ def run_rft(
         with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = FixedWordsPolicy(policy, told, cache)
-        live = [LiveProgress("HyGRPO, pose head"), *callbacks]
+        live = [LiveProgress("HyGRPO, pose head"), *strips(policy, config.strip, output), *callbacks]
         trainer = HyGRPOTrainer(fixed, pose_phase_config(config), told, grader, str(opening), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
-        history += trainer.state.log_history
+        history = list(trainer.state.log_history)
     if config.hygrpo.steps:
-        live = [LiveProgress("HyGRPO"), *callbacks]
+        pictures = strips(policy, config.strip, output, config.pose_phase.steps, config.hygrpo.updates_per_rollout)
+        live = [LiveProgress("HyGRPO"), *pictures, *callbacks]
         trainer = HyGRPOTrainer(policy, config.hygrpo, samples, grader, str(output), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(output))
         history += [entry | {"step": entry["step"] + config.pose_phase.steps} for entry in trainer.state.log_history]
@@ -150,6 +158,7 @@ def run_rft(
     policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
+        write_run_report(output, "A run of HyGRPO", history, config, output / STRIP_FILE)
         clear_up(output)
     processes.wait_for_everyone()
     return policy, history

@@ -24,11 +24,13 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerState
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.errors import UserError
+from pose_rft.progress import LiveProgress
 from pose_rft.storage import ensure_directory
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
@@ -62,7 +64,12 @@ class CheckpointTrainer(Trainer):
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return None
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        try:
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        finally:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, LiveProgress):
+                    callback.stop()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
@@ -240,6 +247,25 @@ def _step_of(folder: Path) -> int:
 # ---- beginning a run and going on with it ----
 
 
+def check_tracker(name: str) -> None:
+    """Find out before a run, not at its first step, whether what it reports to is there.
+
+    Raises:
+        UserError: transformers has no integration of that name, or its package is missing.
+    """
+    if name == "none":
+        return
+    if name not in INTEGRATION_TO_CALLBACK:
+        raise UserError(
+            f"report_to: {name!r} is unknown; choose none, tensorboard, wandb or trackio (transformers also has "
+            f"{', '.join(sorted(INTEGRATION_TO_CALLBACK.keys() - {'tensorboard', 'wandb', 'trackio'}))})"
+        )
+    try:
+        INTEGRATION_TO_CALLBACK[name]()
+    except (RuntimeError, ImportError) as error:
+        raise UserError(f"report_to: {name} is not installed; pip install {name}, or set report_to: none") from error
+
+
 def join_processes(device: str) -> PartialState:
     """The processes of this run, which torchrun or accelerate launch may have started; without them, one.
 
@@ -258,6 +284,12 @@ def join_processes(device: str) -> PartialState:
 def newest_checkpoint(phase: Path) -> str | None:
     """The newest complete checkpoint in the folder of a phase, or None."""
     return get_last_checkpoint(str(phase)) if phase.is_dir() else None
+
+
+def read_history(phase: Path) -> list[dict[str, float]]:
+    """The log of a phase up to its newest checkpoint; empty where there is none."""
+    newest = newest_checkpoint(phase)
+    return [] if newest is None else _read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:

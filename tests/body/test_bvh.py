@@ -25,6 +25,16 @@ def test_another_library_finds_the_joints_where_we_put_them(tmp_path: Path) -> N
         np.testing.assert_allclose(found / 100, expected[frame], atol=1e-4)  # the file is in centimetres
 
 
+def test_another_library_finds_the_t_pose_facing_z_under_the_frames(tmp_path: Path) -> None:
+    write_bvh(tmp_path / "a.bvh", np.random.default_rng(2).normal(size=(1, 22, 3)))
+    root = bvhio.readAsHierarchy(str(tmp_path / "a.bvh")).loadRestPose()
+    found = np.array([list(root.filter(name, isEqual=True)[0].PositionWorld) for name in JOINT_NAMES]) / 100
+    np.testing.assert_allclose(found, load_body().joints(torch.zeros(22, 3)).numpy(), atol=1e-5)
+    at = dict(zip(JOINT_NAMES, found, strict=True))
+    assert at["left_wrist"][0] > 0.5  # metres along +x
+    assert at["left_foot"][2] - at["left_ankle"][2] > 0.05  # toes point along +z
+
+
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     pose = rng.normal(size=(2, 22, 3), scale=0.7)

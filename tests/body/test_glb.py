@@ -1,4 +1,4 @@
-"""The GLB is read by pygltflib and posed here by glTF's own rules, written out."""
+"""The GLB is read by pygltflib and posed here by glTF's own rules, written out, and by trimesh, which has no skins."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pygltflib
 import pytest
 import torch
+import trimesh
 
 from pose_rft.body import load_body
 from pose_rft.body.glb import write_glb
@@ -98,3 +99,22 @@ def test_the_mesh_has_unit_normals_colours_and_all_faces(
     np.testing.assert_array_equal(accessor(gltf, primitive.indices).reshape(-1, 3), load_body().faces.numpy())
     mesh_node = next(node for node in gltf.nodes if node.mesh is not None)
     assert mesh_node.skin == 0
+
+
+def test_a_library_that_ignores_skins_shows_the_posed_body(tmp_path: Path) -> None:
+    pose = np.random.default_rng(4).normal(size=(22, 3), scale=0.6).astype(np.float32)
+    write_glb(tmp_path / "a.glb", pose)
+    found = trimesh.load(tmp_path / "a.glb").to_mesh()
+    np.testing.assert_allclose(found.vertices, load_body().vertices(torch.from_numpy(pose)).numpy(), atol=1e-5)
+    np.testing.assert_array_equal(found.faces, load_body().faces.numpy())
+
+
+def test_turning_every_joint_back_gives_the_t_pose(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    pose, betas = rng.normal(size=(22, 3)).astype(np.float32), rng.normal(size=10).astype(np.float32)
+    write_glb(tmp_path / "a.glb", pose, betas)
+    gltf = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
+    for joint in gltf.skins[0].joints:
+        gltf.nodes[joint].rotation = [0, 0, 0, 1]
+    rest = load_body().joints(torch.zeros(22, 3), torch.from_numpy(betas)).numpy()
+    np.testing.assert_allclose(world_matrices(gltf)[:, :3, 3], rest, atol=1e-5)

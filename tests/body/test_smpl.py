@@ -12,6 +12,7 @@ import torch
 from smplx.utils import Struct
 
 from pose_rft.body import load_body
+from pose_rft.body.amass import write_amass
 from pose_rft.body.skeleton import PARENTS
 from pose_rft.body.smpl import SmplBody
 from pose_rft.errors import UserError
@@ -92,6 +93,21 @@ def test_joints_and_skin_agree_with_smplx_s_own_forward(
     skin = ours.vertices(pose, betas, trans)
     torch.testing.assert_close(skin, expected.vertices - pelvis + trans[:, None], atol=1e-5, rtol=0)
     np.testing.assert_array_equal(ours.faces.numpy(), made_up_model(family)["f"])
+
+
+def test_smplx_poses_the_same_body_from_the_npz_that_we_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "SMPLH_NEUTRAL.npz"
+    np.savez(path, **made_up_model("SMPLH"))
+    theirs = smplx_s_own("SMPLH", path, monkeypatch)
+    pose = np.random.default_rng(2).normal(size=(3, 22, 3)).astype(np.float32)
+    write_amass(tmp_path / "poses.npz", pose)
+    with np.load(tmp_path / "poses.npz") as file:
+        poses = torch.from_numpy(file["poses"])
+    with torch.no_grad():  # AMASS: root, body, left hand, right hand
+        hands = {"left_hand_pose": poses[:, 66:111], "right_hand_pose": poses[:, 111:156]}
+        found = theirs(global_orient=poses[:, :3], body_pose=poses[:, 3:66], betas=torch.zeros(3, 10), **hands)
+    expected = load_body(str(path)).joints(torch.from_numpy(pose))
+    torch.testing.assert_close(found.joints[:, :22] - found.joints[:, :1], expected, atol=1e-5, rtol=0)
 
 
 def test_single_poses_the_mean_shape_and_a_folder_work_too(model_file: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_flat_curve_and_a_single_point_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.8643, "0.864"), (118.2, "118"), (12.34, "12.3"), (1.0, "1"), (0, "0"), (2e-7, "2.0e-07")]
+    ("value", "text"), [(0.8643, "0.864"), (118.2, "118"), (12.34, "12.3"), (1.0, "1"), (0, "0"), (6.51e-4, "6.5e-04")]
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text

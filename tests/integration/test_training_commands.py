@@ -58,6 +58,7 @@ def test_sft_follows_the_file_and_the_overrides_and_rft_takes_its_policy(pose_rf
     assert checkpoints == ["checkpoint-3", "checkpoint-3", "checkpoint-4"]  # nothing overrides the head's 4 steps
     policy = tmp_path / "sft" / "policy"
     assert str(policy) in outcome.out
+    assert "Pose: joint error" in (tmp_path / "sft" / "report.html").read_text()
     assert pose_rft("rft", rft_config, "--policy", policy, "--hygrpo.steps=2").status == 0
     trained = tmp_path / "rft" / "policy"
     assert pose_rft("generate", "wave", "--checkpoint", trained, "--out", tmp_path / "o").status == 0
@@ -67,6 +68,9 @@ def test_rft_changes_the_policy_and_shows_the_rewards(pose_rft, rft_config, trai
     outcome = pose_rft("rft", rft_config)
     assert outcome.status == 0, outcome.err
     assert "posecodes 0." in outcome.out
+    page = (tmp_path / "rft" / "report.html").read_text()
+    assert "Reward: posecodes" in page
+    assert "data:image/png;base64," in page  # the strip
     after, before = weights(tmp_path / "rft" / "policy"), weights(trained_policy)
     assert {name.partition(":")[0] for name in before if not torch.equal(after[name], before[name])} == {
         "adapter_model.safetensors",

@@ -106,7 +106,9 @@ def test_a_run_that_opens_with_the_pose_phase_resumes_bit_for_bit(tiny_policy, t
         shutil.rmtree(broken / "pose_phase")
         start = PosePolicy.from_pretrained(tmp_path / "start")
         cache_states(start, SAMPLES, 512, file=broken / "states.safetensors", progress=False)
-    resumed, _ = run("broken", resume=True)
+    resumed, again = run("broken", resume=True)
+    assert [entry["step"] for entry in again if "objective" in entry] == list(range(1, 9))
+    assert all((tmp_path / name / "report.html").stat().st_size > 10_000 for name in ("whole", "broken"))
     for (name, a), b in zip(whole.trainable().items(), resumed.trainable().values(), strict=True):
         assert torch.equal(a, b), name
 

@@ -1,5 +1,6 @@
 """Policies that see: their own vision tower, the pose-aware encoder, or both; packed, padded and alone all the same."""
 
+from io import BytesIO
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,6 +275,12 @@ def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monk
     body = turned.pose.joints() - turned.pose.joints()[0]
     middle = turned.camera.project(np.asarray(body)[COMMON]).mean(axis=0)
     np.testing.assert_allclose(middle, places.mean(dim=0), atol=1e-3)
+    # A notebook shows the body over the photograph, or from two sides where nobody knows its place.
+    assert [shown_size(answer) for answer in (turned, plain)] == [PICTURE.size, (960, 480)]
+
+
+def shown_size(answer) -> tuple[int, int]:
+    return Image.open(BytesIO(answer._repr_png_())).size
 
 
 def _says_pose(policy):

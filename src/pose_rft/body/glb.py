@@ -2,7 +2,8 @@
 
 The mesh lies in the file as posed and is bound to the skeleton in that pose, so programs that ignore skins (trimesh,
 MeshLab) show the same body as those that do not. The joints' nodes carry the pose, each with its SMPL name, its
-rotation relative to its parent and its bone's offset: turning a node turns the joint, resetting it gives the T-pose.
+rotation relative to its parent and its bone's offset: turning a node turns the joint, turning all back to zero gives
+the T-pose. (Blender takes the pose that the mesh is bound in for its rest pose: docs/blender.md.)
 """
 
 from pathlib import Path

@@ -297,7 +297,7 @@ def contact_sheet(
     width, height = pictures[0].size
     text_size = max(11, width // 26)
     font = ImageFont.load_default(size=text_size)
-    texts = [_wrapped(text, font, width - 16) for text in captions] if captions else [""] * len(pictures)
+    texts = [wrapped(text, font, width - 16) for text in captions] if captions else [""] * len(pictures)
     line = text_size * 4 // 3
     caption_height = max(text.count("\n") + 1 for text in texts) * line + 10 if captions else 0
     rows = -(-len(pictures) // columns)
@@ -312,7 +312,8 @@ def contact_sheet(
     return sheet
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """A text with line breaks where it would grow wider than ``width`` pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -14,7 +14,7 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     size = math.floor(math.log10(abs(value)))
-    if size < -4 or size > 5:
+    if size < -3 or size > 5:
         return f"{value:.1e}"
     text = f"{value:.{max(0, 2 - size)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -68,10 +68,19 @@ def write_report(
         f"<header><h1>{escape(title)}</h1>{_verdict(before, after, gains)}</header>",
         _headline(before, after, gains),
         _pictures(pictures),
-        _curves(curves),
+        curve_cards(curves),
         _table(before, after, gains),
-        _facts(facts),
+        fact_list(facts),
     ]
+    write_page(path, title, sections)
+
+
+def write_page(path: Path, title: str, sections: Sequence[str]) -> None:
+    """Write a page of sections of HTML that needs nothing beside itself; an empty section is left out.
+
+    Raises:
+        UserError: the place cannot be written; an earlier page stays whole.
+    """
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -175,7 +184,8 @@ def _pictures(pictures: Sequence[Picture]) -> str:
     )
 
 
-def _curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+def curve_cards(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """The section of a page that draws what was logged: name -> (step, value); nothing where there is nothing."""
     cards = []
     for name, points in curves.items():
         values = [value for _, value in points if math.isfinite(value)]
@@ -221,7 +231,8 @@ def _table(before: Mapping[str, Any], after: Mapping[str, Any], gains: Mapping[s
     )
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def fact_list(facts: Mapping[str, str]) -> str:
+    """The section of a page that says what was run, by name."""
     if not facts:
         return ""
     entries = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())

@@ -21,7 +21,7 @@ from pose_rft.hygrpo.advantages import AdvantageScale, group_advantages
 from pose_rft.hygrpo.layout import PackedGroups
 from pose_rft.hygrpo.noise import prompt_seeds
 from pose_rft.hygrpo.objective import hybrid_objective, token_kl
-from pose_rft.training import CheckpointTrainer
+from pose_rft.training import CheckpointTrainer, check_tracker
 
 
 class ActionDistribution(Protocol):
@@ -169,6 +169,7 @@ class HyGRPOConfig:
             )
         if self.pose_coefficient and self.poses_per_answer == 1 and self.pose_group == "answer":
             raise UserError("hygrpo: one pose per answer has no group of its own; set pose_group: prompt")
+        check_tracker(self.report_to)
 
     def training_arguments(self, output_dir: str, device: str) -> TrainingArguments:
         updates = self.updates_per_rollout

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import io
 import json
 import logging
 import math
@@ -25,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
-from pose_rft.body.overlay import PictureCamera
+from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
@@ -90,6 +91,14 @@ class PolicyConfig:
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
+        return dataclasses.asdict(self)
+
+    def to_json_string(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), indent=2)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -101,6 +110,7 @@ class Answer:
         pose: the pose, or None.
         logp: log-likelihood of the text and, if valid, of the pose (action space); None at temperature 0 for the pose.
         camera: of an answer about a photograph: puts the pose onto the person in it (``body.overlay.draw_over``).
+        photograph: that photograph, upright RGB.
     """
 
     text: str
@@ -109,9 +119,17 @@ class Answer:
     logp_text: float
     logp_pose: float | None
     camera: PictureCamera | None = None
+    photograph: Image | None = field(default=None, repr=False, compare=False)
 
     def _repr_png_(self) -> bytes | None:
-        return self.pose._repr_png_() if self.pose is not None else None
+        """The picture that a notebook shows: the pose from two sides, or drawn over the photograph that it is about."""
+        if self.pose is None:
+            return None
+        if self.camera is None or self.photograph is None:
+            return self.pose._repr_png_()
+        buffer = io.BytesIO()
+        draw_over(self.photograph, self.pose.axis_angle(), self.camera).save(buffer, format="PNG")
+        return buffer.getvalue()
 
 
 @dataclass
@@ -268,7 +286,7 @@ class PosePolicy(nn.Module):
         """
         parts = self._weights()
         with atomic_directory(Path(directory)) as part:
-            document = dataclasses.asdict(self.config) | {"fingerprint": self._fingerprint(), "format": 1}
+            document = self.config.to_dict() | {"fingerprint": self._fingerprint(), "format": 1}
             (part / POLICY_FILE).write_text(json.dumps(document, indent=2) + "\n")
             for file, weights in parts.items():
                 save_file({k: _stored(v, dtype) for k, v in weights.items()}, part / file)
@@ -599,12 +617,13 @@ class PosePolicy(nn.Module):
                     if reading.look is not None:
                         rotations[b, :, 0] = reading.look.turn @ rotations[b, :, 0]
                 poses = roma.rotmat_to_rotvec(rotations)
-                for b in range(len(batch)):
-                    group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
+                for b, query in enumerate(batch):
+                    photograph = _picture(query.image) if rollout.readings[b].look is not None else None
+                    group = [self._answer(rollout, poses, b, g, photograph) for g in range(distinct)]
                     result.append(group if distinct == num_samples else group * num_samples)
         return result
 
-    def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int) -> Answer:
+    def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int, photograph: Image | None) -> Answer:
         valid, look = bool(rollout.valid[b, g]), rollout.readings[b].look
         return Answer(
             text=rollout.texts[b][g],
@@ -613,6 +632,7 @@ class PosePolicy(nn.Module):
             logp_text=sum(rollout.logp_text[b][g]),
             logp_pose=float(rollout.logp_pose[b, g, 0]) if valid else None,
             camera=look.camera(poses[b, g].numpy()) if valid and look is not None else None,
+            photograph=photograph,
         )
 
     # ---- scoring, with gradients ----

@@ -11,12 +11,14 @@ from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
+from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.policy import PolicyConfig, PosePolicy
 from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
+from pose_rft.strip import STRIP_FILE, StripConfig, strips
 from pose_rft.training import (
     IMAGES_FOLDER,
     PICTURES_FOLDER,
@@ -25,6 +27,7 @@ from pose_rft.training import (
     join_processes,
     newest_checkpoint,
     open_output,
+    read_history,
 )
 
 
@@ -46,6 +49,8 @@ class SftConfig:
         joint: phase 2, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
         loop: of both phases.
+        strip: pictures while it trains, from when the policy has words: in the joint phase, and in the head's where
+            there is a ``start``.
         device: "auto", "cpu", "cuda", ...
         shard: share the language model's layers out among the processes, if it is too large for one device.
     """
@@ -62,12 +67,13 @@ class SftConfig:
     joint: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=300, batch_size=64, learning_rate=2e-4))
     loss: LossWeights = field(default_factory=LossWeights)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    strip: StripConfig = field(default_factory=StripConfig)
     device: str = "auto"
     shard: bool = False
 
 
 def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] | None = None) -> PosePolicy:
-    """Train, save the policy in ``output_dir/policy`` and return it.
+    """Train, save the policy in ``output_dir/policy`` and return it; ``output_dir/report.html`` shows how it went.
 
     Args:
         resume: go on from the newest checkpoint of the phase that was interrupted.
@@ -105,14 +111,15 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     if config.head.steps and not newest_checkpoint(phases[1]):
         with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, known, config.loop.row_tokens, file=states)
-        live = [LiveProgress("Head")]
+        live = [LiveProgress("Head"), *(strips(policy, config.strip, output) if config.start else [])]
         trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
     if config.joint.steps:
         joint = samples[: share_of(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
-        live = [LiveProgress("Words and poses" if policy.adapters_reach_head else "Words")]
+        title = "Words and poses" if policy.adapters_reach_head else "Words"
+        live = [LiveProgress(title), *strips(policy, config.strip, output, config.head.steps)]
         trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[1]), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
@@ -120,6 +127,9 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
+        history = read_history(phases[0])
+        history += [entry | {"step": entry["step"] + config.head.steps} for entry in read_history(phases[1])]
+        write_run_report(output, "A supervised run", history, config, output / STRIP_FILE)
         clear_up(output)
     processes.wait_for_everyone()
     return policy

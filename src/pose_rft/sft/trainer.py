@@ -22,7 +22,7 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.states import CachedStates, HeadOnStates, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
-from pose_rft.training import CheckpointTrainer
+from pose_rft.training import CheckpointTrainer, check_tracker
 
 
 @dataclass
@@ -67,6 +67,9 @@ class LoopConfig:
     logging_steps: int = 10
     workers: int = 0
     report_to: str = "none"
+
+    def __post_init__(self) -> None:
+        check_tracker(self.report_to)
 
     def training_arguments(self, phase: PhaseConfig, output_dir: str, device: str) -> TrainingArguments:
         return TrainingArguments(

@@ -1,0 +1,126 @@
+"""The page that a run leaves behind: how its rewards and losses went, how the same poses changed, what was run."""
+
+import base64
+import dataclasses
+import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pose_rft.evaluation.charts import number
+from pose_rft.evaluation.report import curve_cards, fact_list, write_page
+
+Curves = dict[str, list[tuple[float, float]]]
+REPORT_FILE = "report.html"
+FEWEST = 5  # steps whose mean says something of a reward
+TITLES = {
+    "loss/text": "Words: cross-entropy",
+    "loss/likelihood": "Pose: negative log-likelihood",
+    "loss/joints": "Pose: joint error, m",
+    "loss/checks": "Pose: checks missed",
+    "loss/sampled_checks": "Sampled poses: checks missed",
+    "valid_share": "Valid answers",
+    "pose/kl": "KL to the start, pose (nats)",
+    "text/kl": "KL to the start, words",
+    "pose/clip_share": "Clipped pose ratios",
+    "text/clip_share": "Clipped word ratios",
+    "text/length": "Tokens of an answer",
+    "loss": "Loss",
+}
+
+
+def log_curves(history: Sequence[Mapping[str, float]]) -> Curves:
+    """What a page draws of a log: every reward's mean, then the metrics that have a title; title -> (step, value)."""
+    names = dict.fromkeys(name for entry in history for name in entry)
+    rewards = {name: f"Reward: {name.split('/')[1]}" for name in names if _is_reward(name)}
+    titles = rewards | {name: title for name, title in TITLES.items() if name in names}
+    return {
+        title: [(entry["step"], entry[name]) for entry in history if name in entry] for name, title in titles.items()
+    }
+
+
+def write_run_report(
+    output: Path, title: str, history: Sequence[Mapping[str, float]], config: Any, strip: Path | None = None
+) -> Path:
+    """Write ``report.html`` into the directory of a run that is over.
+
+    Args:
+        history: log entries with their ``step``, as ``run_rft`` returns them.
+        config: the run's dataclass.
+        strip: the picture of ``pose_rft.strip``, if there is one.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    curves = log_curves(history)
+    policy = output / "policy"
+    header = (
+        f"<header><h1>{escape(title)}</h1>{_verdict(curves)}"
+        '<p class="quiet">This is the log of training, on the prompts that it trained on. To judge the policy: '
+        f"<code>pose-rft evaluate everyday-prompts --checkpoint {escape(str(policy))}</code></p></header>"
+    )
+    facts = {
+        "Policy": str(policy),
+        "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+    path = output / REPORT_FILE
+    write_page(path, title, [header, _strip(strip), curve_cards(curves), fact_list(facts), _config(config)])
+    return path
+
+
+def _is_reward(name: str) -> bool:
+    return name.startswith("rewards/") and name.endswith("/mean")
+
+
+def _verdict(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """The rewards' means at both ends of the log, over a tenth of it and at least ``FEWEST`` steps: one is noise."""
+    changes, count = [], 0
+    for title, points in curves.items():
+        values = [value for _, value in points if math.isfinite(value)]
+        if title.startswith("Reward: ") and len(values) >= 2 * FEWEST:
+            count = max(FEWEST, len(points) // 10)
+            first, last = _mean(values[:count]), _mean(values[-count:])
+            name = escape(title.removeprefix("Reward: "))
+            changes.append(f"{name} {number(first)} \u2192 <strong>{number(last)}</strong>")
+    if not changes:
+        return ""
+    ends = f"Rewards, mean of the first {count} and of the last {count} steps"
+    return f'<p class="verdict">{ends}: {", ".join(changes)}.</p>'
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _strip(path: Path | None) -> str:
+    if path is None or not path.is_file():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        "<h2>The same prompts while it trained</h2>\n"
+        '<p class="quiet">The mean pose. Left limbs are orange, right limbs blue.</p>\n<div class="card strip scroll">'
+        f'<img alt="Poses for the same prompts, a row for each moment" src="data:image/png;base64,{data}"></div>'
+    )
+
+
+def _config(config: Any) -> str:
+    text = yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, width=100)
+    return f"<details><summary>The whole config</summary><pre>{escape(text)}</pre></details>"
+
+
+def _plain(value: Any) -> Any:
+    """Only what YAML knows: mappings, lists, numbers and texts."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
