@@ -11,7 +11,7 @@ from pose_rft import PosePolicy
 from pose_rft.body.overlay import draw_over
 from pose_rft.data.photographs import TWO_PEOPLE
 
-PART = (330, 90, 1150, 700)  # of the photograph, where the people are
+PART = (330, 10, 1150, 700)  # of the photograph, where the people are
 
 
 def main() -> None:

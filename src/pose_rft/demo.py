@@ -1,5 +1,6 @@
 """The main job in a few minutes on two cores: answer, fine-tune by reward, judge before and after, report."""
 
+import io
 import platform
 import time
 from collections.abc import Sequence
@@ -7,19 +8,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 from rich.console import Console
 
 from pose_rft.answers import write_answers
+from pose_rft.body.overlay import draw_over
 from pose_rft.data.mixtures import MixtureConfig
+from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.protocols import JUDGE, judge, load_benchmark, save_result
-from pose_rft.evaluation.report import write_report
+from pose_rft.evaluation.report import Picture, write_report
 from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.posescript.retrieval import RetrievalModel
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.vision.images import read_image
 
 PER_STEP = 5  # steps of the opening phase for each step of the language model
 PROMPTS = (
@@ -27,6 +32,7 @@ PROMPTS = (
     "a boxer throwing a left jab",
     "someone sitting cross-legged on the floor with their hands on their knees",
 )
+QUESTIONS = ("What is the pose of the person on the left?", "What is the pose of the person on the right?")
 
 
 def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConfig:
@@ -97,7 +103,8 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }
     curves = log_curves(history)
-    write_report(report, "Pose-RFT demo: before and after HyGRPO", before, after, pictures, curves, facts)
+    photographs = _about_photograph(policy, out / "photograph", console)
+    write_report(report, "Pose-RFT demo: before and after HyGRPO", before, after, pictures, curves, facts, photographs)
     return report
 
 
@@ -117,6 +124,30 @@ def _answer(policy: PosePolicy, directory: Path, console: Console) -> Sequence[A
         console.print(f"[bold]{prompt}[/]\n  {group[0].text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         answers.append(group[0])
     return answers
+
+
+def _about_photograph(policy: PosePolicy, directory: Path, console: Console) -> list[Picture]:
+    """Answer the questions about the bundled photograph; write the answers and return them for the report."""
+    photograph = read_image(TWO_PEOPLE)
+    groups = policy.generate(QUESTIONS, [photograph] * len(QUESTIONS), temperature=0.0)
+    pictures = []
+    for index, (question, (answer,)) in enumerate(zip(QUESTIONS, groups, strict=True)):
+        write_answers(directory / f"{index + 1}", question, [answer], TWO_PEOPLE)
+        console.print(f"[bold]{question}[/]\n  {answer.text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
+        note = f"{answer.text} Photograph: a frame of the demonstration video of Sports2D (BSD-3-Clause)."
+        drawn = photograph
+        if answer.pose is not None and answer.camera is not None:
+            drawn = draw_over(photograph, answer.pose.axis_angle(), answer.camera)
+        pictures.append((question, _small(photograph), _small(drawn), note))
+    return pictures
+
+
+def _small(image: Image) -> bytes:
+    """A PNG of at most 640 pixels a side."""
+    small, buffer = image.copy(), io.BytesIO()
+    small.thumbnail((640, 640))
+    small.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _say(console: Console, result: dict) -> None:

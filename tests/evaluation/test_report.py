@@ -52,7 +52,15 @@ def results(fake_policy: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def write(folder: Path, results: tuple[dict[str, Any], dict[str, Any]], prompt: str = "wave") -> str:
     curves = {"reward": [(0, 0.1), (10, math.nan), (20, 0.6)], "nothing": [(0, math.nan)]}
     path = folder / "report.html"
-    write_report(path, "A run", *results, [(prompt, PNG, PNG, "look here")], curves, {"command": "make demo"})
+    write_report(
+        path,
+        "A run",
+        *results,
+        [(prompt, PNG, PNG, "look here")],
+        curves,
+        {"command": "make demo"},
+        [("Who walks?", PNG, PNG, "a frame")],
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -61,12 +69,13 @@ def test_the_page_says_what_improved(tmp_path: Path, results: Any) -> None:
     assert "a sampled pose now does 100 %; before training it did 25 %" in text
     assert "a clear gain of +75 points" in text
     assert "make demo" in text
+    assert "Who walks?" in text
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(tmp_path: Path, results: Any) -> None:
     page = write(tmp_path, results)
     assert not re.search(r"<script|<link|@import|url\(|https?://", page)
-    assert re.findall(r'src="([^"]{22})', page) == ["data:image/png;base64,"] * 2
+    assert re.findall(r'src="([^"]{22})', page) == ["data:image/png;base64,"] * 4
 
 
 def test_the_page_is_well_formed(tmp_path: Path, results: Any) -> None:

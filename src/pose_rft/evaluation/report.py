@@ -48,6 +48,7 @@ def write_report(
     pictures: Sequence[Picture],
     curves: Mapping[str, Sequence[tuple[float, float]]],
     facts: Mapping[str, str],
+    photographs: Sequence[Picture] = (),
 ) -> None:
     """Write the report of one fine-tuning run.
 
@@ -58,6 +59,7 @@ def write_report(
         pictures: (prompt, PNG before, PNG after, note) - the note says what to look at, or is empty.
         curves: name -> (step, value) in training, drawn in the given order; NaN leaves a gap.
         facts: what was run: command, time, machine, version ...
+        photographs: (question, the photograph, the pose drawn over it, note), both as PNG.
 
     Raises:
         ValueError: the two results answer different prompts.
@@ -68,6 +70,7 @@ def write_report(
         f"<header><h1>{escape(title)}</h1>{_verdict(before, after, gains)}</header>",
         _headline(before, after, gains),
         _pictures(pictures),
+        _photographs(photographs),
         curve_cards(curves),
         _table(before, after, gains),
         fact_list(facts),
@@ -170,17 +173,31 @@ def _image(name: str, style: str, prompt: str, png: bytes) -> str:
 def _pictures(pictures: Sequence[Picture]) -> str:
     if not pictures:
         return ""
-    cards = [
-        f'<article class="card"><p class="prompt">“{escape(prompt)}”</p><div class="pair">'
-        f"{_image('before', 'before', prompt, old)}{_image('after', 'after', prompt, new)}</div>"
-        + (f'<p class="note">{escape(note)}</p>' if note else "")
-        + "</article>"
-        for prompt, old, new, note in pictures
-    ]
     return (
         '<h2>Before and after</h2>\n<p class="quiet">The mean pose for the same prompt. '
         "Left limbs are orange, right limbs blue.</p>\n"
-        f'<div class="grid two">{"".join(cards)}</div>'
+        f'<div class="grid two">{"".join(_pair(("before", "after"), picture) for picture in pictures)}</div>'
+    )
+
+
+def _photographs(photographs: Sequence[Picture]) -> str:
+    if not photographs:
+        return ""
+    cards = "".join(_pair(("photograph", "answer"), picture) for picture in photographs)
+    return (
+        '<h2>A photograph</h2>\n<p class="quiet">What the trained policy reads off it, drawn over it. '
+        f'Left limbs are orange, right limbs blue.</p>\n<div class="grid two">{cards}</div>'
+    )
+
+
+def _pair(names: tuple[str, str], picture: Picture) -> str:
+    """Two pictures side by side, as before and after are shown."""
+    prompt, old, new, note = picture
+    return (
+        f'<article class="card"><p class="prompt">“{escape(prompt)}”</p><div class="pair">'
+        f"{_image(names[0], 'before', prompt, old)}{_image(names[1], 'after', prompt, new)}</div>"
+        + (f'<p class="note">{escape(note)}</p>' if note else "")
+        + "</article>"
     )
 
 

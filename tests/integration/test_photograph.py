@@ -1,0 +1,50 @@
+"""The default policy and the bundled photograph: a man who jumps with his arms up, a woman who walks to the left."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pose_rft import PosePolicy
+from pose_rft.body.overlay import draw_over
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.data.photographs import TWO_PEOPLE
+
+SIDES = ("left", "right")
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """The answer about each person."""
+    questions = [f"What is the pose of the person on the {side}?" for side in SIDES]
+    groups = PosePolicy.from_pretrained("default").generate(questions, [TWO_PEOPLE] * 2, temperature=0.0)
+    return {side: answer for side, (answer,) in zip(SIDES, groups, strict=True)}
+
+
+def place(joints: np.ndarray, name: str) -> np.ndarray:
+    return joints[JOINT_INDEX[name]]
+
+
+def test_the_man_on_the_left_has_his_hands_up_and_his_feet_apart(answers):
+    joints = answers["left"].pose.joints()
+    head = place(joints, "head")[1]
+    assert place(joints, "left_wrist")[1] > head
+    assert place(joints, "right_wrist")[1] > head
+    assert np.linalg.norm(place(joints, "left_ankle") - place(joints, "right_ankle")) > 0.5
+
+
+def test_the_woman_on_the_right_walks_to_the_left_with_her_hands_down(answers):
+    joints = answers["right"].pose.joints()
+    assert max(place(joints, "left_wrist")[1], place(joints, "right_wrist")[1]) < place(joints, "neck")[1]
+    forward = np.cross(place(joints, "left_hip") - place(joints, "right_hip"), [0.0, 1.0, 0.0])
+    assert forward[0] < -0.5 * np.linalg.norm(forward)  # x is to the right of the picture
+    assert np.linalg.norm(place(joints, "left_ankle") - place(joints, "right_ankle")) > 0.4
+
+
+def test_the_body_is_drawn_where_the_person_is(answers):
+    photograph = Image.open(TWO_PEOPLE).convert("RGB")
+    for side, (low, high) in {"left": (330, 620), "right": (880, 1150)}.items():
+        drawn = draw_over(photograph, answers[side].pose.axis_angle(), answers[side].camera)
+        changed = np.abs(np.asarray(drawn).astype(int) - np.asarray(photograph)).sum(axis=2) > 60
+        columns = np.flatnonzero(changed.any(axis=0))
+        assert low < columns.min()
+        assert columns.max() < high
