@@ -19,6 +19,8 @@ import trimesh
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from pose_rft.data.photographs import TWO_PEOPLE
+
 SIZES = {"desktop": {"width": 1360, "height": 860}, "phone": {"width": 390, "height": 844}}
 FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -91,10 +93,12 @@ def use(page: Page, address: str, name: str, pictures: Path) -> None:
 
     print(f"{name}: change:", say(page, "raise the left arm a bit more"))
     page.locator("#box input[type=file]").set_input_files(
-        files=[{"name": "me.png", "mimeType": "image/png", "buffer": png()}]
+        files=[{"name": TWO_PEOPLE.name, "mimeType": "image/jpeg", "buffer": TWO_PEOPLE.read_bytes()}]
     )
     page.wait_for_timeout(1500)
-    print(f"{name}: picture:", say(page, "this person"))
+    print(f"{name}: picture:", say(page, "What is the pose of the person on the left?"))
+    settled(page, page.locator("#body-1 canvas"))
+    page.screenshot(path=pictures / f"{name}-photograph.png", full_page=True)
     number = page.get_by_label("number input for Bodies")
     number.fill("4")
     number.press("Tab")
@@ -104,12 +108,6 @@ def use(page: Page, address: str, name: str, pictures: Path) -> None:
     for body in range(1, 5):
         settled(page, page.locator(f"#body-{body} canvas"))
     page.screenshot(path=pictures / f"{name}-four.png", full_page=True)
-
-
-def png() -> bytes:
-    buffer = io.BytesIO()
-    Image.effect_noise((64, 96), 60).convert("RGB").save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def main() -> int:
