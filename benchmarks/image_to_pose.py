@@ -65,7 +65,7 @@ def main() -> None:
         change = Table("change from the first to the last", "mm", "of the first's")
         for measure, values in first.items():
             difference = paired_difference(values, last[measure])
-            change.add_row(measure, _cell(difference), f"{difference.mean / values.mean().item():+.1%}")
+            change.add_row(measure, _cell(difference), f"{difference.mean / values.nanmean().item():+.1%}")
         console.print(change)
     each = Table("joint", "MPJPE of the last one's mean pose, mm")
     for joint, error in zip(JOINT_NAMES, joints.tolist(), strict=True):
