@@ -36,8 +36,8 @@ EXAMPLES = (
     "raise the left arm a bit more",
 )
 INTRODUCTION = """# Pose-RFT
-Describe a pose, or send a photograph and ask for somebody's, and get words and a body. Drag a body to turn it, scroll to
-zoom; say what should be different to go on from it."""
+Describe a pose, or send a photograph and ask for somebody's, and get words and a body. Drag a body to turn it, scroll
+to zoom; say what should be different to go on from it."""
 Updates = dict[Any, Any]
 WAITING = "..."
 COPIED_SECONDS = 60  # by then the page has its own copies of the files
