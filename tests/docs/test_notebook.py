@@ -44,7 +44,7 @@ def test_every_cell_of_the_notebook_runs_and_the_pictures_are_pictures(monkeypat
         short = source.replace("steps=15, prompts_per_step=32", "steps=2, prompts_per_step=4")
         shown.append(run_cell(short, vars(page)))
     pictures = [value for value in shown if hasattr(value, "_repr_png_")]
-    assert len(pictures) == 4  # an answer, six samples, the checked pose, before and after
+    assert len(pictures) == 5  # an answer, six samples, the photograph, the checked pose, before and after
     assert all(bytes(picture._repr_png_()).startswith(PNG) for picture in pictures)
     assert (page.folder / "run" / "policy" / "policy.json").is_file()
     assert sorted(path.suffix for path in page.folder.glob("jab.*")) == [".bvh", ".glb", ".npz", ".png"]
