@@ -6,22 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pose_rft.body.overlay import draw_over
 from pose_rft.body.render import write_png
 from pose_rft.policy import Answer
 from pose_rft.storage import ensure_directory, move_files
-from pose_rft.vision.images import read_image
 
 FORMATS = ("npz", "glb", "bvh", "png")
 
 
-def write_answers(
-    directory: Path, prompt: str, answers: Sequence[Answer], image: Path | None = None
-) -> list[dict[str, Any]]:
+def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Write ``answers.jsonl`` and, for every answer with a pose, ``pose_00.npz`` (AMASS), ``.glb``, ``.bvh``, ``.png``.
 
-    Args:
-        image: the photograph that they are about: ``pose_00_overlay.png`` shows the body drawn over it.
+    ``pose_00_overlay.png`` shows the body drawn over the photograph that an answer is about.
 
     Returns:
         What the lines of ``answers.jsonl`` hold: prompt, text, valid, logp and file names.
@@ -31,12 +26,12 @@ def write_answers(
     """
     ensure_directory(directory)
     with tempfile.TemporaryDirectory(prefix=".answers-", dir=directory) as part:
-        lines = _write(Path(part), prompt, answers, image)
+        lines = _write(Path(part), prompt, answers)
         move_files(Path(part), directory)
     return lines
 
 
-def _write(directory: Path, prompt: str, answers: Sequence[Answer], image: Path | None) -> list[dict[str, Any]]:
+def _write(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
     lines = []
     for index, answer in enumerate(answers):
         files: dict[str, str] = {}
@@ -44,9 +39,9 @@ def _write(directory: Path, prompt: str, answers: Sequence[Answer], image: Path 
             files = {suffix: f"pose_{index:02d}.{suffix}" for suffix in FORMATS}
             for name in files.values():
                 answer.pose.save(directory / name)
-            if image is not None and answer.camera is not None:
+            drawn = answer.overlay()
+            if drawn is not None:
                 files["overlay"] = f"pose_{index:02d}_overlay.png"
-                drawn = draw_over(read_image(image), answer.pose.axis_angle(), answer.camera)
                 write_png(directory / files["overlay"], drawn)
         lines.append(
             {

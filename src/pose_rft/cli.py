@@ -81,7 +81,7 @@ def generate(
     with console.status("Loading the policy ..."):
         policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
-    for line in write_answers(out, text, answers, image):
+    for line in write_answers(out, text, answers):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}")
     say(f"Written to {out}")

@@ -12,7 +12,6 @@ from PIL.Image import Image
 from rich.console import Console
 
 from pose_rft.answers import write_answers
-from pose_rft.body.overlay import draw_over
 from pose_rft.data.mixtures import MixtureConfig
 from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
@@ -132,13 +131,10 @@ def _about_photograph(policy: PosePolicy, directory: Path, console: Console) -> 
     groups = policy.generate(QUESTIONS, [photograph] * len(QUESTIONS), temperature=0.0)
     pictures = []
     for index, (question, (answer,)) in enumerate(zip(QUESTIONS, groups, strict=True)):
-        write_answers(directory / f"{index + 1}", question, [answer], TWO_PEOPLE)
+        write_answers(directory / f"{index + 1}", question, [answer])
         console.print(f"[bold]{question}[/]\n  {answer.text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         note = f"{answer.text} Photograph: a frame of the demonstration video of Sports2D (BSD-3-Clause)."
-        drawn = photograph
-        if answer.pose is not None and answer.camera is not None:
-            drawn = draw_over(photograph, answer.pose.axis_angle(), answer.camera)
-        pictures.append((question, _small(photograph), _small(drawn), note))
+        pictures.append((question, _small(photograph), _small(answer.overlay() or photograph), note))
     return pictures
 
 

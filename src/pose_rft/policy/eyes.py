@@ -62,7 +62,7 @@ class Eyes(nn.Module):
 
         found = self.memory.recall(picture, f"{self.encoder.name} {prompt}", make)
         seen = Seen(found["tokens"], found["points"])
-        return Look(seen, found["turn"], found.get("places"), found.get("sure"))
+        return Look(seen, found["turn"], found.get("places"), found.get("sure"), picture)
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,14 @@ class Look:
         turn: (3, 3) rotation from the crop's frame to the photograph's.
         places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
         sure: (12,) how well each is seen, 0 to 1, or None.
+        picture: the photograph, upright RGB.
     """
 
     seen: Seen
     turn: Tensor
     places: Tensor | None = None
     sure: Tensor | None = None
+    picture: Image | None = None
 
     def camera(self, pose: np.ndarray) -> PictureCamera | None:
         """The camera that puts a pose (22, 3) in the photograph's frame onto the person, or None without places."""

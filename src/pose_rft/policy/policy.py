@@ -121,14 +121,19 @@ class Answer:
     camera: PictureCamera | None = None
     photograph: Image | None = field(default=None, repr=False, compare=False)
 
+    def overlay(self) -> Image | None:
+        """The pose drawn over the photograph that the answer is about, or None if it is about none or has no pose."""
+        if self.pose is None or self.camera is None or self.photograph is None:
+            return None
+        return draw_over(self.photograph, self.pose.axis_angle(), self.camera)
+
     def _repr_png_(self) -> bytes | None:
         """The picture that a notebook shows: the pose from two sides, or drawn over the photograph that it is about."""
-        if self.pose is None:
-            return None
-        if self.camera is None or self.photograph is None:
-            return self.pose._repr_png_()
+        drawn = self.overlay()
+        if drawn is None:
+            return None if self.pose is None else self.pose._repr_png_()
         buffer = io.BytesIO()
-        draw_over(self.photograph, self.pose.axis_angle(), self.camera).save(buffer, format="PNG")
+        drawn.save(buffer, format="PNG")
         return buffer.getvalue()
 
 
@@ -617,13 +622,12 @@ class PosePolicy(nn.Module):
                     if reading.look is not None:
                         rotations[b, :, 0] = reading.look.turn @ rotations[b, :, 0]
                 poses = roma.rotmat_to_rotvec(rotations)
-                for b, query in enumerate(batch):
-                    photograph = _picture(query.image) if rollout.readings[b].look is not None else None
-                    group = [self._answer(rollout, poses, b, g, photograph) for g in range(distinct)]
+                for b in range(len(batch)):
+                    group = [self._answer(rollout, poses, b, g) for g in range(distinct)]
                     result.append(group if distinct == num_samples else group * num_samples)
         return result
 
-    def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int, photograph: Image | None) -> Answer:
+    def _answer(self, rollout: Rollout, poses: Tensor, b: int, g: int) -> Answer:
         valid, look = bool(rollout.valid[b, g]), rollout.readings[b].look
         return Answer(
             text=rollout.texts[b][g],
@@ -632,7 +636,7 @@ class PosePolicy(nn.Module):
             logp_text=sum(rollout.logp_text[b][g]),
             logp_pose=float(rollout.logp_pose[b, g, 0]) if valid else None,
             camera=look.camera(poses[b, g].numpy()) if valid and look is not None else None,
-            photograph=photograph,
+            photograph=look.picture if look is not None else None,
         )
 
     # ---- scoring, with gradients ----
