@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.noise import normal, prompt_seeds, uniform
 from pose_rft.hygrpo.rollout import _choose
 
@@ -30,3 +31,10 @@ def test_streams_differ_between_prompts_steps_seeds_and_kinds_and_repeat():
     assert torch.equal(uniform(seeds[1:2], 3), uniform(seeds, 3)[1:2])
     assert uniform(seeds, 8).unique().numel() > 80
     assert not torch.equal(normal(seeds[:1], 5), normal(seeds[1:2], 5))
+
+
+def test_the_commonest_answer_that_begins_so_is_guessed():
+    drafts = Drafts([[1, 2, 3], [1, 2, 4, 5], [6]])
+    assert drafts.after([1]) == [2, 3]
+    assert drafts.after([1, 2, 4]) == [5]
+    assert drafts.after([1, 2, 3]) == drafts.after([6]) == drafts.after([9]) == []

@@ -1,6 +1,7 @@
 """Families of language models read the shared-prefix layout exactly, or get padded batches that are right as well."""
 
 import logging
+from itertools import chain
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch.nn.functional import cosine_similarity
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pose_rft.errors import UserError
+from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import pack_groups
+from pose_rft.hygrpo.rollout import _Reader
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.policy import LoraSettings
 
@@ -121,6 +124,26 @@ def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(fam
     answered = rollout.valid.flatten() & packed.has_action
     expected = scores.pose.log_prob(rollout.action.flatten(0, 1)).sum(dim=-1)
     torch.testing.assert_close(rollout.logp_pose.flatten(0, 1)[answered], expected[answered], atol=2e-3, rtol=2e-5)
+
+
+@pytest.mark.parametrize("family", [*SHARING, *PADDED])
+def test_guessed_answers_are_the_same_and_take_fewer_passes(family_policy, family, monkeypatch):
+    policy = family_policy(family, **(SHARING | PADDED)[family])
+    passes = []
+    monkeypatch.setattr(_Reader, "run", lambda *given, run=_Reader.run, **how: passes.append(1) or run(*given, **how))
+    prompts = ["one", "a longer second prompt", "3"]
+    plain = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)
+    needed = len(passes)
+    given = [answer for group in plain.answer_ids for answer in group]
+    half_wrong = [[*answer[: len(answer) // 2], 7, 7, 7] for answer in given]
+    policy.drafts = Drafts([*half_wrong[::2], *given])
+    guessed = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)
+    assert guessed.answer_ids == plain.answer_ids
+    assert len(passes) - needed < needed
+    for logp, expected in zip(chain(*guessed.logp_text), chain(*plain.logp_text), strict=True):
+        torch.testing.assert_close(torch.tensor(logp), torch.tensor(expected), atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(guessed.action, plain.action, atol=2e-4, rtol=2e-4)
+    torch.testing.assert_close(guessed.logp_pose, plain.logp_pose, atol=2e-2, rtol=2e-5)
 
 
 @pytest.mark.parametrize("family", PADDED)

@@ -4,6 +4,9 @@ The layout of the training pass (``pose_rft.hygrpo.layout``) serves here too. A 
 behind it, the tokens of all its answers as they grow; a mask lets each answer see its prompt and itself only. So a
 prompt's keys and values exist once, not once per answer, and each step reads them once for all answers.
 
+Answers to one kind of prompt are much alike. How one goes on is guessed (``pose_rft.hygrpo.drafts``), and one pass
+says for all guessed tokens what would have been chosen there. A right guess saves a pass; nothing else changes.
+
 Language models that cannot read that layout sample without a cache, from padded batches: slow, and right for any.
 """
 
@@ -16,9 +19,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import added_in_layers, additive_mask, prompt_positions
 
 Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
+ROWS = 64  # of logits at once: they are as wide as the vocabulary
 PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
 
 
@@ -79,6 +84,7 @@ def sample_answers(
     uniform: Tensor | None = None,
     share_prompts: bool = True,
     anyone: Callable[[bool], bool] = bool,
+    drafts: Drafts | None = None,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -91,28 +97,49 @@ def sample_answers(
         uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
         share_prompts: False for a causal model that cannot read several answers behind one prompt.
         anyone: whether something is so in any process, for a decoder that all processes have to run equally often.
+        drafts: guesses how answers go on. What is sampled is the same without, but for rounding.
     """
     reader = (_SharedReader if share_prompts else _PaddedReader)(decoder, prompts, layer)
     alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
     answers: dict[Key, list[int]] = {key: [] for key in alive}
     logps: dict[Key, list[float]] = {key: [] for key in alive}
     ends = set(end_tokens)
-    logits = logits_of(reader.read_prompts())[[b for b, _ in alive]]  # (N, V), one row per living answer
-    for step in range(max_new_tokens):
-        if alive:
-            token, logp = _choose(logits, temperature, _numbers(uniform, alive, step))
-            for key, t, lp in zip(alive, token.tolist(), logp.tolist(), strict=True):
-                answers[key].append(t)
-                logps[key].append(lp)
-            alive = [key for key in alive if answers[key][-1] not in ends]
-        if not anyone(bool(alive)):
-            break
+    drafts = drafts or Drafts()
+
+    def lengthen(guesses: Mapping[Key, Sequence[int]], last: Tensor) -> dict[Key, int]:
+        """Choose tokens for answers as far as their guesses are right, and one more; how many, by answer.
+
+        ``last``: hidden states after each answer's newest token and after each of its guesses, answer by answer.
+        """
+        places = [(key, len(answers[key]) + i) for key, guess in guesses.items() for i in range(len(guess) + 1)]
+        chosen: list[tuple[int, float]] = []
+        for start in range(0, len(places), ROWS):
+            rows = slice(start, start + ROWS)
+            token, logp = _choose(logits_of(last[rows]), temperature, _numbers(uniform, places[rows]))
+            chosen += zip(token.tolist(), logp.tolist(), strict=True)
+        counts = {}
+        for key, guess in guesses.items():
+            own, chosen = chosen[: len(guess) + 1], chosen[len(guess) + 1 :]
+            right = next((i for i, t in enumerate(guess) if own[i][0] != t), len(guess))
+            answers[key] += [t for t, _ in own[: right + 1]]
+            logps[key] += [lp for _, lp in own[: right + 1]]
+            counts[key] = right + 1
+        return counts
+
+    lengthen({key: [] for key in alive}, reader.read_prompts()[[b for b, _ in alive]])
+    alive = [key for key in alive if answers[key][-1] not in ends]
+    while anyone(bool(alive)):
         if not alive:
             reader.wait()
             continue
-        last = reader.read_answers(alive, answers)  # after the last step too: the head wants its states
-        if step + 1 < max_new_tokens:
-            logits = logits_of(last)
+        room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for the head's sake alone
+        guesses = {key: drafts.after(answers[key])[: max(room[key] - 1, 0)] for key in alive}
+        last = reader.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})
+        chosen_at = [row for key in alive for row in [room[key] > 0] * (len(guesses[key]) + 1)]
+        going = {key: guesses[key] for key in alive if room[key]}
+        counts = lengthen(going, last[torch.tensor(chosen_at, device=last.device)])
+        reader.keep(counts)
+        alive = [key for key in going if answers[key][-1] not in ends]
 
     def by_prompt(value_of: Callable[[Key], Any]) -> list[list[Any]]:
         return [[value_of((b, g)) for g in range(group_size)] for b in range(len(prompts))]
@@ -128,7 +155,12 @@ class _Reader:
         self.kinds = max(len(prompt.places()) for prompt in prompts)
         self.ends = [int(prompt.places().max()) for prompt in prompts]
         self.causal = all(prompt.reach is None for prompt in prompts)
-        self.answer_states: dict[Key, Any] = {}
+        self.prompt_states: list[Tensor] = []
+        self.answer_states: defaultdict[Key, list[Tensor]] = defaultdict(list)  # of what was read of each answer
+
+    def states(self, key: Key) -> Tensor:
+        """(S, H) of a prompt and its answer, at the layer asked for."""
+        return torch.cat([self.prompt_states[key[0]], *self.answer_states[key]])
 
     def run(
         self,
@@ -191,8 +223,7 @@ class _SharedReader(_Reader):
         self.owner = torch.full((len(prompts), width), NOBODY)  # (R, keys)
         for row, prompt in enumerate(prompts):  # padded on the left: every prompt ends in the last column
             self.owner[row, width - len(prompt) :] = PROMPT
-        self.prompt_states: list[Tensor] = []
-        self.answer_states = defaultdict(list)
+        self.read_at: dict[Key, list[tuple[int, int]]] = {}  # rows and columns of what was read last
 
     def read_prompts(self) -> Tensor:
         """Last hidden states (B, H) at the prompts' ends."""
@@ -211,55 +242,75 @@ class _SharedReader(_Reader):
         self.dtype = read.dtype
         return out.last_hidden_state[:, -1]
 
-    def read_answers(self, alive: Sequence[Key], answers: Mapping[Key, Sequence[int]]) -> Tensor:
-        """Last hidden states (N, H) at the newest tokens of the living answers."""
-        living = sorted({b for b, _ in alive})
+    def read_answers(self, tokens: Mapping[Key, Sequence[int]]) -> Tensor:
+        """Last hidden states (N, H) at the next tokens of the living answers, answer by answer."""
+        living = sorted({b for b, _ in tokens})
         if living != self.rows:
             keep = torch.tensor([self.rows.index(b) for b in living])
             self.cache.batch_select_indices(keep.to(self.decoder.device))
             self.owner, self.rows = self.owner[keep], living
 
-        # One column per living answer of a prompt; prompts with fewer of them have columns that nobody reads.
-        columns: list[list[int]] = [[g for c, g in alive if c == b] for b in self.rows]
-        place = {(b, g): (r, k) for r, b in enumerate(self.rows) for k, g in enumerate(columns[r])}
-        queries = torch.full((len(self.rows), max(map(len, columns))), NOBODY)
+        # Columns for the tokens of a prompt's answers; prompts with fewer of them have columns that nobody reads.
+        columns = [[(g, i) for (c, g), new in tokens.items() if c == b for i in range(len(new))] for b in self.rows]
+        place = {(b, *column): (r, k) for r, b in enumerate(self.rows) for k, column in enumerate(columns[r])}
+        before, width = self.owner.shape[1], max(map(len, columns))
+        queries = torch.full((len(self.rows), width), NOBODY)
         ids = torch.zeros_like(queries)
         positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
-        for (b, g), (r, k) in place.items():
+        for (b, g, i), (r, k) in place.items():
             queries[r, k] = g
-            ids[r, k] = answers[b, g][-1]
-            positions[:, r, k] = self.ends[b] + len(answers[b, g])
+            ids[r, k] = tokens[b, g][i]
+            positions[:, r, k] = self.ends[b] + 1 + sum(map(len, self.answer_states[b, g])) + i
         self.owner = torch.cat([self.owner, queries], dim=1)
-        allowed = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
-        mask = additive_mask(allowed[:, None].to(self.decoder.device), self.dtype)
+        own = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
+        past = torch.arange(before + width) <= torch.arange(before, before + width)[:, None]
+        mask = additive_mask((own & past)[:, None].to(self.decoder.device), self.dtype)
         out = self.run(ids, mask, positions, {}, past_key_values=self.cache, use_cache=True)
-        at = torch.tensor([place[key] for key in alive], device=self.decoder.device)  # (N, 2) rows and columns
-        for key, state in zip(alive, out.hidden_states[self.layer][at[:, 0], at[:, 1]], strict=True):
-            self.answer_states[key].append(state[None])
-        return out.last_hidden_state[at[:, 0], at[:, 1]]
+        at = [[place[(*key, i)] for i in range(len(new))] for key, new in tokens.items()]
+        self.read_at = {key: [(r, before + k) for r, k in own] for key, own in zip(tokens, at, strict=True)}
+        r, k = torch.tensor([each for own in at for each in own], device=self.decoder.device).T
+        parts = out.hidden_states[self.layer][r, k].split([len(new) for new in tokens.values()])
+        for key, states in zip(tokens, parts, strict=True):
+            self.answer_states[key].append(states)
+        return out.last_hidden_state[r, k]
 
-    def states(self, key: Key) -> Tensor:
-        """(S, H) of a prompt and its answer, at the layer asked for."""
-        return torch.cat([self.prompt_states[key[0]], *self.answer_states[key]])
+    def keep(self, counts: Mapping[Key, int]) -> None:
+        """Forget what was read last of each answer but for the first so many tokens."""
+        for key, count in counts.items():
+            self.answer_states[key][-1] = self.answer_states[key][-1][:count]
+            for row, column in self.read_at[key][count:]:
+                self.owner[row, column] = NOBODY
 
 
 class _PaddedReader(_Reader):
     """Reads whole sequences anew every step, padded on the right: for any causal model."""
 
+    def __init__(self, decoder: PreTrainedModel, prompts: Sequence[Prompt], layer: int) -> None:
+        super().__init__(decoder, prompts, layer)
+        self.known: defaultdict[Key, list[int]] = defaultdict(list)  # tokens of each answer
+        self.newest: dict[Key, int] = {}  # how many of them were read last
+
     def read_prompts(self) -> Tensor:
         last, self.prompt_states = self._read([(b, []) for b in range(len(self.prompts))])
-        return last
+        return torch.stack([states[-1] for states in last])
 
-    def read_answers(self, alive: Sequence[Key], answers: Mapping[Key, Sequence[int]]) -> Tensor:
-        last, states = self._read([(key[0], answers[key]) for key in alive])
-        self.answer_states.update(zip(alive, states, strict=True))
-        return last
+    def read_answers(self, tokens: Mapping[Key, Sequence[int]]) -> Tensor:
+        for key, new in tokens.items():
+            self.known[key] += new
+        self.newest = {key: len(new) for key, new in tokens.items()}
+        last, read = self._read([(key[0], self.known[key]) for key in tokens])
+        for key, states in zip(tokens, read, strict=True):
+            self.answer_states[key] = [states[len(self.prompts[key[0]]) :]]
+        return torch.cat([states[-self.newest[key] :] for key, states in zip(tokens, last, strict=True)])
 
-    def states(self, key: Key) -> Tensor:
-        return self.answer_states.get(key, self.prompt_states[key[0]])
+    def keep(self, counts: Mapping[Key, int]) -> None:
+        for key, count in counts.items():
+            right = len(self.known[key]) - self.newest[key] + count
+            self.known[key] = self.known[key][:right]
+            self.answer_states[key] = [self.answer_states[key][0][:right]]
 
-    def _read(self, sequences: Sequence[tuple[int, Sequence[int]]]) -> tuple[Tensor, list[Tensor]]:
-        """Prompts by index, each with what follows it -> last states (N, H) at the ends, and those asked for."""
+    def _read(self, sequences: Sequence[tuple[int, Sequence[int]]]) -> tuple[list[Tensor], list[Tensor]]:
+        """Prompts by index, each with what follows it -> last states (L, H) of each, and those asked for."""
         lengths = [len(self.prompts[b]) + len(answer) for b, answer in sequences]
         ids = torch.zeros(len(sequences), max(lengths), dtype=torch.long)
         positions = torch.zeros(self.kinds, *ids.shape, dtype=torch.long)
@@ -272,14 +323,16 @@ class _PaddedReader(_Reader):
             begins[row, 0] = prompt
         mask = None if self.causal else self.mask(ids, begins)
         out = self.run(ids, mask, positions if self.kinds > 1 else None, begins, use_cache=False)
-        ends = torch.tensor(lengths, device=self.decoder.device) - 1
-        last = out.last_hidden_state[torch.arange(len(lengths), device=self.decoder.device), ends]
-        return last, [states[:length] for states, length in zip(out.hidden_states[self.layer], lengths, strict=True)]
+        last, read = (
+            [states[:length] for states, length in zip(kind, lengths, strict=True)]
+            for kind in (out.last_hidden_state, out.hidden_states[self.layer])
+        )
+        return last, read
 
 
-def _numbers(uniform: Tensor | None, keys: Sequence[Key], step: int) -> Tensor | None:
-    """The numbers (N,) that choose the next token of the answers (prompt, answer)."""
-    return None if uniform is None else torch.stack([uniform[b, g, step] for b, g in keys])
+def _numbers(uniform: Tensor | None, places: Sequence[tuple[Key, int]]) -> Tensor | None:
+    """The numbers (N,) that choose the tokens of answers at places in them."""
+    return None if uniform is None else torch.stack([uniform[b, g, place] for (b, g), place in places])
 
 
 def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.renders import RenderSpec, in_batches, seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.policy.eyes import Eyes, load_eyes
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
@@ -88,10 +90,15 @@ def encoded(
     parts = _kept(folder, len(jobs))
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
-    for pixels, turns in in_batches(_cropped, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
-        seen = policy.eyes.encode(torch.from_numpy(pixels).to(policy.device)).to("cpu")
-        tokens = seen.tokens.bfloat16()  # tens of thousands of them are held at once
-        batches.append({"tokens": tokens, "points": seen.points, "turns": torch.from_numpy(turns)})
+    # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
+    draw = partial(_encoded, encoder=policy.eyes.encoder.name) if policy.device.type == "cpu" else _cropped
+    for drawn in in_batches(draw, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
+        if draw is _cropped:
+            seen = policy.eyes.encode(torch.from_numpy(drawn[0]).to(policy.device)).to("cpu")
+            drawn = (seen.tokens.numpy(), seen.points.numpy(), drawn[1])
+        tokens, points, turns = map(torch.from_numpy, drawn)
+        # Tens of thousands of the tokens are held at once.
+        batches.append({"tokens": tokens.bfloat16(), "points": points, "turns": turns})
         if len(batches) == SHARD // BATCH:
             parts.append(_keep(folder, len(parts), batches))
             batches = []
@@ -160,3 +167,15 @@ def _cropped(jobs: Sequence[tuple[RenderSpec, int]]) -> tuple[np.ndarray, np.nda
         for spec, person in jobs
     ]
     return np.stack([one.pixels for one in crops]), np.stack([one.turn for one in crops])
+
+
+def _encoded(jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens and points of the crops of ``_cropped``, and its rotations."""
+    pixels, turns = _cropped(jobs)
+    seen = _eyes(encoder).encode(torch.from_numpy(pixels))
+    return seen.tokens.numpy(), seen.points.numpy(), turns
+
+
+@cache
+def _eyes(encoder: str) -> Eyes:
+    return load_eyes(encoder)

@@ -9,7 +9,8 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
+from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
 from pose_rft.hygrpo.rollout import Prompt, sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
@@ -50,6 +52,7 @@ SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, 
 logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 SIGHT_FILE = "sight.safetensors"
+USUAL = 64  # answers that a policy remembers from its training
 
 
 @dataclass
@@ -83,6 +86,8 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
+        usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
+            it answers, not what.
     """
 
     backbone: str = "smollm2-135m"
@@ -90,6 +95,7 @@ class PolicyConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
+    usual_answers: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
@@ -222,6 +228,7 @@ class PosePolicy(nn.Module):
             for name, parameter in self.language_model.named_parameters():
                 if "lora_" in name:
                     parameter.requires_grad_(False)
+        self._guess()
         self._reference: dict[str, Tensor] | None = None
         self._reference_is_bare = False
         self.is_shared = False  # all processes run the language model together
@@ -425,6 +432,14 @@ class PosePolicy(nn.Module):
 
     # ---- acting ----
 
+    def expect(self, answers: Iterable[str]) -> None:
+        """Guess the commonest of these answers: sampling one of them takes a few passes, not one for each token."""
+        self.config.usual_answers = [answer for answer, _ in Counter(answers).most_common(USUAL)]
+        self._guess()
+
+    def _guess(self) -> None:
+        self.drafts = Drafts(self.backbone.answer_ids(answer)[:-1] for answer in self.config.usual_answers)
+
     @property
     def decoder(self) -> PreTrainedModel:
         return self.backbone.decoder
@@ -533,6 +548,7 @@ class PosePolicy(nn.Module):
                 noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
                 self._shares(readings, [max_new_tokens] * len(readings)),
                 functools.partial(anyone, device=self.device) if self.is_shared else bool,
+                self.drafts,
             )
         token = self.backbone.pose_token
         flat = [
@@ -595,9 +611,10 @@ class PosePolicy(nn.Module):
         """
         if isinstance(prompts, str):
             raise UserError("prompts: give a list of strings, not one string")
-        if num_samples < 1 or temperature < 0:
+        if num_samples < 1 or temperature < 0 or max_new_tokens < 1:
             raise UserError(
-                f"num_samples must be at least 1 and temperature at least 0, not {num_samples}, {temperature}"
+                "num_samples and max_new_tokens must be at least 1 and temperature at least 0, "
+                f"not {num_samples}, {max_new_tokens}, {temperature}"
             )
         if any(not prompt.strip() for prompt in prompts):
             raise UserError("prompts: a prompt is empty; say what pose you want")
@@ -842,6 +859,7 @@ def _read_config(path: Path) -> PolicyConfig:
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
+            usual_answers=document.get("usual_answers", []),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a policy description ({error})") from error

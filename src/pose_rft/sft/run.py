@@ -124,6 +124,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
         policy.head.requires_grad_(True)
     policy.eval()
+    policy.expect(sample.answer for sample in samples)
     policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")

@@ -12,6 +12,7 @@ from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, check_pixels
 
 NUM_LANDMARKS = 39  # 33 of the body, then hips' middle and top of the circle, then four of the hands' frames
 HIPS, TOP = 33, 34  # the two landmarks that say where the person's circle is
+IN_CACHE = 4  # crops that a CPU takes at once: maps of more leave its cache, which costs a third
 # Landmarks that are joints of SMPL too: the twelve on which both can be compared.
 COMMON_JOINTS = {
     **{"left_shoulder": 11, "right_shoulder": 12, "left_elbow": 13, "right_elbow": 14},
@@ -36,7 +37,9 @@ class BlazePose(PoseEncoder):
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> ImageFeatures:
         check_pixels(pixels)
-        outputs = self.network(pixels.permute(0, 3, 1, 2).float() / 255)
+        at_once = IN_CACHE if pixels.device.type == "cpu" else max(len(pixels), 1)
+        parts = [self.network(part.permute(0, 3, 1, 2).float() / 255) for part in pixels.split(at_once)]
+        outputs = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         points = outputs["landmarks"].reshape(-1, NUM_LANDMARKS, 5)
         places = sharpened(points[..., :2], outputs["heatmaps"])
         landmarks = torch.cat([places, -points[..., 2:3], points[..., 3:].sigmoid()], dim=-1)
