@@ -3,9 +3,9 @@
     python benchmarks/pose_questions.py --checkpoint default --poses cmu_poses.npz
 
 Renders of recordings kept out of training, seen whole and from unseen cameras; questions whose truth is clear in the
-recorded pose (docs/data.md). Prints, over all and by kind of question, the share of right answers with 95 % intervals:
-the policy's words at temperature 0; the truth read off its mean pose for the picture; and the commonest answer to each
-question among training poses, given always.
+recorded pose (docs/data.md). Prints, over all, by kind of question and by how clear the truth is, the share of right
+answers with 95 % intervals: the policy's words at temperature 0; what its findings say, if it has any; the truth read
+off its mean pose for the picture; and the commonest answer to each question among training poses, given always.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from rich.table import Table
 from pose_rft.body import load_body
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap import read_mocap, train_test_split
-from pose_rft.data.questions import ask, is_right, truth_in
+from pose_rft.data.questions import ask, clearness, is_right, statements, truth_in
 from pose_rft.data.renders import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
@@ -32,6 +32,7 @@ from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.pictures import QUESTION, SEED
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.pictures import crop_of
+from pose_rft.vision.crops import Crop
 
 BATCH = 32
 KINDS = {"yes": "yes or no", "no": "yes or no"}  # the others ask for a side
@@ -48,7 +49,8 @@ def main() -> None:
     training, held_out = train_test_split(read_mocap(arguments.poses))
     samples = asked(held_out.pose, arguments.limit)
     policy = PosePolicy.from_pretrained(arguments.checkpoint, pick_device("auto"))
-    right: dict[str, list[float]] = {"words": [], "own pose": []}
+    right: dict[str, list[float]] = {"words": [], "findings": [], "own pose": []}
+    clear = []
     for start in track(range(0, len(samples), BATCH), description="Asking the policy", console=Console(stderr=True)):
         batch = samples[start : start + BATCH]
         cuts = [crop_of(sample.image) for sample in batch]
@@ -58,24 +60,53 @@ def main() -> None:
             for group, sample in zip(answers, batch, strict=True)
         ]
         poses = answered_poses(policy.generate([QUESTION] * len(batch), cuts, temperature=0.0))[:, 0]
+        right["findings"] += [
+            float(truth == sample.extra["truth"])
+            for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
+        ]
         for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
-            seen = joints @ cut.turn.T  # from the crop's frame to the picture's
-            if sample.extra["about"] != "facing":
-                seen = upright(seen[None], sample.image.up()[None])[0]
-            truth = truth_in(sample.extra["about"], torch.from_numpy(seen.astype(np.float32)))
-            right["own pose"].append(float(truth == sample.extra["truth"]))
+            about, recorded = sample.extra["about"], load_body().joints(torch.from_numpy(sample.image.camera_pose()))
+            guess, recorded = (
+                standing(joints_in_picture, sample) for joints_in_picture in (joints @ cut.turn.T, recorded[0].numpy())
+            )
+            right["own pose"].append(float(truth_in(about, guess) == sample.extra["truth"]))
+            clear.append(clearness(about, recorded))
     usual = commonest(training.pose)
     right["commonest answer"] = [float(usual[s.extra["about"]] == s.extra["truth"]) for s in samples]
     kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
+    groups = {"all": np.ones(len(kinds), bool)} | {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
+    for margin, name in ((0.5, "clear by 10 degrees or 5 cm"), (1.0, "clear by 20 degrees or 10 cm")):
+        groups[name] = np.array(clear) >= margin
     table, result = Table("questions", "number", *right), {}
-    for kind in ("all", *dict.fromkeys(kinds.tolist())):
-        rows = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
+    for kind, rows in groups.items():
         figures = {name: bootstrap_interval(np.array(values)[rows]) for name, values in right.items()}
         table.add_row(kind, str(rows.sum()), *(f"{f.mean:.1%} ({f.low:.1%} to {f.high:.1%})" for f in figures.values()))
         result[kind] = {name: asdict(figure) for name, figure in figures.items()}
     console.print(table)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
+    """Joints (22, 3) in a picture's frame as its question means them."""
+    if sample.extra["about"] != "facing":
+        joints = upright(joints[None], sample.image.up()[None])[0]
+    return torch.from_numpy(joints.astype(np.float32))
+
+
+@torch.no_grad()
+def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[str]:
+    """The truth of each question that the policy's findings say is the likeliest; empty texts without findings."""
+    if policy.sight is None or policy.sight.findings is None or policy.eyes is None:
+        return [""] * len(samples)
+    number = {text: row for row, text in enumerate(policy.config.findings)}
+    pixels = torch.from_numpy(np.stack([cut.pixels for cut in cuts])).to(policy.device)
+    logits = policy.sight.findings(policy.sight.joint_features(policy.eyes.encode(pixels)))
+    truths = []
+    for sample, row in zip(samples, logits.tolist(), strict=True):
+        of = {s.truth: row[number[s.text]] for s in statements() if s.about == sample.extra["about"]}
+        truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
+    return truths
 
 
 def asked(poses: np.ndarray, limit: int) -> list[Sample]:

@@ -21,6 +21,8 @@ SHORT_NAMES = {
     "loss/text": "words",
     "loss/likelihood": "nll",
     "loss/joints": "joints m",
+    "loss/aligned": "aligned m",
+    "loss/findings": "findings",
     "loss/checks": "checks off",
     "loss/sampled_checks": "sampled",
     "valid_share": "valid",

@@ -86,7 +86,7 @@ def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch
     monkeypatch.setattr("pose_rft.policy.pictures.SHARD", 4)
     monkeypatch.setattr("pose_rft.policy.pictures.BATCH", 2)
     policy = PosePolicy.create(config, dtype=torch.float32)
-    asked = PicturesConfig(6, 1, MIXTURE, only=True)
+    asked = PicturesConfig(6, 1, MIXTURE, texts=0)
     first = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
     shards = sorted((tmp_path / "pictures").iterdir())
     assert len(shards) == 2
@@ -101,7 +101,7 @@ def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch
         assert torch.equal(one.image.tokens, other.image.tokens)
         np.testing.assert_array_equal(one.pose, other.pose)
     with pytest.raises(UserError, match="other samples"):
-        with_pictures(policy, texts(6), 5, PicturesConfig(3, 1, MIXTURE, only=True), tmp_path / "pictures")
+        with_pictures(policy, texts(6), 5, PicturesConfig(3, 1, MIXTURE, texts=0), tmp_path / "pictures")
 
 
 def test_a_policy_without_an_encoder_cannot_be_shown_pictures(tiny_backbone):
@@ -197,7 +197,7 @@ def test_equal_prompts_are_read_once(config):
 
 def test_pictures_alone_leave_the_texts_out(config):
     policy = PosePolicy.create(config, dtype=torch.float32)
-    samples = with_pictures(policy, texts(2), 5, PicturesConfig(3, 1, MIXTURE, only=True))
+    samples = with_pictures(policy, texts(2), 5, PicturesConfig(3, 1, MIXTURE, texts=0))
     assert len(samples) == 3
     assert all(sample.image is not None for sample in samples)
 

@@ -56,6 +56,29 @@ def mean_joints(policy, sample):
         return load_body().joints_from_rotations(policy.head.to_rotations(mean.unflatten(-1, (22, 6))))
 
 
+def test_the_aligned_loss_forgives_turns_and_sizes_and_can_be_descended(tiny_policy):
+    head, body = tiny_policy.head, load_body()
+    pose = torch.zeros(1, 22, 3)
+    pose[0, 16, 2] = 1.0
+    turned = pose.clone()
+    turned[0, 0] = torch.tensor([0.3, -0.8, 0.2])
+
+    def losses(mean):
+        predicted = PoseGaussian.diagonal(mean, torch.ones(1, 132))
+        return pose_losses(head, body.joints_from_rotations, predicted, pose, aligned=True)
+
+    assert losses(head.to_action(turned).flatten(1))["joints"].item() > 0.1
+    assert losses(head.to_action(turned).flatten(1))["aligned"].item() == pytest.approx(0, abs=1e-5)
+    mean = head.to_action(torch.zeros(1, 22, 3)).flatten(1).requires_grad_()
+    optimizer = torch.optim.Adam([mean], 0.02)
+    start = losses(mean)["aligned"].item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        losses(mean)["aligned"].backward()
+        optimizer.step()
+    assert losses(mean)["aligned"].item() < 0.3 * start
+
+
 def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy):
     head, body = tiny_policy.head, load_body()
     poses = torch.randn(3, 22, 3) * 0.3

@@ -1,6 +1,7 @@
 """How far two poses are from each other: pure functions on joints, metres, any leading dimensions."""
 
 import roma
+import torch
 from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX
@@ -30,11 +31,13 @@ def mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
 def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean per-joint error after the best rotation, translation and scale (Procrustes), (..., J, 3) twice -> (...).
 
-    "Best" is in the sense of least squares (Umeyama, PAMI 1991), no reflection; computed in float64.
+    "Best" is in the sense of least squares (Umeyama, PAMI 1991), no reflection; computed in float64. Gradients hold
+    the alignment still.
     """
     _same_shape(predicted, target)
     source, goal = predicted.double(), target.double()
-    rotation, shift, scale = roma.rigid_points_registration(source, goal, compute_scaling=True)
+    with torch.no_grad():
+        rotation, shift, scale = roma.rigid_points_registration(source, goal, compute_scaling=True)
     aligned = scale[..., None, None] * (source @ rotation.transpose(-1, -2)) + shift.unsqueeze(-2)
     return (aligned - goal).norm(dim=-1).mean(dim=-1).to(predicted.dtype)
 

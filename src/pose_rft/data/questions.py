@@ -6,6 +6,7 @@ Joints are y-up: "raised" is about gravity, so joints in a camera's frame must b
 (``Renders.upright_joints``). Which way somebody faces is asked by ``facing`` alone: it is about the camera.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pose_rft.posescript.posecodes import exchange_sides, load_posecodes, load_s
 from pose_rft.posescript.wording import participle, words_of
 
 CLEAR = 0.25  # of 20 degrees or 0.1 metres: by how much a fact must hold or fail to be asked about
+SIDEWAYS = 0.35  # who turns no more than this towards the camera or away from it faces neither
 RAREST = 0.03  # posecodes that hold for fewer poses than this, or fail for fewer, are not asked about
 SIDES = ("left", "right", "both", "neither")
 ARM_RAISED = 0.23  # share of the CMU poses of docs/data.md that clearly hold one given hand above its shoulder
@@ -210,6 +212,52 @@ def _sides(comparison: Comparison, joints: Tensor) -> list[str]:
     return [next((t for t, row in zip(SIDES, table, strict=True) if row[n]), "") for n in range(len(joints))]
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What can be said of a pose where a question about it has the given answer."""
+
+    text: str
+    about: str
+    truth: str
+
+
+FACING = "The person is facing the camera."
+
+
+@cache
+def statements() -> tuple[Statement, ...]:
+    """All that questions with a truth ask about; where the truth is yes or no, what is so if it is yes."""
+    said = []
+    for state in _states():
+        noun = state.noun[0].upper() + state.noun[1:]
+        said.append(Statement(f"{noun} {'are' if state.plural else 'is'} {state.be[0]}.", state.about, "yes"))
+    for comparison in COMPARISONS:
+        left, both, neither = comparison.answers
+        if comparison.low is not None:  # as an answer it says of the other side that it is not
+            left = f"Only {left[0].lower()}{left[1:]}"
+        for side, text in zip(SIDES, (left, exchange_sides(left), both, neither), strict=True):
+            said += [Statement(text, comparison.name, side)] if text else []
+    return (*said, Statement(FACING, "facing", "yes"))
+
+
+def statement_truths(joints: Tensor, front: Tensor) -> np.ndarray:
+    """Whether statements hold: (N, S) int8, 1 if clearly, 0 if clearly not, -1 if it is not clear.
+
+    Args:
+        joints: (N, 22, 3) metres, upright.
+        front: (N,) how much each person faces the camera, from -1 to 1.
+    """
+    holds, fails = _clear_states(joints)
+    columns = [np.where(holds, 1, np.where(fails, 0, -1))]
+    for comparison in COMPARISONS:
+        sides = np.array(_sides(comparison, joints))
+        own = [statement.truth for statement in statements() if statement.about == comparison.name]
+        columns.append(np.where(sides[:, None] == "", -1, sides[:, None] == np.array(own)))
+    toward = front.numpy()[:, None]
+    columns.append(np.where(np.abs(toward) < SIDEWAYS, -1, toward > 0))
+    return np.concatenate(columns, axis=1).astype(np.int8)
+
+
 def ask(joints: Tensor | np.ndarray, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Question]:
     """One question for each pose.
 
@@ -291,12 +339,12 @@ def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
     )  # fmt: skip
     questions: list[Question | None] = []
     for row, front in enumerate(toward.tolist()):
-        if abs(front) < 0.35:
+        if abs(front) < SIDEWAYS:
             questions.append(None)
             continue
         rng = np.random.default_rng([abs(seed), int(seed < 0), row, 4])
         if front > 0:
-            answer = "Yes, the person is facing the camera."
+            answer = f"Yes, {FACING[0].lower()}{FACING[1:]}"
         else:
             answer = "No, the person is facing away from the camera."
         questions.append(Question(pick(rng, asked), answer, "yes" if front > 0 else "no", "facing"))
@@ -313,24 +361,40 @@ def truth_in(about: str, joints: Tensor) -> str:
     Raises:
         UserError: no question is about that.
     """
+    return _truth(about, joints)[0]
+
+
+def clearness(about: str, joints: Tensor) -> float:
+    """By how much a pose would have to change for ``truth_in`` to be another: of 20 degrees or 0.1 metres.
+
+    Infinite for ``facing``, which is asked where it is clear. Arguments and errors as for ``truth_in``.
+    """
+    return _truth(about, joints)[1]
+
+
+def _truth(about: str, joints: Tensor) -> tuple[str, float]:
     measured = Measurements(joints[None])
     if about == "facing":
-        return "yes" if float(measured.front[0, 2]) > 0 else "no"
+        return "yes" if float(measured.front[0, 2]) > 0 else "no", math.inf
     for state in _states():
         if state.about == about:
-            return "yes" if float(compile_check(state.check).margin(measured)) > 0 else "no"
+            margin = float(compile_check(state.check).margin(measured))
+            return "yes" if margin > 0 else "no", abs(margin)
     for comparison in COMPARISONS:
         if comparison.name == about:
             left, right = (
                 float(measure(quantity, joints[None]))
                 for quantity in (comparison.quantity, exchange_sides(comparison.quantity))
             )
+            unit = 20 if abs(comparison.high) > 1 else 0.1
             if comparison.low is None:
                 middle = (comparison.high + comparison.same) / 2
-                return "both" if abs(left - right) < middle else "left" if left > right else "right"
+                truth = "both" if abs(left - right) < middle else "left" if left > right else "right"
+                return truth, abs(abs(left - right) - middle) / unit
             middle = (comparison.high + comparison.low) / 2
             counts = [side for side, value in (("left", left), ("right", right)) if value > middle]
-            return counts[0] if len(counts) == 1 else "both" if counts else "neither"
+            truth = counts[0] if len(counts) == 1 else "both" if counts else "neither"
+            return truth, min(abs(left - middle), abs(right - middle)) / unit
     raise UserError(f"no question is about {about!r}")
 
 

@@ -115,16 +115,13 @@ class PoseHead(nn.Module):
             sights: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
-        half = memory.dtype == torch.bfloat16
-        with torch.autocast(memory.device.type, torch.bfloat16, enabled=half):
+        with _precision_of(memory):
             if self.config.kind == "query":
-                queries = self.queries.expand(len(memory), -1, -1)
                 tokens = self.project(memory)
                 if sights is not None:
                     tokens = torch.cat([tokens, sights.to(tokens)], dim=1)
                     memory_mask = nn.functional.pad(memory_mask, (0, sights.shape[1]), value=True)
-                with _attention_backend(memory.device.type):
-                    features = self.decoder(queries, tokens, memory_key_padding_mask=~memory_mask)
+                features = self._attend(tokens, memory_mask)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
         features = features.float()
@@ -136,6 +133,16 @@ class PoseHead(nn.Module):
             return PoseGaussian.diagonal(mean, std)
         factor = self.factor(features).unflatten(-1, (JOINT_DIMS, -1)).flatten(1, 2)  # (N, D, R)
         return PoseGaussian.low_rank(mean, std, factor)
+
+    def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        queries = self.queries.expand(len(tokens), -1, -1)
+        with _attention_backend(tokens.device.type):
+            return self.decoder(queries, tokens, memory_key_padding_mask=None if mask is None else ~mask)
+
+    def joint_features(self, sights: Tensor) -> Tensor:
+        """(N, 22, width) what "query" makes of (N, T, width) sights alone, in their precision."""
+        with _precision_of(sights):
+            return self._attend(sights, None)
 
     @property
     def is_deterministic(self) -> bool:
@@ -149,6 +156,10 @@ class PoseHead(nn.Module):
         """(..., 22, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""
         rotation = action * self.spread + self.centre
         return roma.special_gramschmidt(rotation.unflatten(-1, (3, 2)))
+
+
+def _precision_of(states: Tensor) -> torch.autocast:
+    return torch.autocast(states.device.type, torch.bfloat16, enabled=states.dtype == torch.bfloat16)
 
 
 def _attention_backend(device: str) -> contextlib.AbstractContextManager[None]:

@@ -36,13 +36,17 @@ class PicturesConfig:
         samples: how many.
         processes: that draw them.
         mixture: what they are made of.
-        only: the other samples lend their poses and are left out themselves.
+        texts: share of the other samples that stay beside the pictures; the rest lend their poses alone.
     """
 
     samples: int = 0
     processes: int = 1
     mixture: ImageMixtureConfig = field(default_factory=ImageMixtureConfig)
-    only: bool = False
+    texts: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.texts <= 1:
+            raise UserError(f"pictures.texts is a share, from 0 to 1, not {self.texts}")
 
 
 def with_pictures(
@@ -50,7 +54,7 @@ def with_pictures(
 ) -> list[Sample]:
     """Samples, and ``config.samples`` more about pictures of their poses as the policy sees them, in random order.
 
-    Pictures alone with ``config.only``. What was encoded is kept in ``folder`` and read from there the next time.
+    What was encoded is kept in ``folder`` and read from there the next time.
 
     Raises:
         UserError: the policy has no pose-aware encoder, or there is no pose to draw.
@@ -63,7 +67,8 @@ def with_pictures(
     rng = np.random.default_rng([STREAM, abs(seed)])
     chosen = rng.choice(len(poses), config.samples, replace=config.samples > len(poses))
     drawn = image_samples(np.stack([poses[row] for row in chosen]), seed, config.mixture)
-    everything = ([] if config.only else samples) + encoded(policy, drawn, config.processes, folder)
+    texts = samples[: round(config.texts * len(samples))]
+    everything = texts + encoded(policy, drawn, config.processes, folder)
     return [everything[row] for row in rng.permutation(len(everything))]
 
 
@@ -73,7 +78,8 @@ def encoded(
     """The samples with what the encoder sees in place of pictures that are still to be drawn.
 
     Crops are made as of photographs, upright and around the person meant, and jittered as a detector errs; poses are
-    turned with them, into the crop's frame.
+    turned with them, into the crop's frame. In that frame ``extra["pose"]`` is the person's pose, also where it is not
+    asked for, and ``extra["up"]`` (3,) points away from the ground.
 
     Args:
         folder: files of ``SHARD`` pictures each: read if they are there, else written, so that an interrupted run need
@@ -85,8 +91,11 @@ def encoded(
     if policy.eyes is None:
         raise UserError("pictures: the policy has no pose-aware encoder; set policy.encoder: blazepose")
     result = list(samples)
-    rows = [row for row, sample in enumerate(samples) if isinstance(sample.image, RenderSpec)]
-    jobs = [(samples[row].image, samples[row].extra.get("person", 0)) for row in rows]
+    rows, jobs = [], []
+    for row, sample in enumerate(samples):
+        if isinstance(sample.image, RenderSpec):
+            rows.append(row)
+            jobs.append((sample.image, sample.extra.get("person", 0)))
     parts = _kept(folder, len(jobs))
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
@@ -107,9 +116,14 @@ def encoded(
     for number, row in enumerate(rows):
         part, own = parts[number // SHARD], slice(number % SHARD, number % SHARD + 1)
         turn = part["turns"][own][0].numpy()
-        pose = samples[row].pose
-        pose = None if pose is None else seen_from(turn.T, pose)
-        result[row] = replace(samples[row], image=Seen(part["tokens"][own], part["points"][own]), pose=pose)
+        sample, (spec, person) = samples[row], jobs[number]
+        pose = seen_from(turn.T, spec.camera_pose()[person])
+        result[row] = replace(
+            sample,
+            image=Seen(part["tokens"][own], part["points"][own]),
+            pose=None if sample.pose is None else pose,
+            extra=sample.extra | {"pose": pose, "up": turn.T @ spec.up()},
+        )
     return result
 
 

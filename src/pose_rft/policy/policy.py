@@ -52,6 +52,7 @@ SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, 
 logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 SIGHT_FILE = "sight.safetensors"
+NOTHING = "."  # stands where fewer findings hold than there is room for
 USUAL = 64  # answers that a policy remembers from its training
 
 
@@ -86,6 +87,8 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
+        findings: statements about a person whose truth the head of pictures says to the language model, in place of
+            what the encoder sees; training sets them (``PosePolicy.find``).
         usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
             it answers, not what.
     """
@@ -95,6 +98,7 @@ class PolicyConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
+    findings: list[str] = field(default_factory=list)
     usual_answers: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,6 +227,8 @@ class PosePolicy(nn.Module):
             self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
             self.head = PoseHead(backbone.hidden_size, config.head)
             self.sight = Sight(self.eyes.shape, backbone.hidden_size, config.head) if self.eyes is not None else None
+            if config.findings:
+                self.find(config.findings)
         TokenRows.replace_in(self.language_model)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
@@ -432,6 +438,23 @@ class PosePolicy(nn.Module):
 
     # ---- acting ----
 
+    def find(self, statements: Sequence[str]) -> None:
+        """Tell the language model which of these statements hold of a picture, by a classifier yet to be trained.
+
+        Raises:
+            UserError: a policy without an encoder or without a "query" head.
+        """
+        if self.sight is None or self.sight.head is None:
+            raise UserError("findings: need a policy with an encoder (encoder: blazepose) and head.kind query")
+        embeddings = self.decoder.get_input_embeddings()
+        with torch.no_grad():
+            words = [self.backbone.answer_ids(text)[:-1] for text in (*statements, NOTHING)]
+            device = self.head.centre.device
+            table = torch.stack([embeddings(torch.tensor(ids, device=device)).float().mean(dim=0) for ids in words])
+        self.sight.find(table)
+        self.sight.to(device)
+        self.config.findings = list(statements)
+
     def expect(self, answers: Iterable[str]) -> None:
         """Guess the commonest of these answers: sampling one of them takes a few passes, not one for each token."""
         self.config.usual_answers = [answer for answer, _ in Counter(answers).most_common(USUAL)]
@@ -479,8 +502,9 @@ class PosePolicy(nn.Module):
             look = self.eyes.see(image, prompt)
             seen = look.seen
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
-        tokens = self.backbone.read(prompt, picture, self.sight.shape.count)
-        return Reading(tokens, seen.to(self.device), look, tokens.sight_at if self.sight.head is not None else None)
+        tokens = self.backbone.read(prompt, picture, self.sight.count)
+        memory_end = tokens.sight_at if self.sight.head is not None else None
+        return Reading(tokens, seen.to(self.device), look, memory_end, self.sight.count)
 
     def predict(
         self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
@@ -859,6 +883,7 @@ def _read_config(path: Path) -> PolicyConfig:
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
+            findings=document.get("findings", []),
             usual_answers=document.get("usual_answers", []),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:

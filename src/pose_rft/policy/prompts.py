@@ -39,6 +39,7 @@ class Reading:
     seen: Seen | None = None
     look: Look | None = None
     memory_end: int | None = None
+    sight: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PackedPrompts(PackedGroups):
     Attributes:
         seen: features of the M prompts that have an image, or None if none has.
         seen_of: (N,) which of them each answer is about; -1 for none.
-        sight_at: (Q, T + P) where copies of a prompt hold its pose-aware tokens.
+        sight_at: (Q, S) where copies of a prompt hold its pose-aware tokens.
         sight_of: (Q,) which of the M each copy is of.
         image_at: (S,) where embeddings of the language model's own vision stand.
         image: (S, H) those embeddings.
@@ -88,8 +89,7 @@ def pack_prompts(
     for start, prompt in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
         reading = readings[prompt]
         if reading.seen is not None and reading.tokens.sight_at is not None:
-            count = reading.seen.tokens.shape[1] + reading.seen.points.shape[1]
-            sight_at.append(start + reading.tokens.sight_at + torch.arange(count))
+            sight_at.append(start + reading.tokens.sight_at + torch.arange(reading.sight))
             sight_of.append(int(number[prompt]))
         if reading.tokens.image_at is not None:
             image_at.append(start + reading.tokens.image_at)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
+
+TOLD = 32  # findings that the language model reads of a picture: some twenty hold of a pose
 
 
 @dataclass(frozen=True)
@@ -66,22 +69,55 @@ class SightReader(nn.Module):
         return self.norm(torch.cat(parts, dim=1) + self.places)
 
 
-class Sight(nn.Module):
-    """The trained part of seeing: a pose head with a reader of its own, and the projector for the language model.
+class Findings(nn.Module):
+    """Which statements hold of the person in a picture, told to the language model in a token each.
 
-    They share nothing, so that either can be trained and leave the other as it is. With the "mlp" there is no head
-    here: it knows a picture from the language model alone, as in the paper.
+    A language model would need very many pictures to learn what "the left knee is bent" looks like. Here a classifier
+    on the pose head's features learns that, without the language model, and those statements that hold become tokens
+    that mean what their words mean, so that what is left to learn is to answer from them.
+
+    Attributes:
+        table: (F + 1, H) a token for each statement, the mean of its words' embeddings, and one that says nothing.
+    """
+
+    table: Tensor
+
+    def __init__(self, table: Tensor, width: int) -> None:
+        super().__init__()
+        self.register_buffer("table", table, persistent=False)
+        self.of_joint = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 48), nn.GELU())
+        self.of_pose = nn.Sequential(nn.Linear(NUM_JOINTS * 48, 512), nn.GELU(), nn.Linear(512, len(table) - 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, 22, W) of the pose head -> (N, F) logits that each statement holds."""
+        return self.of_pose(self.of_joint(features.float()).flatten(1))
+
+    def told(self, features: Tensor) -> Tensor:
+        """(N, TOLD, H) the statements that hold more likely than not, the surest first, and then nothing."""
+        count = min(TOLD, len(self.table) - 1)
+        surest = self(features).topk(count, dim=1)
+        return self.table[torch.where(surest.values > 0, surest.indices, len(self.table) - 1)]
+
+
+class Sight(nn.Module):
+    """The trained part of seeing: a pose head with a reader of its own, and what the language model is told.
+
+    With the "mlp" there is no head here: it knows a picture from the language model alone, as in the paper.
 
     Attributes:
         head: for prompts with a picture; its action space is that of the policy's other head. None with "mlp".
+        for_words: tells the language model what the encoder sees, token by token; shares nothing with the head.
+        findings: tells it what the head makes of that instead, or None.
     """
 
     def __init__(self, shape: SeenShape, hidden_size: int, config: HeadConfig) -> None:
         super().__init__()
         self.shape, width = shape, config.width
+        self.findings: Findings | None = None
+        self.joint_width = width
         self.head = PoseHead(hidden_size, config) if config.kind == "query" else None
         self.for_head = SightReader(shape, width) if config.kind == "query" else None
-        self.for_words = nn.Sequential(
+        self.for_words: nn.Module | None = nn.Sequential(
             SightReader(shape, width),
             nn.Linear(width, hidden_size),
             nn.GELU(),
@@ -97,6 +133,26 @@ class Sight(nn.Module):
         assert self.for_head is not None
         return self.head(memory, memory_mask, state, self.for_head(seen))
 
+    def find(self, table: Tensor) -> None:
+        """Tell the language model findings from now on; ``table`` as in ``Findings``."""
+        self.findings, self.for_words = Findings(table, self.joint_width), None
+
+    @property
+    def count(self) -> int:
+        """Tokens that a picture becomes for the language model."""
+        return self.shape.count if self.findings is None else min(TOLD, len(self.findings.table) - 1)
+
+    @torch.no_grad()
+    def joint_features(self, seen: Seen) -> Tensor:
+        """(N, 22, W) what the pose head makes of pictures alone; in bfloat16 where their features are."""
+        assert self.head is not None
+        assert self.for_head is not None
+        return self.head.joint_features(self.for_head(seen).to(seen.tokens.dtype))
+
     def to_words(self, seen: Seen) -> Tensor:
-        """Embeddings for the language model, (N, T + P, H)."""
+        """Embeddings for the language model, (N, ``count``, H)."""
+        if self.findings is not None:
+            with torch.no_grad():
+                return self.findings.told(self.joint_features(seen))
+        assert self.for_words is not None
         return self.loudness * self.for_words(seen)

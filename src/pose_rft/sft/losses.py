@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import PoseHead
@@ -25,6 +26,7 @@ class LossWeights:
         text: cross-entropy per token.
         likelihood: Gaussian negative log-likelihood per number of the pose.
         joints: distance of the mean pose's joints from the target's, per metre.
+        aligned: the same after the best rotation, translation and scale (PA-MPJPE); 0 leaves it out.
         checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
         sampled_checks: the same of a sampled pose, through its reparameterisation: narrows the Gaussian where the words
             leave no choice; 0 leaves it out.
@@ -33,6 +35,7 @@ class LossWeights:
     text: float = 1.0
     likelihood: float = 1.0
     joints: float = 5.0
+    aligned: float = 0.0
     checks: float = 0.0
     sampled_checks: float = 0.0
 
@@ -49,6 +52,7 @@ def pose_losses(
     poses: Tensor,
     checks: Sequence[Sequence[str]] | None = None,
     sampled: bool = True,
+    aligned: bool = False,
 ) -> dict[str, Tensor]:
     """The pose losses of M predictions.
 
@@ -58,11 +62,12 @@ def pose_losses(
         poses: (M, 22, 3) axis-angle targets.
         checks: M lists of what the words say, or None to leave that out.
         sampled: with checks, those of a sampled pose too; False draws none.
+        aligned: with the distance after alignment.
 
     Returns:
         ``likelihood``: negative log-likelihood per number (mean squared error of the action for a deterministic
-        head); ``joints``: mean distance of joints in metres; ``checks``, ``sampled_checks``: ``check_loss`` of the mean
-        pose and, unless the head is deterministic, of a sampled one.
+        head); ``joints``: mean distance of joints in metres; ``aligned``: the same after alignment; ``checks``,
+        ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a sampled one.
     """
     target = head.to_action(poses)  # (M, 22, 6)
     mean = predicted.mean.unflatten(-1, target.shape[-2:])
@@ -73,6 +78,8 @@ def pose_losses(
     reached = offsets_to_joints(head.to_rotations(mean))
     wanted = offsets_to_joints(head.to_rotations(target))
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
+    if aligned:
+        losses["aligned"] = pa_mpjpe(reached, wanted).mean()
     if checks is not None:
         losses["checks"] = check_loss(checks, reached)
         if sampled and not head.is_deterministic:

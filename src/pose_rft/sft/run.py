@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from transformers import TrainerCallback
 
 from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.questions import statements
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
 from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.policy import PolicyConfig, PosePolicy
 from pose_rft.policy.pictures import PicturesConfig, with_pictures
+from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import cache_states
 from pose_rft.progress import LiveProgress
+from pose_rft.sft.findings import FindingsTrainer
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
 from pose_rft.strip import STRIP_FILE, StripConfig, strips
@@ -38,17 +42,19 @@ class SftConfig:
     Attributes:
         policy: what to build.
         start: a trained policy to go on from, instead of building one.
-        output_dir: checkpoints of both phases, and the trained policy in ``policy/``.
+        output_dir: checkpoints of all phases, and the trained policy in ``policy/``.
         data: the training mixture.
         data_seed: of the mixture.
         encoder: gives a ``start`` that has none a pose-aware image encoder, e.g. "blazepose".
         pictures: drawn of the mixture's poses, beside its texts.
         processes: that draw training samples.
-        head: phase 1, the pose head on cached hidden states. Its samples and those of phase 2 are texts; pictures are
+        head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts; pictures are
             shared out in the same proportion.
-        joint: phase 2, adapters and head together; the words alone where the adapters lie above the head's layer.
+        findings: phase 2, of policies that see: which statements hold of a picture, learned from ``samples`` of the
+            pictures and told to the language model from then on in place of what the encoder sees.
+        joint: phase 3, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
-        loop: of both phases.
+        loop: of all phases.
         strip: pictures while it trains, from when the policy has words: in the joint phase, and in the head's where
             there is a ``start``.
         device: "auto", "cpu", "cuda", ...
@@ -64,6 +70,7 @@ class SftConfig:
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     processes: int = 1
     head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
+    findings: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=0, batch_size=256, learning_rate=1e-3))
     joint: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=300, batch_size=64, learning_rate=2e-4))
     loss: LossWeights = field(default_factory=LossWeights)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -84,7 +91,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
             or cannot be written to.
     """
     output = Path(config.output_dir)
-    phases = [output / "head", output / "joint"]
+    phases = [output / "head", output / "findings", output / "joint"]
     device = pick_device(config.device)
     processes = join_processes(device)
     with processes.main_process_first():
@@ -96,7 +103,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     else:
         policy = PosePolicy.create(config.policy, device, shard=config.shard)
     policy.remember_images(output / IMAGES_FOLDER)
-    largest = max(config.head.samples if config.head.steps else 0, config.joint.samples if config.joint.steps else 0)
+    in_order = (config.head, config.findings, config.joint)
+    largest = max(phase.samples if phase.steps else 0 for phase in in_order)
     if samples is None:
         samples = text_to_pose_mixture(largest, config.data_seed, config.data, processes=config.processes)
         with processes.main_process_first():
@@ -108,28 +116,44 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     if not config.start:
         policy.fit_action_space(poses_of(known).to(device))
 
-    if config.head.steps and not newest_checkpoint(phases[1]):
+    if config.head.steps and not any(newest_checkpoint(later) for later in phases[1:]):
         with contextlib.nullcontext() if config.shard else processes.main_process_first():
             cache = cache_states(policy, known, config.loop.row_tokens, file=states)
-        live = [LiveProgress("Head"), *(strips(policy, config.strip, output) if config.start else [])]
+        live: list[TrainerCallback] = [LiveProgress("Head")]
+        live += strips(policy, config.strip, output) if config.start else []
         trainer = HeadTrainer(policy, known, cache, config.head, config.loop, config.loss, str(phases[0]), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
+    if config.findings.steps:
+        texts = [statement.text for statement in statements()]
+        if policy.config.findings != texts:
+            policy.find(texts)
+        pictures = [sample for sample in samples if isinstance(sample.image, Seen)][: config.findings.samples]
+        if not pictures:
+            raise UserError("sft: findings are learned from pictures; set pictures.samples")
+        if not newest_checkpoint(phases[2]):
+            live = [LiveProgress("Findings")]
+            findings = FindingsTrainer(policy, pictures, config.findings, config.loop, str(phases[1]), live)
+            findings.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
+            del findings
+        del pictures
     if config.joint.steps:
         joint = samples[: share_of(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
         title = "Words and poses" if policy.adapters_reach_head else "Words"
-        live = [LiveProgress(title), *strips(policy, config.strip, output, config.head.steps)]
-        trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[1]), live)
-        trainer.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
+        live = [LiveProgress(title), *strips(policy, config.strip, output, config.head.steps + config.findings.steps)]
+        trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[2]), live)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(phases[2]))
         policy.head.requires_grad_(True)
     policy.eval()
     policy.expect(sample.answer for sample in samples)
     policy.remember_images(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
-        history = read_history(phases[0])
-        history += [entry | {"step": entry["step"] + config.head.steps} for entry in read_history(phases[1])]
+        history, before = [], 0
+        for folder, phase in zip(phases, in_order, strict=True):
+            history += [entry | {"step": entry["step"] + before} for entry in read_history(folder)]
+            before += phase.steps
         write_run_report(output, "A supervised run", history, config, output / STRIP_FILE)
         clear_up(output)
     processes.wait_for_everyone()

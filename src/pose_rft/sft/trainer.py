@@ -162,7 +162,9 @@ class SupervisedTrainer(CheckpointTrainer):
         of_checked = self.share(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
         if not len(poses):
             return predicted.mean.sum() * 0.0
-        losses = pose_losses(self.policy.head, self.body.joints_from_rotations, predicted, poses, stated, sampled)
+        aligned = self.weights.aligned > 0
+        joints_of = self.body.joints_from_rotations
+        losses = pose_losses(self.policy.head, joints_of, predicted, poses, stated, sampled, aligned)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
             getattr(self.weights, name) * loss * (of_checked if "checks" in name else of_poses)

@@ -1,0 +1,144 @@
+"""Findings: statements read off poses, learned from pictures, told to the language model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.data.questions import ask, statement_truths, statements
+from pose_rft.data.renders import seen_from
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.policy.sight import TOLD, Seen
+from pose_rft.sft import SftConfig, run_sft
+from pose_rft.sft.findings import balanced_weights, truths_of
+from pose_rft.sft.trainer import LoopConfig, PhaseConfig
+
+UP = np.array([0.0, 1.0, 0.0])
+
+
+@pytest.fixture(scope="module")
+def config(tiny_backbone) -> PolicyConfig:
+    head = HeadConfig(width=32, depth=1, heads=4, rank=2)
+    return PolicyConfig(tiny_backbone, 2, head, LoraSettings(rank=2, alpha=4, from_layer=2), "blazepose")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Sample]:
+    """As if drawn and encoded: what is seen is the pose, in other numbers."""
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.randn(24, 22, 3, generator=generator) * 0.4
+    project = torch.randn(66, 39 * 8, generator=generator) / 8
+    samples = []
+    for pose in poses:
+        seen = Seen(torch.zeros(1, 64, 288), (pose.flatten() @ project).view(1, 39, 8))
+        extra = {"pose": pose.numpy(), "up": UP}
+        question = ask(load_body().joints(pose[None]), len(samples), ["yes_no"])[0]
+        samples.append(Sample(question.text, question.answer, image=seen, task="pose_question", extra=extra))
+    return samples
+
+
+def test_statements_say_what_questions_ask_about():
+    texts = [statement.text for statement in statements()]
+    assert len(set(texts)) == len(texts)
+    assert "The left arm is raised." in texts
+    assert "Neither arm is raised." in texts
+    joints = load_body().joints(torch.randn(60, 22, 3, generator=torch.Generator().manual_seed(1)) * 0.4)
+    truths = statement_truths(joints, torch.ones(60))
+    number = {(statement.about, statement.truth): column for column, statement in enumerate(statements())}
+    seen = set()
+    for seed in range(8):
+        for row, question in enumerate(ask(joints, seed, ["yes_no", "which"])):
+            if question.truth in ("yes", "no"):
+                assert truths[row, number[question.about, "yes"]] == (question.truth == "yes")
+            elif question.truth:
+                assert truths[row, number[question.about, question.truth]] == 1
+            seen.add(question.truth)
+    assert seen >= {"yes", "no", "left", "right", "both"}
+    assert truths[:, -1].tolist() == [1] * 60
+    assert statement_truths(joints[:3], torch.tensor([0.1, -0.9, 0.9]))[:, -1].tolist() == [-1, 0, 1]
+
+
+def test_the_truth_is_about_gravity_and_not_about_the_camera(pictures):
+    sample = pictures[0]
+    quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    turned = seen_from(quarter.numpy(), sample.extra["pose"])
+    rolled = replace(sample, extra={"pose": turned, "up": quarter.numpy() @ UP})
+    assert torch.equal(truths_of([sample]), truths_of([rolled]))
+    upright = replace(sample, extra={"pose": turned, "up": UP})
+    assert not torch.equal(truths_of([sample]), truths_of([upright]))
+
+
+def test_holding_and_failing_weigh_the_same_together():
+    truths = torch.tensor([[1, 1], [0, 1], [0, -1], [0, 0]], dtype=torch.int8)
+    weights = balanced_weights(truths)
+    torch.testing.assert_close(weights, torch.tensor([[4 / 6, 3 / 2], [2.0, 3 / 4]]))
+
+
+@pytest.fixture(scope="module")
+def trained(config, pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("findings")
+    PosePolicy.create(config).save_pretrained(folder / "start")
+    run = SftConfig(
+        start=str(folder / "start"),
+        output_dir=str(folder / "sft"),
+        head=PhaseConfig(steps=0),
+        findings=PhaseConfig(samples=24, steps=400, batch_size=24, learning_rate=1e-2),
+        joint=PhaseConfig(samples=24, steps=2, batch_size=8, learning_rate=1e-3),
+        loop=LoopConfig(row_tokens=512),
+    )
+    return folder, run_sft(run, samples=pictures)
+
+
+def test_what_is_found_is_told_in_its_words(trained, pictures):
+    _, policy = trained
+    assert policy.config.findings == [statement.text for statement in statements()]
+    assert policy.sight.for_words is None
+    seen = Seen(torch.cat([p.image.tokens for p in pictures]), torch.cat([p.image.points for p in pictures]))
+    truths = truths_of(pictures)
+    found = policy.sight.findings(policy.sight.joint_features(seen)) > 0
+    clear = truths >= 0
+    assert (found == (truths > 0))[clear].float().mean() > 0.95
+    told = policy.sight.to_words(seen)
+    assert told.shape == (24, TOLD, policy.backbone.hidden_size)
+    embeddings = policy.decoder.get_input_embeddings()
+    column = int(found[0].nonzero()[0])
+    ids = policy.backbone.answer_ids(statements()[column].text)[:-1]
+    mean = embeddings(torch.tensor(ids)).float().mean(dim=0)
+    assert (told[0] - mean).abs().amax(dim=1).min() < 1e-6
+    nothing = embeddings(torch.tensor(policy.backbone.answer_ids(".")[:-1])).float().mean(dim=0)
+    assert torch.equal((told == nothing).all(dim=-1).sum(dim=1), (TOLD - found.sum(dim=1)).clamp(min=0))
+    reading = policy.read(pictures[0])
+    assert reading.sight == policy.sight.count == TOLD
+
+
+def test_a_policy_with_findings_answers_the_same_after_loading(trained, pictures):
+    folder, policy = trained
+    loaded = PosePolicy.from_pretrained(folder / "sft" / "policy")
+    assert loaded.config.usual_answers
+    for one, other in zip(policy.trainable().items(), loaded.trainable().items(), strict=True):
+        assert torch.equal(one[1], other[1]), one[0]
+    first, second = (p.act(pictures[:3], temperature=0.0, max_new_tokens=6) for p in (policy, loaded))
+    assert first.answer_ids == second.answer_ids
+
+
+def test_learning_words_leaves_the_poses_of_pictures_as_they_are(trained, pictures):
+    folder, policy = trained
+    before = PosePolicy.from_pretrained(folder / "start")
+    weights = dict(before.sight.named_parameters())
+    for name, weight in policy.sight.named_parameters():
+        if name.startswith(("head", "for_head")):
+            assert torch.equal(weight, weights[name]), name
+
+
+def test_findings_need_pictures_and_a_head_that_sees(config, tiny_backbone, tmp_path):
+    with pytest.raises(UserError, match="encoder"):
+        PosePolicy.create(PolicyConfig(tiny_backbone)).find(["The person is standing."])
+    none, some = PhaseConfig(steps=0), PhaseConfig(samples=1, steps=1)
+    run = SftConfig(policy=config, output_dir=str(tmp_path / "sft"), head=none, findings=some, joint=none)
+    pose = np.zeros((22, 3), np.float32)
+    with pytest.raises(UserError, match="pictures"):
+        run_sft(run, samples=[Sample("stand", "<POSE>", pose)])
