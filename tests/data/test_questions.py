@@ -1,4 +1,5 @@
 import collections
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.questions import COMPARISONS, Question, ask, facing, is_right, read_side, read_yes_no, truth_in
+from pose_rft.data.questions import (
+    COMPARISONS,
+    Question,
+    ask,
+    clearness,
+    facing,
+    is_right,
+    read_side,
+    read_yes_no,
+    truth_in,
+)
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 
@@ -56,6 +67,11 @@ def test_the_pose_that_a_question_was_made_from_answers_it_rightly(joints, quest
     assert [truth_in(question.about, pose) for question, pose in told] == [question.truth for question, _ in told]
     faced = [(question, pose) for question, pose in zip(facing(joints, 0), joints, strict=True) if question]
     assert all(truth_in("facing", pose) == question.truth for question, pose in faced)
+    assert all(clearness(question.about, pose) > 0.04 for question, pose in told)
+    barely, clearly = torch.zeros(2, 22, 3)
+    barely[18, 1], clearly[18, 1] = -1.4, -2.2  # the left elbow: 80 and 126 degrees from straight
+    bent = [clearness("elbow_bent_more", load_body().joints(pose[None])[0]) for pose in (barely, clearly)]
+    assert bent[1] - bent[0] == pytest.approx(math.degrees(0.8) / 20, rel=0.2)
     with pytest.raises(UserError, match="no question is about"):
         truth_in("the weather", joints[0])
 
