@@ -4,14 +4,14 @@ Pictures are ``RenderSpec``s, drawn when they are looked at, so that fifty thous
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.phrases import pick
-from pose_rft.data.questions import ask, facing
+from pose_rft.data.questions import Question, ask, facing
 from pose_rft.data.renders import RenderSpec, upright
 from pose_rft.data.sample import Sample
 from pose_rft.data.sources import ANSWER
@@ -104,7 +104,8 @@ def image_samples(
     if len(names) != len(poses):
         raise UserError(f"image samples need one source for each of {len(poses)} poses, not {len(names)}")
     weights = np.array([config.single, config.pairs, config.questions])
-    samples = []
+    samples: list[Sample] = []
+    to_ask: list[tuple[RenderSpec, int, bool]] = []  # pictures with a question, its seed, whether it is about facing
     for row, (pose, source) in enumerate(zip(poses, names, strict=True)):
         rng = np.random.default_rng([abs(seed), int(seed < 0), row, 5])
         kind = int(rng.choice(3, p=weights / weights.sum()))
@@ -113,8 +114,11 @@ def image_samples(
         elif kind == 1:
             samples.append(_pair(pose, poses[(row + 1) % len(poses)], seed, row, config, source, rng))
         else:
-            samples.append(_question(pose, seed, row, config, source, rng))
-    return samples
+            spec = RenderSpec(pose, seed, row, config.size, config.photos, clear=True)
+            to_ask.append((spec, int(rng.integers(2**31)), rng.random() < 0.1))
+            samples.append(Sample("", "", image=spec, task="pose_question", source=source))
+    questions = iter(_questions(to_ask))
+    return [_with_question(each, next(questions)) if each.task == "pose_question" else each for each in samples]
 
 
 def _single(
@@ -145,20 +149,20 @@ def _pair(
     )
 
 
-def _question(
-    pose: np.ndarray, seed: int, row: int, config: ImageMixtureConfig, source: str, rng: np.random.Generator
-) -> Sample:
-    spec = RenderSpec(pose, seed, row, config.size, config.photos, clear=True)
-    joints = load_body().joints(torch.from_numpy(spec.camera_pose())).numpy()
-    own = int(rng.integers(2**31))
-    question = facing(joints, own)[0] if rng.random() < 0.1 else None
-    question = question or ask(upright(joints, spec.up()[None]), own)[0]
-    return Sample(
-        question.text,
-        question.answer,
-        image=spec,
-        task="pose_question",
-        checks=question.checks,
-        source=source,
-        extra={"truth": question.truth, "about": question.about},
-    )
+def _questions(to_ask: Sequence[tuple[RenderSpec, int, bool]]) -> list[Question]:
+    """One question for each picture."""
+    if not to_ask:
+        return []
+    poses = np.concatenate([spec.camera_pose() for spec, _, _ in to_ask])
+    joints = load_body().joints(torch.from_numpy(poses)).numpy()
+    up = np.stack([spec.up() for spec, _, _ in to_ask])
+    asked = ask(upright(joints, up), [own for _, own, _ in to_ask])
+    return [
+        (facing(joints[row : row + 1], own)[0] if about_facing else None) or asked[row]
+        for row, (_, own, about_facing) in enumerate(to_ask)
+    ]
+
+
+def _with_question(sample: Sample, question: Question) -> Sample:
+    extra = {"truth": question.truth, "about": question.about}
+    return replace(sample, prompt=question.text, answer=question.answer, checks=question.checks, extra=extra)

@@ -258,14 +258,15 @@ def statement_truths(joints: Tensor, front: Tensor) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.int8)
 
 
-def ask(joints: Tensor | np.ndarray, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Question]:
+def ask(joints: Tensor | np.ndarray, seed: int | Sequence[int], kinds: Sequence[str] = tuple(KINDS)) -> list[Question]:
     """One question for each pose.
 
     Over many poses yes and no come equally often, for every posecode about as often; so do left and right.
 
     Args:
         joints: (N, 22, 3) metres, y-up.
-        seed: question `i` is a function of the seed, `i` and joints `i` alone.
+        seed: question `i` is a function of the seed, `i` and joints `i` alone. A list holds one for each pose, which is
+            asked about as it would be alone with that seed.
         kinds: of ``yes_no``, ``which`` and ``describe``; those given keep their proportions.
 
     Returns:
@@ -283,8 +284,9 @@ def ask(joints: Tensor | np.ndarray, seed: int, kinds: Sequence[str] = tuple(KIN
     sides = [_sides(comparison, joints) for comparison in COMPARISONS]
     weights = np.array([KINDS[kind] for kind in kinds])
     questions = []
-    for row in range(len(joints)):
-        rng = np.random.default_rng([abs(seed), int(seed < 0), row, 3])
+    own = [(seed, row) for row in range(len(joints))] if isinstance(seed, int) else [(each, 0) for each in seed]
+    for row, (start, place) in enumerate(own):
+        rng = np.random.default_rng([abs(start), int(start < 0), place, 3])
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         question = None
         if kind == "yes_no" and states is not None:

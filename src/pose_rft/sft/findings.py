@@ -25,6 +25,7 @@ from pose_rft.posescript.measurements import Measurements
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 from pose_rft.training import CheckpointTrainer
 
+BATCH = 128  # pictures whose features are computed at once
 HEAVIEST = 20.0  # weight of the truths of a statement that next to never holds, or next to always
 
 
@@ -46,18 +47,17 @@ def balanced_weights(truths: Tensor) -> Tensor:
     return (counts.sum(dim=0) / (2 * counts.clamp(min=1))).clamp(max=HEAVIEST).float()
 
 
-class FindingsOnPictures(nn.Module):
-    """Rows of pictures -> logits (N, F); a checkpoint of it is one of the policy."""
+class FindingsOnFeatures(nn.Module):
+    """Rows of features (N, 22, W) -> logits (N, F); a checkpoint of it is one of the policy."""
 
-    def __init__(self, policy: PosePolicy, seen: Seen) -> None:
+    def __init__(self, policy: PosePolicy, features: Tensor) -> None:
         super().__init__()
-        self.policy, self.seen = policy, seen
+        self.policy, self.features = policy, features
 
     def forward(self, rows: Tensor) -> Tensor:
-        sight = self.policy.sight
-        assert sight is not None
-        assert sight.findings is not None
-        return sight.findings(sight.joint_features(self.seen.rows(rows).to(self.policy.device)))
+        assert self.policy.sight is not None
+        assert self.policy.sight.findings is not None
+        return self.policy.sight.findings(self.features[rows].to(self.policy.device))
 
     def save_pretrained(self, directory: str | Path) -> None:
         self.policy.save_pretrained(directory)
@@ -83,12 +83,16 @@ class FindingsTrainer(CheckpointTrainer):
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.phase, self.loop = phase, loop
+        assert policy.sight is not None
         seen = gather([sample.image for sample in samples if isinstance(sample.image, Seen)])
         assert seen is not None
+        parts = torch.arange(len(seen)).split(BATCH)
+        # The head stands still: its features of a picture are the same at every step.
+        features = [policy.sight.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts]
         self.truths = truths_of(samples)
         self.weights = balanced_weights(self.truths)
         super().__init__(
-            model=FindingsOnPictures(policy, seen),
+            model=FindingsOnFeatures(policy, torch.cat(features)),
             args=loop.training_arguments(phase, output_dir, policy.device.type),
             train_dataset=[],
             callbacks=callbacks,
