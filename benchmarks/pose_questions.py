@@ -71,6 +71,8 @@ def main() -> None:
             )
             right["own pose"].append(float(truth_in(about, guess) == sample.extra["truth"]))
             clear.append(clearness(about, recorded))
+    if not policy.config.findings:
+        del right["findings"]
     usual = commonest(training.pose)
     right["commonest answer"] = [float(usual[s.extra["about"]] == s.extra["truth"]) for s in samples]
     kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
