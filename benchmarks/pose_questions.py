@@ -65,12 +65,10 @@ def main() -> None:
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
         for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
-            about, recorded = sample.extra["about"], load_body().joints(torch.from_numpy(sample.image.camera_pose()))
-            guess, recorded = (
-                standing(joints_in_picture, sample) for joints_in_picture in (joints @ cut.turn.T, recorded[0].numpy())
-            )
-            right["own pose"].append(float(truth_in(about, guess) == sample.extra["truth"]))
-            clear.append(clearness(about, recorded))
+            about, recorded = sample.extra["about"], torch.from_numpy(sample.image.camera_pose()[0])
+            guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
+            right["own pose"].append(float(guess == sample.extra["truth"]))
+            clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
     if not policy.config.findings:
         del right["findings"]
     usual = commonest(training.pose)

@@ -16,7 +16,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.hygrpo import noise
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.policy import PosePolicy, Scores
-from pose_rft.policy.states import CachedStates, OnStates
+from pose_rft.policy.states import CachedStates, OnCache
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FixedLayout:
         return replace(self, target_mask=self.target_mask.to(device), has_action=self.has_action.to(device))
 
 
-class FixedWordsPolicy(OnStates):
+class FixedWordsPolicy(OnCache[CachedStates]):
     """The pose head of a policy, as a HybridPolicy for ``HyGRPOTrainer``; trains ``policy`` in place.
 
     Args:

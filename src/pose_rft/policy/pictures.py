@@ -117,7 +117,7 @@ def encoded(
         part, own = parts[number // SHARD], slice(number % SHARD, number % SHARD + 1)
         turn = part["turns"][own][0].numpy()
         sample, (spec, person) = samples[row], jobs[number]
-        pose = seen_from(turn.T, spec.camera_pose()[person])
+        pose = seen_from(turn.T, spec.camera_pose()[person] if sample.pose is None else sample.pose)
         result[row] = replace(
             sample,
             image=Seen(part["tokens"][own], part["points"][own]),

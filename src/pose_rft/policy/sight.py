@@ -88,14 +88,18 @@ class Findings(nn.Module):
         self.of_joint = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 48), nn.GELU())
         self.of_pose = nn.Sequential(nn.Linear(NUM_JOINTS * 48, 512), nn.GELU(), nn.Linear(512, len(table) - 1))
 
+    @property
+    def count(self) -> int:
+        """Tokens that a picture becomes."""
+        return min(TOLD, len(self.table) - 1)
+
     def forward(self, features: Tensor) -> Tensor:
         """(N, 22, W) of the pose head -> (N, F) logits that each statement holds."""
         return self.of_pose(self.of_joint(features.float()).flatten(1))
 
     def told(self, features: Tensor) -> Tensor:
-        """(N, TOLD, H) the statements that hold more likely than not, the surest first, and then nothing."""
-        count = min(TOLD, len(self.table) - 1)
-        surest = self(features).topk(count, dim=1)
+        """(N, ``count``, H) the statements that hold more likely than not, the surest first, and then nothing."""
+        surest = self(features).topk(self.count, dim=1)
         return self.table[torch.where(surest.values > 0, surest.indices, len(self.table) - 1)]
 
 
@@ -114,7 +118,6 @@ class Sight(nn.Module):
         super().__init__()
         self.shape, width = shape, config.width
         self.findings: Findings | None = None
-        self.joint_width = width
         self.head = PoseHead(hidden_size, config) if config.kind == "query" else None
         self.for_head = SightReader(shape, width) if config.kind == "query" else None
         self.for_words: nn.Module | None = nn.Sequential(
@@ -135,12 +138,13 @@ class Sight(nn.Module):
 
     def find(self, table: Tensor) -> None:
         """Tell the language model findings from now on; ``table`` as in ``Findings``."""
-        self.findings, self.for_words = Findings(table, self.joint_width), None
+        assert self.head is not None
+        self.findings, self.for_words = Findings(table, self.head.config.width), None
 
     @property
     def count(self) -> int:
         """Tokens that a picture becomes for the language model."""
-        return self.shape.count if self.findings is None else min(TOLD, len(self.findings.table) - 1)
+        return self.shape.count if self.findings is None else self.findings.count
 
     @torch.no_grad()
     def joint_features(self, seen: Seen) -> Tensor:

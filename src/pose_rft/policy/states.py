@@ -7,7 +7,7 @@ alone, supervised or by reward, runs the language model once over its samples an
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from rich.console import Console
@@ -23,6 +23,8 @@ from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.prompts import PackedPrompts, Reading, gather, numbered
 from pose_rft.policy.sight import Seen
 from pose_rft.storage import atomic_file
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -68,10 +70,10 @@ class CachedStates:
         return memory, mask.to(memory.device), state, seen, number
 
 
-class OnStates(nn.Module):
-    """A module that trains the pose head of a policy on cached states; a checkpoint of it is one of the policy."""
+class OnCache(nn.Module, Generic[T]):
+    """A module that trains a part of a policy on what was computed once; a checkpoint of it is one of the policy."""
 
-    def __init__(self, policy: PosePolicy, cache: CachedStates) -> None:
+    def __init__(self, policy: PosePolicy, cache: T) -> None:
         super().__init__()
         self.policy, self.cache = policy, cache
 
@@ -82,7 +84,7 @@ class OnStates(nn.Module):
         self.policy.load_weights(directory)
 
 
-class HeadOnStates(OnStates):
+class HeadOnStates(OnCache[CachedStates]):
     """Rows of the cache -> their Gaussians."""
 
     def forward(self, rows: Tensor) -> PoseGaussian:

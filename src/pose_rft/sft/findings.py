@@ -4,7 +4,6 @@ The truth is read off the poses that were drawn, by the same posecodes as questi
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.prompts import gather
 from pose_rft.policy.sight import Seen
+from pose_rft.policy.states import OnCache
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 from pose_rft.training import CheckpointTrainer
@@ -47,23 +47,13 @@ def balanced_weights(truths: Tensor) -> Tensor:
     return (counts.sum(dim=0) / (2 * counts.clamp(min=1))).clamp(max=HEAVIEST).float()
 
 
-class FindingsOnFeatures(nn.Module):
-    """Rows of features (N, 22, W) -> logits (N, F); a checkpoint of it is one of the policy."""
-
-    def __init__(self, policy: PosePolicy, features: Tensor) -> None:
-        super().__init__()
-        self.policy, self.features = policy, features
+class FindingsOnFeatures(OnCache[Tensor]):
+    """Rows of features (N, 22, W) -> logits (N, F)."""
 
     def forward(self, rows: Tensor) -> Tensor:
         assert self.policy.sight is not None
         assert self.policy.sight.findings is not None
-        return self.policy.sight.findings(self.features[rows].to(self.policy.device))
-
-    def save_pretrained(self, directory: str | Path) -> None:
-        self.policy.save_pretrained(directory)
-
-    def load_weights(self, directory: Path) -> None:
-        self.policy.load_weights(directory)
+        return self.policy.sight.findings(self.cache[rows].to(self.policy.device))
 
 
 class FindingsTrainer(CheckpointTrainer):
