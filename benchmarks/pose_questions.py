@@ -23,7 +23,7 @@ from rich.table import Table
 from pose_rft.body import load_body
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap import read_mocap, train_test_split
-from pose_rft.data.questions import ask, clearness, is_right, statements, truth_in
+from pose_rft.data.questions import ask, clearness, is_right, truth_in
 from pose_rft.data.renders import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
@@ -99,12 +99,12 @@ def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[s
     """The truth of each question that the policy's findings say is the likeliest; empty texts without findings."""
     if policy.sight is None or policy.sight.findings is None or policy.eyes is None:
         return [""] * len(samples)
-    number = {text: row for row, text in enumerate(policy.config.findings)}
     pixels = torch.from_numpy(np.stack([cut.pixels for cut in cuts])).to(policy.device)
     logits = policy.sight.findings(policy.sight.joint_features(policy.eyes.encode(pixels)))
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
-        of = {s.truth: row[number[s.text]] for s in statements() if s.about == sample.extra["about"]}
+        told = zip(policy.config.findings, row, strict=True)
+        of = {statement.truth: logit for statement, logit in told if statement.about == sample.extra["about"]}
         truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
     return truths
 

@@ -147,7 +147,7 @@ def test_room_for_pose_aware_tokens_moves_what_follows(policies):
     policy = policies("qwen")
     plain = policy.backbone.read("hi", PICTURE)
     at = int(plain.image_at[-1]) + 1
-    roomy = with_room(plain, at, 3, 0)
+    roomy = with_room(plain, at, [0] * 3)
     assert roomy.sight_at == at
     assert roomy.ids[at : at + 3] == [0, 0, 0]
     assert len(roomy.ids) == len(plain.ids) + 3
@@ -161,7 +161,7 @@ def test_room_for_pose_aware_tokens_moves_what_is_looked_ahead_to(policies):
     plain = policies("gemma3").backbone.read("hi", PICTURE)
     first, last = plain.image_at[[0, -1]].tolist()
     assert plain.reach[first : last + 1].tolist() == [last] * 4
-    before, behind = with_room(plain, first, 3, 0), with_room(plain, last + 1, 3, 0)
+    before, behind = with_room(plain, first, [0] * 3), with_room(plain, last + 1, [0] * 3)
     assert before.reach[first : last + 4].tolist() == [first, first + 1, first + 2, *[last + 3] * 4]
     assert behind.reach[first : last + 4].tolist() == [*[last] * 4, last + 1, last + 2, last + 3]
 

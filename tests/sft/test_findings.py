@@ -12,7 +12,8 @@ from pose_rft.data.renders import seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
-from pose_rft.policy.sight import TOLD, Seen
+from pose_rft.policy.policy import SEEN
+from pose_rft.policy.sight import Seen
 from pose_rft.sft import SftConfig, run_sft
 from pose_rft.sft.findings import balanced_weights, truths_of
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
@@ -95,24 +96,22 @@ def trained(config, pictures, tmp_path_factory):
 
 def test_what_is_found_is_told_in_its_words(trained, pictures):
     _, policy = trained
-    assert policy.config.findings == [statement.text for statement in statements()]
+    assert policy.config.findings == list(statements())
     assert policy.sight.for_words is None
     seen = Seen(torch.cat([p.image.tokens for p in pictures]), torch.cat([p.image.points for p in pictures]))
     truths = truths_of(pictures)
     found = policy.sight.findings(policy.sight.joint_features(seen)) > 0
     clear = truths >= 0
     assert (found == (truths > 0))[clear].float().mean() > 0.95
-    told = policy.sight.to_words(seen)
-    assert told.shape == (24, TOLD, policy.backbone.hidden_size)
-    embeddings = policy.decoder.get_input_embeddings()
-    column = int(found[0].nonzero()[0])
-    ids = policy.backbone.answer_ids(statements()[column].text)[:-1]
-    mean = embeddings(torch.tensor(ids)).float().mean(dim=0)
-    assert (told[0] - mean).abs().amax(dim=1).min() < 1e-6
-    nothing = embeddings(torch.tensor(policy.backbone.answer_ids(".")[:-1])).float().mean(dim=0)
-    assert torch.equal((told == nothing).all(dim=-1).sum(dim=1), (TOLD - found.sum(dim=1)).clamp(min=0))
-    reading = policy.read(pictures[0])
-    assert reading.sight == policy.sight.count == TOLD
+    reading = policy.read(replace(pictures[0], prompt="Is the left knee bent?"))
+    row = [statement.text for statement in statements()].index("The left knee is bent.")
+    expected = "The left knee is bent." if found[0, row] else "The left knee is not bent."
+    text = policy.backbone.tokenizer.decode(reading.tokens.ids)
+    assert SEEN + expected in text
+    assert text.index("Is the left knee bent?") < text.index(SEEN)
+    bare = policy.read(replace(pictures[0], prompt="Is the left knee bent?"), told=False)
+    assert reading.memory_end == bare.memory_end == reading.tokens.sight_at
+    assert reading.tokens.ids[: reading.memory_end] == bare.tokens.ids[: reading.memory_end]
 
 
 def test_a_policy_with_findings_answers_the_same_after_loading(trained, pictures):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.data.phrases import pick
+from pose_rft.data.statements import Statement
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import as_joints, compile_check, measure
@@ -24,7 +25,7 @@ from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes, load_statistics
 from pose_rft.posescript.wording import participle, words_of
 
-CLEAR = 0.25  # of 20 degrees or 0.1 metres: by how much a fact must hold or fail to be asked about
+CLEAR = 0.5  # of 20 degrees or 0.1 metres: by how much a fact must hold or fail to be asked about
 SIDEWAYS = 0.35  # who turns no more than this towards the camera or away from it faces neither
 RAREST = 0.03  # posecodes that hold for fewer poses than this, or fail for fewer, are not asked about
 SIDES = ("left", "right", "both", "neither")
@@ -79,25 +80,25 @@ COMPARISONS = (
         "knee_bent_more",
         ("Which knee is bent more?", "Which knee is more bent, the left or the right?", "which leg is bent more?"),
         ("The left knee is bent more.", "Both knees are bent about the same.", ""),
-        "-angle(left_knee)", 20, same=7,
+        "-angle(left_knee)", 25, same=5,
     ),
     Comparison(
         "elbow_bent_more",
         ("Which elbow is bent more?", "Which arm is bent more?", "which elbow is more bent, left or right?"),
         ("The left elbow is bent more.", "Both elbows are bent about the same.", ""),
-        "-angle(left_elbow)", 20, same=7,
+        "-angle(left_elbow)", 25, same=5,
     ),
     Comparison(
         "hand_higher",
         ("Which hand is higher?", "Which hand is held higher?", "Which hand is higher up, the left or the right?"),
         ("The left hand is higher.", "Both hands are at about the same height.", ""),
-        "y(left_wrist)", 0.12, same=0.04,
+        "y(left_wrist)", 0.13, same=0.03,
     ),
     Comparison(
         "foot_higher",
         ("Which foot is higher?", "Which foot is higher off the ground?", "which foot is lifted more?"),
         ("The left foot is higher.", "Both feet are at about the same height.", ""),
-        "y(left_ankle)", 0.12, same=0.04,
+        "y(left_ankle)", 0.13, same=0.03,
     ),
     Comparison(
         "foot_in_front",
@@ -115,7 +116,7 @@ COMPARISONS = (
         "hand_near_head",
         ("Which hand is closer to the head?", "Which hand is nearer to the head?"),
         ("The left hand is closer to the head.", "Both hands are about equally close to the head.", ""),
-        "-distance(left_wrist, head)", 0.12, same=0.04,
+        "-distance(left_wrist, head)", 0.13, same=0.03,
     ),
     Comparison(
         "arm_raised",
@@ -212,16 +213,11 @@ def _sides(comparison: Comparison, joints: Tensor) -> list[str]:
     return [next((t for t, row in zip(SIDES, table, strict=True) if row[n]), "") for n in range(len(joints))]
 
 
-@dataclass(frozen=True)
-class Statement:
-    """What can be said of a pose where a question about it has the given answer."""
-
-    text: str
-    about: str
-    truth: str
-
-
-FACING = "The person is facing the camera."
+FACING, TURNED_AWAY = "The person is facing the camera.", "The person is facing away from the camera."
+ASK_FACING = (
+    "Is the person facing the camera?", "Does the person face the camera?", "Do we see the person from the front?",
+    "is this person turned towards the camera?",
+)  # fmt: skip
 
 
 @cache
@@ -229,15 +225,16 @@ def statements() -> tuple[Statement, ...]:
     """All that questions with a truth ask about; where the truth is yes or no, what is so if it is yes."""
     said = []
     for state in _states():
-        noun = state.noun[0].upper() + state.noun[1:]
-        said.append(Statement(f"{noun} {'are' if state.plural else 'is'} {state.be[0]}.", state.about, "yes"))
+        subject = f"{state.noun[0].upper()}{state.noun[1:]} {'are' if state.plural else 'is'}"
+        asked = tuple(f"{state.noun} {be}" for be in dict.fromkeys(state.be))
+        said.append(Statement(f"{subject} {state.be[0]}.", state.about, "yes", f"{subject} not {state.be[0]}.", asked))
     for comparison in COMPARISONS:
         left, both, neither = comparison.answers
         if comparison.low is not None:  # as an answer it says of the other side that it is not
             left = f"Only {left[0].lower()}{left[1:]}"
         for side, text in zip(SIDES, (left, exchange_sides(left), both, neither), strict=True):
-            said += [Statement(text, comparison.name, side)] if text else []
-    return (*said, Statement(FACING, "facing", "yes"))
+            said += [Statement(text, comparison.name, side, asked=comparison.asked)] if text else []
+    return (*said, Statement(FACING, "facing", "yes", TURNED_AWAY, ASK_FACING))
 
 
 def statement_truths(joints: Tensor, front: Tensor) -> np.ndarray:
@@ -335,10 +332,6 @@ def _description(joints: Tensor, rng: np.random.Generator) -> Question:
 def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
     """Whether each person faces the camera: joints (N, 22, 3) in the camera's frame; None if it is sideways."""
     toward = Measurements(as_joints(joints)).front[:, 2].numpy()
-    asked = (
-        "Is the person facing the camera?", "Does the person face the camera?", "Do we see the person from the front?",
-        "is this person turned towards the camera?",
-    )  # fmt: skip
     questions: list[Question | None] = []
     for row, front in enumerate(toward.tolist()):
         if abs(front) < SIDEWAYS:
@@ -348,8 +341,8 @@ def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
         if front > 0:
             answer = f"Yes, {FACING[0].lower()}{FACING[1:]}"
         else:
-            answer = "No, the person is facing away from the camera."
-        questions.append(Question(pick(rng, asked), answer, "yes" if front > 0 else "no", "facing"))
+            answer = f"No, {TURNED_AWAY[0].lower()}{TURNED_AWAY[1:]}"
+        questions.append(Question(pick(rng, ASK_FACING), answer, "yes" if front > 0 else "no", "facing"))
     return questions
 
 

@@ -40,7 +40,7 @@ class PromptTokens:
 
     Attributes:
         ids: L tokens; those of an image are placeholders.
-        sight_at: where the pose-aware tokens begin, behind the user's words, or None without them.
+        sight_at: where, behind the user's words, begins what a pose-aware encoder says, or None without it.
         image_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
         image: (S, H) their embeddings.
         positions: (P, L) for models whose tokens have P kinds of position, else None.
@@ -97,19 +97,23 @@ class Backbone:
         """Tokens of a user's turn and the start of the model's, in the model's own chat template."""
         return self.read(prompt).ids
 
-    def read(self, prompt: str, image: Image | None = None, sight: int = 0) -> PromptTokens:
+    def read(self, prompt: str, image: Image | None = None, sight: int = 0, told: str | None = None) -> PromptTokens:
         """A user's turn and the start of the model's, in the model's own chat template.
 
         Args:
             image: the picture that the prompt is about, for a model with a vision tower.
             sight: how many pose-aware tokens the picture becomes, beside what the model's own vision makes of it.
+            told: what is said of the picture in words; None where no pose-aware encoder looks at it.
         """
         if image is not None and self.processor is not None:
-            return self._read_image(prompt, image, sight)
-        before, marked, after = self._chat(prompt + (HERE if sight else "")).partition(HERE)
+            behind = None if told is None else [*[self.end_tokens[0]] * sight, *self._words(told)]
+            return self._read_image(prompt, image, behind)
+        if told is None:
+            return PromptTokens(self._tokens(self._chat(prompt)))
+        before, _, after = self._chat(prompt + HERE).partition(HERE)
         first = self._tokens(before)
-        ids = [*first, *[self.end_tokens[0]] * sight, *self._tokens(after)] if marked else first
-        return PromptTokens(ids, sight_at=len(first) if marked else None)
+        ids = [*first, *[self.end_tokens[0]] * sight, *self._tokens(told + after)]
+        return PromptTokens(ids, sight_at=len(first))
 
     def _chat(self, prompt: str, pictures: int = 0) -> str:
         """The text of a user's turn, with the chat template's marks."""
@@ -130,15 +134,18 @@ class Backbone:
         templated = (self.processor if self.processor is not None else self.tokenizer).chat_template is not None
         return self.tokenizer(text, add_special_tokens=not templated).input_ids
 
+    def _words(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False).input_ids
+
     @torch.no_grad()
-    def _read_image(self, prompt: str, image: Image, sight: int) -> PromptTokens:
+    def _read_image(self, prompt: str, image: Image, behind: list[int] | None) -> PromptTokens:
         """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
         found = self.memory.recall(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
         ids, device = found["ids"].tolist(), self.model.device
         embedded, added = found["image"].to(device), found.get("added")
         added = None if added is None else added.to(device)
         tokens = PromptTokens(ids, None, found["image_at"], embedded, found.get("positions"), found.get("reach"), added)
-        return with_room(tokens, len(ids), sight, self.end_tokens[0]) if sight else tokens
+        return tokens if behind is None else with_room(tokens, len(ids), behind)
 
     def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
         """The fields of ``PromptTokens``."""
@@ -166,7 +173,7 @@ class Backbone:
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer and the end of the turn."""
-        return [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_tokens[0]]
+        return [*self._words(answer), self.end_tokens[0]]
 
     def text(self, ids: list[int]) -> str:
         """An answer's words, ``<POSE>`` kept, other special tokens dropped."""
@@ -174,10 +181,11 @@ class Backbone:
         return self.tokenizer.decode([i for i in ids if i not in special], skip_special_tokens=False).strip()
 
 
-def with_room(tokens: PromptTokens, at: int, count: int, placeholder: int) -> PromptTokens:
-    """The prompt with ``count`` placeholders for pose-aware tokens inserted at a place; what follows moves on."""
+def with_room(tokens: PromptTokens, at: int, inserted: list[int]) -> PromptTokens:
+    """The prompt with other tokens inserted at a place: words, or placeholders; what follows moves on."""
     assert tokens.image_at is not None
-    ids = [*tokens.ids[:at], *[placeholder] * count, *tokens.ids[at:]]
+    count = len(inserted)
+    ids = [*tokens.ids[:at], *inserted, *tokens.ids[at:]]
     image_at = tokens.image_at + count * (tokens.image_at >= at)
     positions = tokens.positions
     if positions is not None:

@@ -29,6 +29,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
+from pose_rft.data.statements import Account, Statement
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
 from pose_rft.hygrpo.drafts import Drafts
@@ -52,7 +53,7 @@ SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, 
 logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 SIGHT_FILE = "sight.safetensors"
-NOTHING = "."  # stands where fewer findings hold than there is room for
+SEEN = "\nSeen in the picture: "  # stands before what is found there
 USUAL = 64  # answers that a policy remembers from its training
 
 
@@ -87,8 +88,9 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
-        findings: statements about a person whose truth the head of pictures says to the language model, in place of
-            what the encoder sees; training sets them (``PosePolicy.find``).
+        findings: statements about a person that the features of the head of pictures are searched for. The language
+            model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
+            Training sets them (``PosePolicy.find``).
         usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
             it answers, not what.
     """
@@ -98,7 +100,7 @@ class PolicyConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
-    findings: list[str] = field(default_factory=list)
+    findings: list[Statement] = field(default_factory=list)
     usual_answers: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -438,7 +440,7 @@ class PosePolicy(nn.Module):
 
     # ---- acting ----
 
-    def find(self, statements: Sequence[str]) -> None:
+    def find(self, statements: Sequence[Statement]) -> None:
         """Tell the language model which of these statements hold of a picture, by a classifier yet to be trained.
 
         Raises:
@@ -446,14 +448,10 @@ class PosePolicy(nn.Module):
         """
         if self.sight is None or self.sight.head is None:
             raise UserError("findings: need a policy with an encoder (encoder: blazepose) and head.kind query")
-        embeddings = self.decoder.get_input_embeddings()
-        with torch.no_grad():
-            words = [self.backbone.answer_ids(text)[:-1] for text in (*statements, NOTHING)]
-            device = self.head.centre.device
-            table = torch.stack([embeddings(torch.tensor(ids, device=device)).float().mean(dim=0) for ids in words])
-        self.sight.find(table)
-        self.sight.to(device)
+        self.sight.find(len(statements))
+        self.sight.to(self.head.centre.device)
         self.config.findings = list(statements)
+        self.account = Account(statements)
 
     def expect(self, answers: Iterable[str]) -> None:
         """Guess the commonest of these answers: sampling one of them takes a few passes, not one for each token."""
@@ -480,8 +478,11 @@ class PosePolicy(nn.Module):
         if self.eyes is not None:
             self.eyes.memory = ImageMemory(folder)
 
-    def read(self, query: Any) -> Reading:
+    def read(self, query: Any, told: bool = True) -> Reading:
         """A prompt (a string, or anything with ``prompt`` and ``image``), as tokens and features.
+
+        Args:
+            told: with what is found in the picture, if that is told in words.
 
         Raises:
             UserError: an image for a policy without eyes, an unreadable image, or nobody in it.
@@ -502,9 +503,19 @@ class PosePolicy(nn.Module):
             look = self.eyes.see(image, prompt)
             seen = look.seen
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
-        tokens = self.backbone.read(prompt, picture, self.sight.count)
+        seen = seen.to(self.device)
+        words = self._told(prompt, seen) if told else ""
+        tokens = self.backbone.read(prompt, picture, self.sight.count, words)
         memory_end = tokens.sight_at if self.sight.head is not None else None
-        return Reading(tokens, seen.to(self.device), look, memory_end, self.sight.count)
+        return Reading(tokens, seen, look, memory_end, self.sight.count)
+
+    def _told(self, prompt: str, seen: Seen) -> str:
+        """What is said in words of a picture, N = 1, to a prompt about it."""
+        if self.sight is None or self.sight.findings is None:
+            return ""
+        with torch.no_grad():
+            logits = self.sight.findings(self.sight.joint_features(seen))[0]
+        return SEEN + self.account.tell(prompt, logits.tolist())
 
     def predict(
         self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
@@ -533,7 +544,7 @@ class PosePolicy(nn.Module):
         embedded = self.decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=self.device))[0]
         if tokens.image is not None and tokens.image_at is not None:
             embedded[tokens.image_at] = tokens.image.to(embedded)
-        if reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
+        if reading.sight and reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
             words = self.sight.to_words(reading.seen)[0]
             embedded[tokens.sight_at : tokens.sight_at + len(words)] = words.to(embedded)
         return Prompt(tokens.ids, embedded, tokens.positions, tokens.reach, tokens.image_at, tokens.added)
@@ -883,7 +894,7 @@ def _read_config(path: Path) -> PolicyConfig:
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
-            findings=document.get("findings", []),
+            findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in document.get("findings", [])],
             usual_answers=document.get("usual_answers", []),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:

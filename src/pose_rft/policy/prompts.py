@@ -33,6 +33,7 @@ class Reading:
         memory_end: how many of the tokens the pose head may look at, or None for all and the answer's. Of a picture
             that the encoder sees, it looks at what the encoder says and at the words before it: hidden states behind
             would say the same again, and change whenever the projector does.
+        sight: how many of the tokens are the encoder's, to be embedded.
     """
 
     tokens: PromptTokens
@@ -88,7 +89,7 @@ def pack_prompts(
     sight_at, sight_of, image_at, image, added = [], [], [], [], []
     for start, prompt in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
         reading = readings[prompt]
-        if reading.seen is not None and reading.tokens.sight_at is not None:
+        if reading.sight and reading.tokens.sight_at is not None:
             sight_at.append(start + reading.tokens.sight_at + torch.arange(reading.sight))
             sight_of.append(int(number[prompt]))
         if reading.tokens.image_at is not None:

@@ -14,8 +14,6 @@ from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
 
-TOLD = 32  # findings that the language model reads of a picture: some twenty hold of a pose
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -70,37 +68,20 @@ class SightReader(nn.Module):
 
 
 class Findings(nn.Module):
-    """Which statements hold of the person in a picture, told to the language model in a token each.
+    """Which statements hold of the person in a picture.
 
-    A language model would need very many pictures to learn what "the left knee is bent" looks like. Here a classifier
-    on the pose head's features learns that, without the language model, and those statements that hold become tokens
-    that mean what their words mean, so that what is left to learn is to answer from them.
-
-    Attributes:
-        table: (F + 1, H) a token for each statement, the mean of its words' embeddings, and one that says nothing.
+    A language model would need very many pictures to learn what "the left knee is bent" looks like. This classifier
+    on the pose head's features learns it without the language model, which then reads in words what was found.
     """
 
-    table: Tensor
-
-    def __init__(self, table: Tensor, width: int) -> None:
+    def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("table", table, persistent=False)
         self.of_joint = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 48), nn.GELU())
-        self.of_pose = nn.Sequential(nn.Linear(NUM_JOINTS * 48, 512), nn.GELU(), nn.Linear(512, len(table) - 1))
-
-    @property
-    def count(self) -> int:
-        """Tokens that a picture becomes."""
-        return min(TOLD, len(self.table) - 1)
+        self.of_pose = nn.Sequential(nn.Linear(NUM_JOINTS * 48, 512), nn.GELU(), nn.Linear(512, count))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, 22, W) of the pose head -> (N, F) logits that each statement holds."""
         return self.of_pose(self.of_joint(features.float()).flatten(1))
-
-    def told(self, features: Tensor) -> Tensor:
-        """(N, ``count``, H) the statements that hold more likely than not, the surest first, and then nothing."""
-        surest = self(features).topk(self.count, dim=1)
-        return self.table[torch.where(surest.values > 0, surest.indices, len(self.table) - 1)]
 
 
 class Sight(nn.Module):
@@ -111,7 +92,7 @@ class Sight(nn.Module):
     Attributes:
         head: for prompts with a picture; its action space is that of the policy's other head. None with "mlp".
         for_words: tells the language model what the encoder sees, token by token; shares nothing with the head.
-        findings: tells it what the head makes of that instead, or None.
+        findings: finds what can be said to it in words instead, or None.
     """
 
     def __init__(self, shape: SeenShape, hidden_size: int, config: HeadConfig) -> None:
@@ -136,15 +117,15 @@ class Sight(nn.Module):
         assert self.for_head is not None
         return self.head(memory, memory_mask, state, self.for_head(seen))
 
-    def find(self, table: Tensor) -> None:
-        """Tell the language model findings from now on; ``table`` as in ``Findings``."""
+    def find(self, count: int) -> None:
+        """Find from now on which of so many statements hold, and tell that in words in place of tokens."""
         assert self.head is not None
-        self.findings, self.for_words = Findings(table, self.head.config.width), None
+        self.findings, self.for_words = Findings(count, self.head.config.width), None
 
     @property
     def count(self) -> int:
-        """Tokens that a picture becomes for the language model."""
-        return self.shape.count if self.findings is None else self.findings.count
+        """Tokens that a picture becomes for the language model, beside words."""
+        return 0 if self.for_words is None else self.shape.count
 
     @torch.no_grad()
     def joint_features(self, seen: Seen) -> Tensor:
@@ -155,8 +136,5 @@ class Sight(nn.Module):
 
     def to_words(self, seen: Seen) -> Tensor:
         """Embeddings for the language model, (N, ``count``, H)."""
-        if self.findings is not None:
-            with torch.no_grad():
-                return self.findings.told(self.joint_features(seen))
         assert self.for_words is not None
         return self.loudness * self.for_words(seen)

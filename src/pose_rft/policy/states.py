@@ -119,9 +119,9 @@ def cache_states(
         if file is not None:
             with atomic_file(file) as part:
                 save_file(found, part)
-    pictures = [policy.read(sample).seen if sample.image is not None else None for sample in samples]
-    seen_of = numbered(torch.tensor([seen is not None for seen in pictures]))
-    seen = gather([None if each is None else each.to("cpu") for each in pictures])
+    pictures = [_picture_of(policy, sample) for sample in samples]
+    seen_of = numbered(torch.tensor([picture is not None for picture in pictures]))
+    seen = gather(pictures)
     return CachedStates(found["states"].to(policy.device), found["starts"], found["read_as"], seen, seen_of)
 
 
@@ -130,7 +130,7 @@ def _run_language_model(
     policy: PosePolicy, samples: Sequence[Sample], row_tokens: int, batch: int, progress: bool
 ) -> dict[str, Tensor]:
     """The fields of ``CachedStates`` that the language model makes, by name."""
-    numbers: dict[tuple[Any, ...], int] = {}
+    numbers: dict[Any, int] = {}
     read_as: list[int] = []
     pieces, lengths = [], []
     batches = range(0, len(samples), batch)
@@ -139,12 +139,10 @@ def _run_language_model(
         for start in bar:
             new = []
             for sample in samples[start : start + batch]:
-                reading, answer = _what_the_head_sees(policy, sample)
-                own = () if reading.tokens.image is None else (len(read_as),)  # words that an image stands between
-                key = (tuple(reading.tokens.ids), tuple(answer), *own)
+                key = len(read_as) if _is_alone(policy, sample) else _words_before_the_pose(policy, sample)
                 if key not in numbers:
                     numbers[key] = len(numbers)
-                    new.append((reading, answer))
+                    new.append(_what_the_head_sees(policy, sample))
                 read_as.append(numbers[key])
             if not new:
                 continue
@@ -157,9 +155,29 @@ def _run_language_model(
     return {"states": torch.cat(pieces), "starts": starts, "read_as": torch.tensor(read_as)}
 
 
+def _picture_of(policy: PosePolicy, sample: Sample) -> Seen | None:
+    """What the encoder sees, on the CPU."""
+    if sample.image is None or isinstance(sample.image, Seen):
+        return sample.image
+    seen = policy.read(sample, told=False).seen
+    return None if seen is None else seen.to("cpu")
+
+
+def _is_alone(policy: PosePolicy, sample: Sample) -> bool:
+    """Whether the language model itself looks at the sample's picture: no other is read as it is."""
+    return sample.image is not None and policy.backbone.processor is not None
+
+
+def _words_before_the_pose(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
+    """What decides how a sample is read: not the answer about a picture, if its head looks at the question alone."""
+    pictured = sample.image is not None
+    alone = pictured and policy.sight is not None and policy.sight.head is not None
+    return sample.prompt, "" if alone else sample.answer, pictured
+
+
 def _what_the_head_sees(policy: PosePolicy, sample: Sample) -> tuple[Reading, list[int]]:
     """A sample's prompt and answer without the tokens behind what the head may look at: of a picture, most of them."""
-    reading = policy.read(sample)
+    reading = policy.read(sample, told=False)
     if reading.memory_end is None or policy.backbone.processor is not None:
         return reading, policy.backbone.answer_ids(sample.answer)
     return replace(reading, tokens=PromptTokens(reading.tokens.ids[: reading.memory_end])), [policy.backbone.pose_token]

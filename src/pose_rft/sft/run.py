@@ -51,7 +51,7 @@ class SftConfig:
         head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts; pictures are
             shared out in the same proportion.
         findings: phase 2, of policies that see: which statements hold of a picture, learned from ``samples`` of the
-            pictures and told to the language model from then on in place of what the encoder sees.
+            pictures and told to the language model from then on, in words, in place of what the encoder sees.
         joint: phase 3, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
         loop: of all phases.
@@ -125,9 +125,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
     if config.findings.steps:
-        texts = [statement.text for statement in statements()]
-        if policy.config.findings != texts:
-            policy.find(texts)
+        if policy.config.findings != list(statements()):
+            policy.find(statements())
         pictures = [sample for sample in samples if isinstance(sample.image, Seen)][: config.findings.samples]
         if not pictures:
             raise UserError("sft: findings are learned from pictures; set pictures.samples")

@@ -1,0 +1,100 @@
+"""What can be said of a person in a picture, and which of it a prompt asks about."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from itertools import pairwise
+
+RELATED = 0.3  # similarity from which on a prompt asks about something
+ASKED_ABOUT = 3  # things that are said for a prompt that asks about something: it may mean any of them
+UNASKED = 6  # things that are said for a prompt that asks about nothing in particular
+GENERAL = frozenset({"the", "person", "body", "pose", "picture"})  # words that say nothing of what is asked
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What can be said of a pose where a question about it has the given answer.
+
+    Attributes:
+        text: the sentence.
+        about: what the question is about; statements about one thing exclude each other.
+        truth: the question's answer: ``yes``, ``left``, ``right``, ``both`` or ``neither``.
+        denial: what can be said where the answer is no; empty if ``truth`` is not yes.
+        asked: wordings of the question, or of what it asks about.
+    """
+
+    text: str
+    about: str
+    truth: str
+    denial: str = ""
+    asked: tuple[str, ...] = ()
+
+
+class Account:
+    """Says of what was found in a picture what a prompt asks about.
+
+    Prompts and wordings are compared by the letters of their words: by the cosine of which runs of three letters they
+    hold and which pairs of words, rare ones counting more. So "does she bend her left knee" asks about the statement
+    "the left knee is bent".
+
+    Args:
+        statements: F of them.
+    """
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        self.statements = list(statements)
+        self.rows: dict[str, list[int]] = {}  # of the statements about each thing
+        for row, statement in enumerate(self.statements):
+            self.rows.setdefault(statement.about, []).append(row)
+        wordings = [
+            (about, _runs(text)) for about, rows in self.rows.items() for text in self.statements[rows[0]].asked
+        ]
+        things: dict[str, set[str]] = {about: set() for about in self.rows}  # that a run occurs in
+        for about, runs in wordings:
+            things[about] |= runs
+        holders = Counter(run for runs in things.values() for run in runs)
+        self.rarity = {run: math.log((1 + len(things)) / count) for run, count in holders.items()}
+        self.wordings = [(about, runs, self._length(runs)) for about, runs in wordings]
+
+    def asked(self, prompt: str) -> list[str]:
+        """What a prompt asks about, the likeliest first; empty if it asks about nothing in particular."""
+        runs = _runs(prompt) & self.rarity.keys()
+        length = self._length(runs)
+        best: dict[str, float] = {}
+        for about, own, own_length in self.wordings:
+            alike = sum(self.rarity[run] ** 2 for run in runs & own) / max(length * own_length, 1e-9)
+            best[about] = max(best.get(about, 0.0), alike)
+        related = [about for about, alike in best.items() if alike >= RELATED]
+        return sorted(related, key=lambda about: -best[about])[:ASKED_ABOUT]
+
+    def tell(self, prompt: str, logits: Sequence[float]) -> str:
+        """Sentences for a prompt about a picture.
+
+        Args:
+            logits: F of them, that each statement holds.
+        """
+        asked = self.asked(prompt)
+        if asked:
+            return " ".join(self._about(about, logits) for about in asked)
+        told: dict[str, str] = {}
+        for row in sorted(range(len(logits)), key=lambda row: -logits[row]):
+            if logits[row] > 0 and len(told) < UNASKED:
+                told.setdefault(self.statements[row].about, self.statements[row].text)
+        return " ".join(told.values())
+
+    def _about(self, about: str, logits: Sequence[float]) -> str:
+        row = max(self.rows[about], key=lambda row: logits[row])
+        statement = self.statements[row]
+        return statement.denial if statement.truth == "yes" and logits[row] <= 0 else statement.text
+
+    def _length(self, runs: Set[str]) -> float:
+        return math.sqrt(sum(self.rarity[run] ** 2 for run in runs))
+
+
+def _runs(text: str) -> frozenset[str]:
+    """Runs of three letters in the words of a text, which begin and end with a blank, and pairs of words."""
+    words = [word for word in re.findall(r"[a-z]+", text.lower()) if word not in GENERAL]
+    letters = {f" {word} "[i : i + 3] for word in words for i in range(len(word))}
+    return frozenset(letters | {f"{one} {other}" for one, other in pairwise(words)})

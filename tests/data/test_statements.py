@@ -1,0 +1,52 @@
+"""What a prompt about a picture asks about, and what is said to it."""
+
+import pytest
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.data.questions import ask, statements
+from pose_rft.data.statements import UNASKED, Account, Statement
+
+WAVING = Statement("The person waves.", "waving", "yes", "The person does not wave.", ("the person waves", "waving"))
+HIGHER = [
+    Statement(f"The {side} hand is higher.", "higher", side, asked=("Which hand is higher?",))
+    for side in ("left", "right")
+]
+
+
+@pytest.fixture(scope="module")
+def account() -> Account:
+    return Account(statements())
+
+
+def test_prompts_in_other_words_ask_about_the_same(account):
+    for prompt, about in (
+        ("Is the left knee bent?", "left_knee.bent"),
+        ("does she bend her left knee", "left_knee.bent"),
+        ("are the right arm and hand raised?", "right_arm.raised"),
+        ("Which of the two hands is higher?", "hand_higher"),
+        ("Is he facing the camera?", "facing"),
+    ):
+        assert account.asked(prompt)[0] == about, prompt
+
+
+def test_what_questions_ask_about_is_among_what_is_said(account):
+    joints = load_body().joints(torch.randn(300, 22, 3, generator=torch.Generator().manual_seed(0)) * 0.4)
+    asked = [question for question in ask(joints, 1, ["yes_no", "which"]) if question.truth]
+    found = [question.about in account.asked(question.text) for question in asked]
+    assert sum(found) / len(found) > 0.97
+
+
+def test_the_side_that_is_likeliest_is_said_and_what_fails_is_denied():
+    account = Account([WAVING, *HIGHER])
+    assert account.tell("Which hand is higher?", [1.0, -3.0, -2.0]) == "The right hand is higher."
+    assert account.tell("is the person waving?", [-1.0, 3.0, 2.0]) == "The person does not wave."
+    assert account.tell("is the person waving?", [1.0, 3.0, 2.0]) == "The person waves."
+
+
+def test_asked_about_nothing_the_surest_is_said_once_about_each_thing(account):
+    assert account.asked("Tell me something.") == []
+    assert Account([WAVING, *HIGHER]).tell("Go on.", [0.5, 2.0, 1.0]) == "The left hand is higher. The person waves."
+    assert Account([WAVING, *HIGHER]).tell("Go on.", [-0.5, -2.0, -1.0]) == ""
+    said = account.tell("Describe the pose.", [1.0] * len(statements()))
+    assert said.count(".") == UNASKED
