@@ -69,6 +69,7 @@ class RftConfig:
         prompts: how many training prompts to draw from the mixture.
         data: which prompts, by weight.
         pictures: drawn of the prompts' poses, beside their texts.
+        processes: that draw prompts.
         rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
@@ -83,6 +84,7 @@ class RftConfig:
     prompts: int = 4_000
     data: MixtureConfig = field(default_factory=MixtureConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    processes: int = 1
     rewards: list[Any] = field(default_factory=lambda: ["format", "posecodes"])
     on_reward_error: str = "raise"
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
@@ -131,7 +133,7 @@ def run_rft(
     policy.freeze_reference()
     policy.remember_images(output / IMAGES_FOLDER)
     if samples is None:
-        samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
+        samples = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data, config.processes)
         with processes.main_process_first():
             folder = output / PICTURES_FOLDER
             samples = with_pictures(policy, samples, config.hygrpo.seed, config.pictures, folder)
