@@ -55,7 +55,7 @@ class LoopConfig:
         save_steps: updates between checkpoints.
         keep_checkpoints: older ones are deleted.
         logging_steps: updates between log lines.
-        workers: processes that lay batches out; 0 does it in the training process.
+        workers: processes that lay batches out; 0 does it in the training process, as pictures on a GPU do.
         report_to: transformers' integrations: "none", "tensorboard", "wandb", "trackio".
     """
 
@@ -211,14 +211,19 @@ class PolicyTrainer(SupervisedTrainer):
 
     def get_train_dataloader(self) -> DataLoader:
         lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
+        # Workers are forked from this process, and what is forked cannot use its GPU: whether prompts are shared is
+        # found out here, and there pictures are read here too.
+        _ = self.policy.shares_prompts
+        pictured = any(sample.image is not None for sample in self.samples)
+        workers = 0 if pictured and self.policy.device.type != "cpu" else self.loop.workers
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
         batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.own_part)
         return DataLoader(
             self.samples,  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=self._collate,
-            num_workers=self.loop.workers,
-            prefetch_factor=4 if self.loop.workers else None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
         )
 
     def _collate(self, samples: list[Sample]) -> dict[str, Any]:
