@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,18 +28,38 @@ def prompt_texts(tokenizer: Any, count: int, length: int) -> list[str]:
     return texts
 
 
-def gemm_rate(tokens: int, width: int, inner: int, seconds: float = 1.0) -> float:
-    """Floating point operations a second of a bfloat16 matrix product of the model's own shape."""
+def rate(work: Callable[[], Any], seconds: float = 1.0) -> float:
+    """How often a second something is done; a GPU gets ten at a time."""
     import torch
 
-    a, b = torch.randn(tokens, width, dtype=torch.bfloat16), torch.randn(inner, width, dtype=torch.bfloat16)
+    at_once = 10 if torch.cuda.is_initialized() else 1
     for _ in range(5):
-        torch.nn.functional.linear(a, b)
+        work()
+    finish()
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        torch.nn.functional.linear(a, b)
-        count += 1
-    return count * 2 * tokens * width * inner / (time.perf_counter() - start)
+        for _ in range(at_once):
+            work()
+        finish()
+        count += at_once
+    return count / (time.perf_counter() - start)
+
+
+def finish() -> None:
+    """Wait until a GPU, where one is in use, has done what it was given."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def gemm_rate(tokens: int, width: int, inner: int, device: str = "cpu") -> float:
+    """Floating point operations a second of a bfloat16 matrix product (tokens, width) x (width, inner)."""
+    import torch
+
+    a = torch.randn(tokens, width, dtype=torch.bfloat16, device=device)
+    b = torch.randn(inner, width, dtype=torch.bfloat16, device=device)
+    return rate(lambda: torch.nn.functional.linear(a, b)) * 2 * tokens * width * inner
 
 
 class StepClock:
@@ -53,12 +74,14 @@ class StepClock:
         def timed_collect(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             result = collect(*args, **kwargs)
+            finish()
             self._spent += time.perf_counter() - start
             return result
 
         def timed_step(*args: Any, **kwargs: Any) -> Any:
             self._spent, start = 0.0, time.perf_counter()
             result = training_step(*args, **kwargs)
+            finish()
             self.steps.append(time.perf_counter() - start)
             self.rollouts.append(self._spent)
             return result
@@ -67,11 +90,16 @@ class StepClock:
         trainer.training_step = timed_step
 
     def readings(self) -> dict[str, float]:
-        """Medians without the first step, and the process's peak memory."""
+        """Medians without the first step, and the peak memory of the GPU where one is in use, else of the process."""
+        import torch
+
+        of_process, of_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, 0
+        if torch.cuda.is_initialized():
+            of_gpu = torch.cuda.max_memory_allocated()
         return {
             "step": statistics.median(self.steps[1:]),
             "rollout": statistics.median(self.rollouts[1:]),
-            "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            "peak_gb": (of_gpu or of_process) / 2**30,
         }
 
 
@@ -86,19 +114,32 @@ def measure_hygrpo(
         prompts, answers, poses: B, G and K; with K = 0 the pose part of the objective is left out.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
-    from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
-    from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, Query
+    from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", 1))))
     policy = PosePolicy.create(PolicyConfig("smollm2-135m", lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
+    result = measure_steps(policy, length, steps, prompts, answers, poses)
+    model = policy.backbone.model.config
+    tokens = prompts * (length + answers * NEW_TOKENS)
+    return result | {"gemm_rate": gemm_rate(tokens, model.hidden_size, model.intermediate_size)}
+
+
+def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: int, poses: int) -> dict[str, float]:
+    """Seconds per step of a fresh policy and of its rollout, peak memory, and operations of an update."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
+    from pose_rft.policy import Query
+    from pose_rft.policy.backbone import PromptTokens
+
     tokenizer = policy.backbone.tokenizer
-    policy.backbone.prompt_ids = lambda text: tokenizer(text).input_ids  # type: ignore[method-assign]
+    policy.backbone.read = lambda text, *_: PromptTokens(tokenizer(text).input_ids)  # without a chat template
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
     samples = [Query(text) for text in prompt_texts(tokenizer, prompts, length)]
-    act = policy.act
+    act = type(policy).act.__get__(policy)
 
     def act_with_pose(*args: Any, **kwargs: Any) -> Any:
         rollout = act(*args, **kwargs)
@@ -108,7 +149,7 @@ def measure_hygrpo(
                 answer[-1] = policy.backbone.pose_token
         return rollout
 
-    policy.act = act_with_pose  # type: ignore[method-assign]
+    policy.act = act_with_pose
 
     def grade(step: int, samples: Any, rollout: Any) -> Any:
         text = torch.tensor([[answer.count("e") for answer in group] for group in rollout.texts]).float()
@@ -131,11 +172,7 @@ def measure_hygrpo(
         batch = trainer.collect(samples[trainer.args.process_index :: trainer.args.world_size])
         with FlopCounterMode(display=False) as counter:
             trainer.loss(policy, batch).backward()
-    model = policy.backbone.model.config
-    tokens = prompts * (length + answers * NEW_TOKENS)
-    result["update_flops"] = float(counter.get_total_flops())
-    result["gemm_rate"] = gemm_rate(tokens, model.hidden_size, model.intermediate_size)
-    return result
+    return result | {"update_flops": float(counter.get_total_flops())}
 
 
 def in_process(script: str, arguments: dict[str, Any], processes: int = 1) -> dict[str, float]:
