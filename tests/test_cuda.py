@@ -1,44 +1,195 @@
 """The same work on a GPU. Skipped where there is none."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from image_text_models import MODELS
+from PIL import Image
 
+from pose_rft.data.image_samples import ImageMixtureConfig
 from pose_rft.data.sample import Sample
-from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
+from pose_rft.hygrpo.layout import pack_groups
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, Query
+from pose_rft.policy.pictures import PicturesConfig, with_pictures
+from pose_rft.policy.sight import Seen
+from pose_rft.posescript.retrieval import RetrievalSettings
+from pose_rft.posescript.retrieval_training import RetrievalTraining, train_retrieval
+from pose_rft.rewards import reward_specs
+from pose_rft.rft import Grader, PosePhaseConfig, RftConfig, run_rft
+from pose_rft.sft.run import SftConfig, run_sft
+from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 
+DEVICE = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+PHASE = PhaseConfig(samples=16, steps=4, batch_size=4, learning_rate=1e-2)
+HYGRPO = HyGRPOConfig(
+    steps=2, prompts_per_step=4, answers_per_prompt=2, poses_per_answer=4, updates_per_rollout=2, max_new_tokens=6
+)
+
+
+@pytest.fixture
+def config(tiny_backbone) -> PolicyConfig:
+    return PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4, rank=2), LoraSettings(rank=2, alpha=4))
+
+
+def texts(count: int) -> list[Sample]:
+    poses = np.random.default_rng(0).normal(scale=0.3, size=(count, 22, 3)).astype(np.float32)
+    checks = ("y(head) > 0", "angle(left_knee) > 10")
+    return [Sample(f"pose {i}", "Here it is: <POSE>.", pose, checks=checks) for i, pose in enumerate(poses)]
 
 
 def test_scores_on_the_gpu_equal_those_on_the_cpu(tiny_policy):
     rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
     packed = tiny_policy.pack(rollout, row_tokens=80)
     on_cpu = tiny_policy(packed)
-    on_gpu = tiny_policy.to("cuda")(packed.to("cuda"))
+    on_gpu = tiny_policy.to(DEVICE)(packed.to(DEVICE))
     torch.testing.assert_close(on_gpu.logp_text.cpu(), on_cpu.logp_text, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(on_gpu.pose.mean.cpu(), on_cpu.pose.mean, atol=1e-3, rtol=1e-3)
 
 
-def test_both_stages_run_on_the_gpu(tiny_backbone, tmp_path):
-    from pose_rft.rft import RftConfig, run_rft
-    from pose_rft.sft.run import SftConfig, run_sft
-    from pose_rft.sft.trainer import LoopConfig, PhaseConfig
-
-    pose = torch.zeros(22, 3).numpy()
-    samples = [Sample(f"pose {i}", "Here it is: <POSE>.", pose, checks=("y(head) > 0",)) for i in range(16)]
-    phase = PhaseConfig(samples=16, steps=8, batch_size=4, learning_rate=1e-2)
-    policy = PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4, rank=2), LoraSettings(rank=2))
-    sft = SftConfig(
-        policy, output_dir=str(tmp_path / "sft"), head=phase, joint=phase, loop=LoopConfig(workers=2), device="cuda"
+def test_answers_on_the_gpu_equal_those_on_the_cpu(trained_policy):
+    prompts = ["wave", "A boxer!", "something that was never asked before"]
+    on_cpu, on_gpu = (
+        PosePolicy.from_pretrained(trained_policy, device, torch.float32).generate(prompts, temperature=0.0)
+        for device in ("cpu", DEVICE)
     )
-    assert run_sft(sft, samples=samples).device.type == "cuda"
+    for (one,), (other,) in zip(on_cpu, on_gpu, strict=True):
+        assert one.text == other.text
+        assert one.logp_text == pytest.approx(other.logp_text, abs=1e-3)
+        if one.pose is not None:
+            np.testing.assert_allclose(one.pose.axis_angle(), other.pose.axis_angle(), atol=1e-3)
+
+
+# Of the norm of all numbers. bfloat16 has 8 bits; rounding adds up over three layers of large random weights.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
+def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(config, dtype, tolerance):
+    policy = PosePolicy.create(config, DEVICE, dtype)
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in policy.trainable().items():
+        if "lora_B" in name:  # zeros in a fresh one
+            weight.data.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    pose = policy.backbone.pose_token
+    prompts = [[5, 6, 7, 8, 9, 10], [11, 12, 13]]
+    answers = [[[20, pose, 21], [22, 23, 24, pose, 0], [25]], [[pose, 26], [27, 28, pose]]]
+    assert policy.shares_prompts
+    found = []
+    for share in (True, False):
+        packed = pack_groups(prompts, answers, pose, share_prompts=share).to(DEVICE)
+        scores = policy(packed)
+        policy.zero_grad()
+        (scores.logp_text.sum() + scores.pose.mean[packed.has_action].square().sum()).backward()
+        gradient = torch.cat([p.grad.flatten() for p in policy.trainable().values() if p.grad is not None])
+        found.append((scores.logp_text.detach(), scores.pose.mean[packed.has_action].detach(), gradient))
+    for shared, padded in zip(*found, strict=True):
+        assert (shared - padded).norm() < tolerance * padded.norm()
+
+
+def test_both_stages_run_on_the_gpu(config, tmp_path):
+    loop = LoopConfig(workers=2)  # forked with a GPU in use
+    for name, head in (("both", PHASE), ("words", replace(PHASE, steps=0))):
+        sft = SftConfig(config, output_dir=str(tmp_path / name), head=head, joint=PHASE, loop=loop, device=DEVICE)
+        sft.loss.checks = sft.loss.sampled_checks = sft.loss.aligned = 0.1
+        assert run_sft(sft, samples=texts(16)).device.type == DEVICE
+    rft = RftConfig(
+        policy=str(tmp_path / "both" / "policy"),
+        output_dir=str(tmp_path / "rft"),
+        rewards=["format", "posecodes", "spatial_bounded", "semantic"],
+        pose_phase=PosePhaseConfig(steps=2, prompts_per_step=8),
+        hygrpo=HYGRPO,
+        device=DEVICE,
+    )
+    trained, history = run_rft(rft, samples=texts(16))
+    assert trained.device.type == DEVICE
+    assert all(np.isfinite(entry["loss"]) for entry in history if "loss" in entry)
+    assert PosePolicy.from_pretrained(tmp_path / "rft" / "policy").generate(["pose 1"], max_new_tokens=4)
+
+
+def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
+    config = replace(config, encoder="blazepose")
+    policy = PosePolicy.create(config, DEVICE)
+    drawn = PicturesConfig(8, 2, ImageMixtureConfig(single=1.0, pairs=0.0, questions=0.0))
+    samples = with_pictures(policy, texts(8), 5, drawn)  # drawn by other processes, encoded on the GPU
+    assert sum(isinstance(sample.image, Seen) for sample in samples) == 8
+    sft = SftConfig(
+        config, output_dir=str(tmp_path / "sft"), head=PHASE, findings=PHASE, joint=PHASE, loop=LoopConfig(workers=2),
+        device=DEVICE,
+    )  # fmt: skip
+    assert run_sft(sft, samples=samples).config.findings
     rft = RftConfig(
         policy=str(tmp_path / "sft" / "policy"),
         output_dir=str(tmp_path / "rft"),
-        hygrpo=HyGRPOConfig(steps=2, prompts_per_step=2, answers_per_prompt=2, poses_per_answer=4),
-        device="cuda",
+        rewards=["format", "spatial_bounded"],
+        pose_phase=PosePhaseConfig(steps=2, prompts_per_step=8),
+        hygrpo=HYGRPO,
+        device=DEVICE,
     )
-    trained, history = run_rft(rft, samples=samples)
-    assert trained.device.type == "cuda"
-    assert any("loss" in entry for entry in history)
-    assert isinstance(PosePolicy.from_pretrained(tmp_path / "rft" / "policy"), PosePolicy)
+    seeing, history = run_rft(rft, samples=samples)
+    assert any("rewards/spatial_bounded/mean" in entry for entry in history)
+    pictured = next(sample for sample in samples if sample.image is not None)
+    rollout = seeing.act([pictured, "pose 1"], answers=2, poses=3, max_new_tokens=6)
+    assert rollout.action.isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen"])
+def test_an_image_text_model_is_trained_in_both_stages(family, tmp_path, byte_tokenizer, monkeypatch):
+    load = MODELS[family]
+    monkeypatch.setattr("pose_rft.policy.policy.load_backbone", lambda name, dtype: load(tmp_path, byte_tokenizer))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+    samples = [replace(sample, image=picture if i % 2 else None) for i, sample in enumerate(texts(8))]
+    head = HeadConfig(width=32, depth=1, heads=4, rank=2)
+    sft = SftConfig(
+        PolicyConfig(family, -1, head, LoraSettings(rank=2)), output_dir=str(tmp_path / "sft"), head=PHASE, joint=PHASE,
+        loop=LoopConfig(workers=2), device=DEVICE,
+    )  # fmt: skip
+    policy = run_sft(sft, samples=samples)
+    assert policy.device.type == DEVICE
+    rft = RftConfig(
+        policy=str(tmp_path / "sft" / "policy"), output_dir=str(tmp_path / "rft"),
+        rewards=["format", "spatial_bounded"], hygrpo=HYGRPO, device=DEVICE,
+    )  # fmt: skip
+    policy, history = run_rft(rft, samples=samples)
+    assert all(np.isfinite(entry["loss"]) for entry in history if "loss" in entry)
+    assert policy.generate(["Who?"], [picture], max_new_tokens=4)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(config, tmp_path):
+    """Up to what sums in another order do: some kernels of a GPU add up in no fixed one."""
+
+    def run(name: str, steps: int, resume: str | None = None) -> torch.Tensor:
+        policy = PosePolicy.create(config, DEVICE, torch.float32)
+        policy.freeze_reference()
+        start = torch.cat([weight.detach().flatten() for weight in policy.trainable().values()])
+        hygrpo = replace(HYGRPO, steps=4, save_steps=4, learning_rate=1e-3, schedule="constant")
+        grader = Grader(policy, reward_specs(["format", "posecodes"]), "raise")
+        trainer = HyGRPOTrainer(policy, replace(hygrpo, steps=steps), texts(8), grader, str(tmp_path / name))
+        trainer.train(resume_from_checkpoint=resume)
+        return torch.cat([weight.detach().flatten() for weight in policy.trainable().values()]) - start
+
+    whole = run("whole", 4)
+    run("broken", 2)
+    resumed = run("broken", 4, str(tmp_path / "broken" / "checkpoint-4"))
+    assert whole.norm() > 0
+    assert (resumed - whole).norm() < 0.02 * whole.norm()
+
+
+@pytest.mark.parametrize(("text", "pose"), [("convolutions", "rotations"), ("recurrent", "joints")])
+def test_retrieval_models_are_trained_on_the_gpu(text, pose):
+    shape = RetrievalSettings(text=text, pose=pose, width=32, heads=2, pose_width=32, pose_blocks=1, buckets=64)
+    losses: list[float] = []
+    training = RetrievalTraining(shape, steps=20, batch_size=16)
+    model = train_retrieval(texts(64), training, lambda step, steps, loss: losses.append(loss), DEVICE)
+    assert losses[-1] < losses[0]
+    assert model.embed_text(["pose 3"]).device.type == "cpu"
+
+
+def test_a_rollout_is_the_same_on_both_devices(tiny_policy):
+    """What is drawn comes from the CPU's generator on either."""
+    asked = {"answers": 4, "poses": 2, "seeds": 3, "max_new_tokens": 8}
+    on_cpu = tiny_policy.act([Query("one"), "a longer prompt"], **asked)
+    on_gpu = tiny_policy.to(DEVICE).act([Query("one"), "a longer prompt"], **asked)
+    assert on_gpu.answer_ids == on_cpu.answer_ids
+    torch.testing.assert_close(on_gpu.action.cpu(), on_cpu.action, atol=1e-2, rtol=1e-2)
