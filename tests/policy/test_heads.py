@@ -2,6 +2,7 @@ import pytest
 import roma
 import torch
 
+from pose_rft.body.skeleton import mirror_pose
 from pose_rft.errors import UserError
 from pose_rft.policy.heads import HeadConfig, PoseHead
 
@@ -50,6 +51,15 @@ def test_the_query_head_reads_every_position_and_the_mlp_only_the_pose_token():
     assert not torch.allclose(head()(changed, mask, state).mean, head()(memory, mask, state).mean)
     mlp = head(kind="mlp")
     assert torch.equal(mlp(changed, mask, state).mean, mlp(memory, mask, state).mean)
+
+
+def test_a_mirrored_action_is_the_action_of_the_mirrored_pose():
+    poses = torch.randn(50, 22, 3)
+    action_space = head()
+    action_space.fit_action_space(poses)
+    mirrored = action_space.mirrored(action_space.to_action(poses).flatten(-2))
+    expected = action_space.to_action(mirror_pose(poses)).flatten(-2)
+    torch.testing.assert_close(mirrored, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_poses_survive_the_action_space():

@@ -17,6 +17,7 @@ from pose_rft.policy.backbone import load_backbone, with_room
 from pose_rft.policy.eyes import COMMON, Look
 from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import cache_states
+from pose_rft.vision.crops import Crop
 
 HEAD = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
 LORA = LoraSettings(rank=2, alpha=4)
@@ -71,7 +72,8 @@ def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dic
 def blind_detector(monkeypatch):
     """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
     monkeypatch.setattr(
-        "pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": Look(seen(image.width), torch.eye(3))
+        "pose_rft.policy.eyes.Eyes.see",
+        lambda self, image, prompt="", mirror=False: Look(seen(image.width), torch.eye(3)),
     )
 
 
@@ -307,3 +309,21 @@ def test_what_the_projector_learns_leaves_the_pose_as_it_is(policies):
     after = policy(policy.pack(_said(policy, samples)))
     assert torch.equal(before.pose.mean, after.pose.mean)
     assert not torch.allclose(before.logp_text, after.logp_text, atol=1e-3)
+
+
+def test_looked_at_in_a_mirror_too_a_mirrored_picture_has_the_mirrored_pose(policies):
+    policy = policies("eyes")
+    pixels = np.random.default_rng(3).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    one, other = (Crop(each, np.eye(2, 3), 0.0) for each in (pixels, pixels[:, ::-1].copy()))
+    policy.config.mirror = True
+    prompts, images = ["Who?", "Who?", "A person waves."], [one, other, None]
+    first, second, of_text = (group[0] for group in policy.generate(prompts, images, temperature=0.0))
+    mirrored = policy.act([Query("Who?", one), Query("A person waves.")], temperature=0.0, mirror=True)
+    direct = policy.act([Query("Who?", one), Query("A person waves.")], temperature=0.0)
+    assert not torch.allclose(mirrored.action[0], direct.action[0], atol=1e-3)
+    assert torch.equal(mirrored.action[1], direct.action[1])
+    again = policy.act([Query("Who?", other)], temperature=0.0, mirror=True)
+    exchanged = policy.head.mirrored(again.action[0, 0].flatten(-2)).unflatten(-1, (22, 6))
+    torch.testing.assert_close(exchanged, mirrored.action[0, 0], atol=1e-4, rtol=1e-4)
+    assert first.valid == second.valid
+    assert of_text.text == policy.generate(["A person waves."], temperature=0.0)[0][0].text

@@ -38,8 +38,11 @@ class Eyes(nn.Module):
         """(N, 256, 256, 3) uint8 crops of one person each -> their features."""
         return laid_out(self.encoder.encode(pixels))
 
-    def see(self, image: Image | str | Path, prompt: str = "") -> "Look":
+    def see(self, image: Image | str | Path, prompt: str = "", mirror: bool = False) -> "Look":
         """The person in a photograph whom the prompt means.
+
+        Args:
+            mirror: look at the person in a mirror as well.
 
         Raises:
             UserError: an unreadable image, or nobody in it.
@@ -54,15 +57,19 @@ class Eyes(nn.Module):
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
             seen = laid_out(found.features)
             parts = {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
+            if mirror:
+                other = self.encode(in_mirror(found.crop.pixels).to(seen.tokens.device))
+                parts |= {"mirrored_tokens": other.tokens, "mirrored_points": other.points}
             if found.features.landmarks is None:
                 return parts
             marks = found.features.landmarks[0, list(COMMON_JOINTS.values())].cpu().double()  # (12, 5)
             places = torch.from_numpy(found.crop.to_picture(marks[:, :2].numpy()))
             return parts | {"places": places, "sure": marks[:, 3]}
 
-        found = self.memory.recall(picture, f"{self.encoder.name} {prompt}", make)
+        found = self.memory.recall(picture, f"{self.encoder.name} {prompt}{' and mirrored' * mirror}", make)
         seen = Seen(found["tokens"], found["points"])
-        return Look(seen, found["turn"], found.get("places"), found.get("sure"), picture)
+        mirrored = Seen(found["mirrored_tokens"], found["mirrored_points"]) if mirror else None
+        return Look(seen, found["turn"], found.get("places"), found.get("sure"), picture, mirrored)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Look:
         places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
         sure: (12,) how well each is seen, 0 to 1, or None.
         picture: the photograph, upright RGB.
+        mirrored: features of the crop seen in a mirror, N = 1, or None.
     """
 
     seen: Seen
@@ -82,6 +90,7 @@ class Look:
     places: Tensor | None = None
     sure: Tensor | None = None
     picture: Image | None = None
+    mirrored: Seen | None = None
 
     def camera(self, pose: np.ndarray) -> PictureCamera | None:
         """The camera that puts a pose (22, 3) in the photograph's frame onto the person, or None without places."""
@@ -89,6 +98,11 @@ class Look:
             return None
         joints = load_body().joints(torch.as_tensor(pose, dtype=torch.float32)).numpy()
         return fit_camera((joints - joints[0])[COMMON], self.places.numpy(), self.sure.numpy() + 1e-3)
+
+
+def in_mirror(pixels: np.ndarray) -> Tensor:
+    """A crop (256, 256, 3) uint8 -> (1, 256, 256, 3), left and right exchanged."""
+    return torch.from_numpy(pixels[None, :, ::-1].copy())
 
 
 def laid_out(features: ImageFeatures) -> Seen:

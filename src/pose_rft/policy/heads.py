@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.body.skeleton import MIRROR, NUM_JOINTS
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
 
@@ -151,6 +151,13 @@ class PoseHead(nn.Module):
     def to_action(self, poses: Tensor) -> Tensor:
         """(..., 22, 3) axis-angle radians -> (..., 22, 6) actions."""
         return (_rotation_6d(poses) - self.centre) / self.spread
+
+    def mirrored(self, action: Tensor) -> Tensor:
+        """(..., 22 * 6) actions -> those of the same poses seen in a mirror: left and right exchanged."""
+        rotation = action.unflatten(-1, (NUM_JOINTS, JOINT_DIMS)) * self.spread + self.centre
+        sides = rotation.new_tensor([-1.0, 1.0, 1.0])  # the matrix R of a joint becomes S R S, with S = diag(sides)
+        signs = (sides[:, None] * sides[:2]).flatten()
+        return ((rotation[..., MIRROR, :] * signs - self.centre) / self.spread).flatten(-2)
 
     def to_rotations(self, action: Tensor) -> Tensor:
         """(..., 22, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""

@@ -37,11 +37,11 @@ from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask,
 from pose_rft.hygrpo.rollout import Prompt, sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.eyes import Eyes, load_eyes
+from pose_rft.policy.eyes import Eyes, in_mirror, load_eyes
 from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
-from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, pack_prompts, seen_numbers
+from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, numbered, pack_prompts, seen_numbers
 from pose_rft.policy.sharding import anyone, share_layers
 from pose_rft.policy.sight import Seen, Sight
 from pose_rft.storage import atomic_directory
@@ -91,6 +91,8 @@ class PolicyConfig:
         findings: statements about a person that the features of the head of pictures are searched for. The language
             model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
             Training sets them (``PosePolicy.find``).
+        mirror: ``generate`` looks at people in a mirror as well and takes the mean of both poses: nearer to the truth,
+            for the encoder's time once more.
         usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
             it answers, not what.
     """
@@ -101,6 +103,7 @@ class PolicyConfig:
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
     findings: list[Statement] = field(default_factory=list)
+    mirror: bool = False
     usual_answers: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -478,11 +481,12 @@ class PosePolicy(nn.Module):
         if self.eyes is not None:
             self.eyes.memory = ImageMemory(folder)
 
-    def read(self, query: Any, told: bool = True) -> Reading:
+    def read(self, query: Any, told: bool = True, mirror: bool = False) -> Reading:
         """A prompt (a string, or anything with ``prompt`` and ``image``), as tokens and features.
 
         Args:
             told: with what is found in the picture, if that is told in words.
+            mirror: with what the encoder sees in a mirror; not of features without their picture.
 
         Raises:
             UserError: an image for a policy without eyes, an unreadable image, or nobody in it.
@@ -494,20 +498,22 @@ class PosePolicy(nn.Module):
             raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
         if self.eyes is None or self.sight is None:
             return Reading(self.backbone.read(prompt, _picture(image)))
-        look = None
+        look = mirrored = None
         if isinstance(image, Seen):
             seen = image
         elif isinstance(image, Crop):
             seen = self.eyes.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device))
+            mirrored = self.eyes.encode(in_mirror(image.pixels).to(self.device)) if mirror else None
         else:
-            look = self.eyes.see(image, prompt)
-            seen = look.seen
+            look = self.eyes.see(image, prompt, mirror)
+            seen, mirrored = look.seen, look.mirrored
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
         seen = seen.to(self.device)
         words = self._told(prompt, seen) if told else ""
         tokens = self.backbone.read(prompt, picture, self.sight.count, words)
         memory_end = tokens.sight_at if self.sight.head is not None else None
-        return Reading(tokens, seen, look, memory_end, self.sight.count)
+        mirrored = None if mirrored is None else mirrored.to(self.device)
+        return Reading(tokens, seen, look, memory_end, self.sight.count, mirrored)
 
     def _told(self, prompt: str, seen: Seen) -> str:
         """What is said in words of a picture, N = 1, to a prompt about it."""
@@ -558,6 +564,7 @@ class PosePolicy(nn.Module):
         temperature: float = 1.0,
         seeds: Sequence[int] | int = 0,
         max_new_tokens: int = 48,
+        mirror: bool = False,
     ) -> Rollout:
         """Sample ``answers`` texts to every prompt and ``poses`` poses to every text.
 
@@ -567,9 +574,12 @@ class PosePolicy(nn.Module):
             prompts: strings, or samples with ``prompt`` and ``image``.
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
                 is sampled for it, whatever else is in the batch.
+            mirror: take the mean of what is seen of a picture directly and in a mirror, as the distribution that
+                ``forward`` gives does not.
         """
         seeds = noise.one_per_prompt(seeds, len(prompts))
-        readings = [self.read(prompt) for prompt in prompts]
+        mirror = mirror and self.sight is not None and self.sight.head is not None
+        readings = [self.read(prompt, mirror=mirror) for prompt in prompts]
         with self.merged_adapters():
             sampled = sample_answers(
                 self.decoder,
@@ -604,6 +614,13 @@ class PosePolicy(nn.Module):
         state = padded[torch.arange(len(memory), device=self.device), lengths - 1]
         seen = gather([reading.seen for reading in readings])
         gaussian = self.predict(padded, mask, state, seen, seen_numbers(readings).repeat_interleave(answers))
+        if mirrored := gather([reading.mirrored for reading in readings]):
+            has = torch.tensor([reading.mirrored is not None for reading in readings])
+            number, rows = numbered(has).repeat_interleave(answers), has.repeat_interleave(answers).to(self.device)
+            other = self.predict(padded[rows], mask[rows], state[rows], mirrored, number[number >= 0].to(self.device))
+            mean = gaussian.mean.clone()
+            mean[rows] = (mean[rows] + self.head.mirrored(other.mean)) / 2
+            gaussian = PoseGaussian(mean, gaussian.scale_tril)
         if self.head.is_deterministic or temperature == 0:
             drawn = torch.zeros(len(flat), poses, gaussian.mean.shape[1])
         else:
@@ -668,7 +685,15 @@ class PosePolicy(nn.Module):
                 batch = queries[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
-                rollout = self.act(batch, distinct, 1, temperature, seeds[start : start + batch_size], max_new_tokens)
+                rollout = self.act(
+                    batch,
+                    distinct,
+                    1,
+                    temperature,
+                    seeds[start : start + batch_size],
+                    max_new_tokens,
+                    self.config.mirror,
+                )
                 rotations = self.head.to_rotations(rollout.action[:, :, 0]).cpu()  # (B, G, 22, 3, 3)
                 for b, reading in enumerate(rollout.readings):
                     if reading.look is not None:
@@ -895,6 +920,7 @@ def _read_config(path: Path) -> PolicyConfig:
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
             findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in document.get("findings", [])],
+            mirror=document.get("mirror", False),
             usual_answers=document.get("usual_answers", []),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:

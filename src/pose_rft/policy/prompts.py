@@ -34,6 +34,7 @@ class Reading:
             that the encoder sees, it looks at what the encoder says and at the words before it: hidden states behind
             would say the same again, and change whenever the projector does.
         sight: how many of the tokens are the encoder's, to be embedded.
+        mirrored: features of its image seen in a mirror, of N = 1, or None.
     """
 
     tokens: PromptTokens
@@ -41,6 +42,7 @@ class Reading:
     look: Look | None = None
     memory_end: int | None = None
     sight: int = 0
+    mirrored: Seen | None = None
 
 
 @dataclass(frozen=True)
