@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 RELATED = 0.3  # similarity from which on a prompt asks about something
-ASKED_ABOUT = 3  # things that are said for a prompt that asks about something: it may mean any of them
+NEARLY = 0.75  # of the likeliest's similarity: what else a prompt may mean
+ASKED_ABOUT = 3  # things at most that are said for a prompt that asks about something
 UNASKED = 6  # things that are said for a prompt that asks about nothing in particular
 GENERAL = frozenset({"the", "person", "body", "pose", "picture"})  # words that say nothing of what is asked
 
@@ -59,14 +60,15 @@ class Account:
         self.wordings = [(about, runs, self._length(runs)) for about, runs in wordings]
 
     def asked(self, prompt: str) -> list[str]:
-        """What a prompt asks about, the likeliest first; empty if it asks about nothing in particular."""
+        """What a prompt may ask about, the likeliest first; empty if it asks about nothing in particular."""
         runs = _runs(prompt) & self.rarity.keys()
         length = self._length(runs)
         best: dict[str, float] = {}
         for about, own, own_length in self.wordings:
             alike = sum(self.rarity[run] ** 2 for run in runs & own) / max(length * own_length, 1e-9)
             best[about] = max(best.get(about, 0.0), alike)
-        related = [about for about, alike in best.items() if alike >= RELATED]
+        least = max(RELATED, NEARLY * max(best.values(), default=0.0))
+        related = [about for about, alike in best.items() if alike >= least]
         return sorted(related, key=lambda about: -best[about])[:ASKED_ABOUT]
 
     def tell(self, prompt: str, logits: Sequence[float]) -> str:
