@@ -44,6 +44,12 @@ def test_the_side_that_is_likeliest_is_said_and_what_fails_is_denied():
     assert account.tell("is the person waving?", [1.0, 3.0, 2.0]) == "The person waves."
 
 
+def test_in_a_mirror_left_is_right(account):
+    assert Account([WAVING, *HIGHER]).mirror == [0, 2, 1]
+    assert [account.mirror[row] for row in account.mirror] == list(range(len(statements())))
+    assert sum(row == own for row, own in enumerate(account.mirror)) < len(statements()) / 3
+
+
 def test_asked_about_nothing_the_surest_is_said_once_about_each_thing(account):
     assert account.asked("Tell me something.") == []
     assert Account([WAVING, *HIGHER]).tell("Go on.", [0.5, 2.0, 1.0]) == "The left hand is higher. The person waves."

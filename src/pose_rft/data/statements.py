@@ -7,6 +7,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pose_rft.posescript.posecodes import exchange_sides
+
 RELATED = 0.3  # similarity from which on a prompt asks about something
 NEARLY = 0.75  # of the likeliest's similarity: what else a prompt may mean
 ASKED_ABOUT = 3  # things at most that are said for a prompt that asks about something
@@ -42,6 +44,9 @@ class Account:
 
     Args:
         statements: F of them.
+
+    Attributes:
+        mirror: (F,) the row of what holds in a mirror where a statement holds.
     """
 
     def __init__(self, statements: Sequence[Statement]) -> None:
@@ -49,6 +54,8 @@ class Account:
         self.rows: dict[str, list[int]] = {}  # of the statements about each thing
         for row, statement in enumerate(self.statements):
             self.rows.setdefault(statement.about, []).append(row)
+        row_of = {statement.text: row for row, statement in enumerate(self.statements)}
+        self.mirror = [row_of.get(exchange_sides(each.text), row_of[each.text]) for each in self.statements]
         wordings = [
             (about, _runs(text)) for about, rows in self.rows.items() for text in self.statements[rows[0]].asked
         ]

@@ -509,18 +509,21 @@ class PosePolicy(nn.Module):
             seen, mirrored = look.seen, look.mirrored
         picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
         seen = seen.to(self.device)
-        words = self._told(prompt, seen) if told else ""
+        mirrored = None if mirrored is None else mirrored.to(self.device)
+        words = self._told(prompt, seen, mirrored) if told else ""
         tokens = self.backbone.read(prompt, picture, self.sight.count, words)
         memory_end = tokens.sight_at if self.sight.head is not None else None
-        mirrored = None if mirrored is None else mirrored.to(self.device)
         return Reading(tokens, seen, look, memory_end, self.sight.count, mirrored)
 
-    def _told(self, prompt: str, seen: Seen) -> str:
+    def _told(self, prompt: str, seen: Seen, mirrored: Seen | None) -> str:
         """What is said in words of a picture, N = 1, to a prompt about it."""
         if self.sight is None or self.sight.findings is None:
             return ""
         with torch.no_grad():
             logits = self.sight.findings(self.sight.joint_features(seen))[0]
+            if mirrored is not None:
+                in_mirror = self.sight.findings(self.sight.joint_features(mirrored))[0]
+                logits = (logits + in_mirror[self.account.mirror]) / 2
         return SEEN + self.account.tell(prompt, logits.tolist())
 
     def predict(
