@@ -59,7 +59,7 @@ def test_a_contact_pulls_the_parts_together(check):
     assert (compile_check(check).margin(Measurements(moved)) > margin).all()
 
 
-def test_the_skin_of_a_ball_in_a_ball_is_inside():
+def test_skins_of_hands_held_out_are_far_apart_and_those_of_neighbours_meet():
     poses = torch.zeros(1, 22, 3)
     vertices = BODY.vertices(poses)
     outward = normals(vertices, BODY.faces)
