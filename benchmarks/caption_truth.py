@@ -21,6 +21,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.evaluation.captions import procedural_poses, recorded_poses
+from pose_rft.posescript.body_parts import PARTS
 from pose_rft.posescript.captions import Caption, caption
 from pose_rft.posescript.parsing import parse
 
@@ -29,6 +30,7 @@ BONE_ENDS = {  # the joints on both sides of a hinge
     "neck": ("spine3", "head"), "collar": ("spine3", "shoulder"), "elbow": ("shoulder", "wrist"),
     "knee": ("hip", "ankle"), "ankle": ("knee", "foot"),
 }  # fmt: skip
+POINTS = 120  # tried along the middle of a part of the body, 4 mm apart in a thigh
 
 
 class Figure:
@@ -84,6 +86,21 @@ class Figure:
     def distance(self, joint: str, other: str) -> float:
         return float(np.sqrt(((self.place[joint] - self.place[other]) ** 2).sum()))
 
+    def _axis(self, part: str) -> np.ndarray:
+        """Points along the middle of a part of the body and, last, how thick it is there, (POINTS, 4) metres."""
+        shape, along = PARTS[part], np.linspace(0, 1, POINTS)[:, None]
+        start, end = (
+            sum(weight * self.place[name] for name, weight in place.items()) for place in (shape.start, shape.end)
+        )
+        middle = (1 - along) * start + along * end + shape.forward * self.chest / np.linalg.norm(self.chest)
+        return np.hstack([middle, (1 - along) * shape.radii[0] + along * shape.radii[1]])
+
+    def gap(self, part: str, other: str) -> float:
+        """The least way between two surfaces: every point along one part is tried with every one along the other."""
+        one, two = self._axis(part), self._axis(other)
+        apart = np.sqrt(((one[:, None, :3] - two[None, :, :3]) ** 2).sum(axis=2))
+        return float((apart - one[:, None, 3] - two[None, :, 3]).min())
+
     def angle(self, joint: str) -> float:
         if joint.endswith("_hip"):
             return self._between(self.trunk, self._offset(joint.replace("hip", "knee"), joint))
@@ -131,7 +148,12 @@ class Figure:
 
     def fulfils(self, check: str) -> bool:
         """Whether a check holds: it is a line of Python on the quantities above. For the project's own checks only."""
-        names = {name: name for name in JOINT_INDEX} | {"abs": abs, "min": min, "max": max, "__builtins__": {}}
+        names = {name: name for name in (*JOINT_INDEX, *PARTS)} | {
+            "abs": abs,
+            "min": min,
+            "max": max,
+            "__builtins__": {},
+        }
         quantities = {name: getattr(self, name) for name in QUANTITIES}
         return bool(eval(_compiled(check), names | quantities))
 

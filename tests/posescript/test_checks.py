@@ -19,6 +19,9 @@ T = t_pose()
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 BEND_FORWARD, LEAN_LEFT, TURN_LEFT = X, (0.0, 0.0, -1.0), Y  # axes of positive rotation
 
+HANGING = {"left_elbow": (0.25, 0.95, 0.0), "left_wrist": (0.25, 0.7, 0.0)}
+ON_CHEST = {"left_elbow": (0.3, 1.3, 0.25), "left_wrist": (0.0, 1.3, 0.25)}  # 25 cm in front of the spine
+
 
 def value(expression: str, joints: torch.Tensor) -> float:
     return float(measure(expression, joints)[0])
@@ -49,6 +52,16 @@ def value(expression: str, joints: torch.Tensor) -> float:
         ("angle(spine2)", T, 180),
         ("distance(left_wrist, right_wrist)", T, 1.4),
         ("distance(left_knee, head)", T, math.hypot(0.1, 1.1)),
+        # surfaces: the distance of the axes less both radii of pose_rft.posescript.body_parts
+        ("gap(left_hand, right_hand)", T, 1.4 - 0.03 - 0.03),
+        ("gap(left_knee, right_knee)", T, 0.2 - 0.061 - 0.061),
+        ("gap(left_knee, right_knee)", turned(T, LEAN_LEFT, 70), 0.2 - 0.061 - 0.061),
+        ("gap(chest, belly)", T, math.hypot(0.1, 0.06 - 0.025) - 0.118 - 0.115),  # they overlap
+        ("gap(left_hand, chest)", turned(moved(**ON_CHEST), TURN_LEFT, 90), 0.25 - 0.06 - 0.118 - 0.03),
+        # a hand hangs 15 cm beside the axis of the thigh, which is thickest beside the wrist: its 100 mm at a fifth of
+        # the way from hip to knee become 59 mm over the other 36 cm, and the wrist is 16 cm below that fifth
+        ("gap(left_hand, left_thigh)", moved(**HANGING), 0.15 - 0.03 - (0.1 - 0.041 * 16 / 36)),
+        ("gap(left_thigh, left_hand)", moved(**HANGING), 0.15 - 0.03 - (0.1 - 0.041 * 16 / 36)),
         # the torso's frame stands upright here, so that it is the world's, from the pelvis at (0, 1, 0)
         ("front(left_foot)", T, 0.1),
         ("left(left_wrist)", T, 0.7),
@@ -181,6 +194,11 @@ def test_joints_of_another_shape_are_refused(shape):
         ("angle(head) < 5", "head has no angle; these have"),
         ("angle(pelvis) < 5", "has no angle"),
         ("distance(head) < 5", "takes 2 joints, not 1"),
+        ("gap(head) < 5", "takes 2 parts, not 1"),
+        ("gap(head, head) < 5", "two different parts"),
+        ("gap(head, left_hnd) < 5", "no part is called 'left_hnd'; did you mean left_hand"),
+        ("gap(head, left_wrist) < 5", "there are: left_hand, left_forearm"),
+        ("distance(head, belly) < 5", "no joint is called 'belly'"),
         ("lean(head) < 5", "takes 0 joints, not 1"),
         ("distance(head, head) < 5", "two different joints"),
         ("y('head') < 5", "not the name of a joint"),
@@ -245,6 +263,7 @@ def test_nothing_but_the_grammar_is_accepted(check):
         ("roll() > 10", "roll() < -10"),
         ("-10 < turn() < 20", "10 > turn() > -20"),
         ("x(left_wrist) > x(pelvis)", "x(right_wrist) < x(pelvis)"),
+        ("gap(left_hand, right_thigh) < 0.05", "gap(right_hand, left_thigh) < 0.05"),
         ("front(left_wrist, right_shoulder) > 0.1", "front(right_wrist, left_shoulder) > 0.1"),
     ],
 )
@@ -252,15 +271,12 @@ def test_a_mirrored_check_reads_as_one_would_write_it(check, expected):
     assert mirrored(check) == expected
 
 
-NAMES = st.sampled_from(JOINT_NAMES)
-
-
 @st.composite
 def quantities(draw):
     function = draw(st.sampled_from(sorted(QUANTITIES)))
     arity = draw(st.sampled_from(QUANTITIES[function].arity))
-    names = draw(st.lists(st.sampled_from(ANGLED_JOINTS) if function == "angle" else NAMES,
-                          min_size=arity, max_size=arity, unique=True))  # fmt: skip
+    names = ANGLED_JOINTS if function == "angle" else QUANTITIES[function].names
+    names = draw(st.lists(st.sampled_from(names), min_size=arity, max_size=arity, unique=True))
     return f"{function}({', '.join(names)})"
 
 

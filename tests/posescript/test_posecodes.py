@@ -48,6 +48,12 @@ def named(joints: torch.Tensor) -> set[str]:
          ["left_arm.overhead", "left_hand.above_head", "left_arm.straight_up", "left_hand.above_other"],
          ["right_arm.overhead", "right_hand.above_other"]),
         (moved(left_wrist=(0.15, 0.55, 0.05)), ["left_hand.near_knee"], ["left_hand.near_other_foot"]),
+        (moved(**SEATED | {"left_elbow": (0.15, 1.15, 0.1), "left_wrist": (0.1, 1.05, 0.3)}), ["left_hand.on_thigh"],
+         ["left_hand.on_other_thigh", "left_hand.on_shin", "hands.touching"]),
+        (moved(**{f"{side}_{joint}": (sign * x, 1.2, z) for side, sign in (("left", 1), ("right", -1))
+                  for joint, x, z in (("elbow", 0.25, 0.2), ("wrist", 0.03, 0.4))}), ["hands.touching"],
+         ["left_hand.on_chest", "left_hand.on_other_arm", "knees.touching"]),
+        (moved(**ARMS_DOWN | {"left_wrist": (0.2, 0.75, 0.0)}), ["left_hand.below_hip"], ["left_hand.on_thigh"]),
         (turned(t_pose(), (1.0, 0.0, 0.0), -90), ["body.lying_on_back"], ["body.lying_on_front", "torso.upright"]),
         (turned(t_pose(), (1.0, 0.0, 0.0), 90), ["body.lying_on_front"], ["body.lying_on_back"]),
         (turned(moved(**ARMS_DOWN), (0.0, 0.0, -1.0), 90), ["body.lying_on_left_side"], ["body.lying_on_right_side"]),

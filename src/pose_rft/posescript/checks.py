@@ -6,7 +6,7 @@ the verifiable reward is the share that a generated pose fulfils. The grammar is
 
     condition   := comparison | condition "and" condition | condition "or" condition
     comparison  := expression ("<" | "<=" | ">" | ">=") expression ...        (chains are fine)
-    expression  := number | quantity "(" joints ")" | abs(e) | min(e, e, ...) | max(e, e, ...)
+    expression  := number | quantity "(" names ")" | abs(e) | min(e, e, ...) | max(e, e, ...)
                  | expression ("+" | "-" | "*") expression | "-" expression
 
 Quantities are those of ``pose_rft.posescript.measurements.QUANTITIES`` (table: docs/posescript.md). Text is parsed with
@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, mirrored_name
+from pose_rft.body.skeleton import NUM_JOINTS, mirrored_name
 from pose_rft.errors import UserError
-from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements
+from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements, Quantity
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 40
@@ -85,11 +85,12 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return (f"did you mean {close[0]}? " if close else "") + "there are: " + ", ".join(words)
 
 
-def _joint(node: ast.expr, text: str) -> str:
+def _name(node: ast.expr, quantity: Quantity, text: str) -> str:
     if not isinstance(node, ast.Name):
-        raise UserError(f"check {text!r}: '{ast.unparse(node)}' is not the name of a joint")
-    if node.id not in JOINT_INDEX:
-        raise UserError(f"check {text!r}: no joint is called '{node.id}'; {_nearest(node.id, JOINT_NAMES)}")
+        raise UserError(f"check {text!r}: '{ast.unparse(node)}' is not the name of a {quantity.of}")
+    if node.id not in quantity.names:
+        hint = _nearest(node.id, quantity.names)
+        raise UserError(f"check {text!r}: no {quantity.of} is called '{node.id}'; {hint}")
     return node.id
 
 
@@ -107,16 +108,15 @@ def _compile_call(node: ast.Call, text: str) -> Evaluate:
         return lambda m: reduce(combine, (torch.as_tensor(v(m), dtype=m.joints.dtype).to(m.joints) for v in values))
     if function not in QUANTITIES:
         raise UserError(f"check {text!r}: no quantity is called '{function}'; {_nearest(function, FUNCTIONS)}")
-    arity = QUANTITIES[function].arity
-    if len(node.args) not in arity:
-        raise UserError(
-            f"check {text!r}: {function}() takes {' or '.join(map(str, arity))} joints, not {len(node.args)}"
-        )
-    names = tuple(_joint(argument, text) for argument in node.args)
+    quantity = QUANTITIES[function]
+    if len(node.args) not in quantity.arity:
+        taken = " or ".join(map(str, quantity.arity))
+        raise UserError(f"check {text!r}: {function}() takes {taken} {quantity.of}s, not {len(node.args)}")
+    names = tuple(_name(argument, quantity, text) for argument in node.args)
     if function == "angle" and names[0] not in ANGLED_JOINTS:
         raise UserError(f"check {text!r}: {names[0]} has no angle; these have: {', '.join(ANGLED_JOINTS)}")
     if len(names) == 2 and names[0] == names[1]:
-        raise UserError(f"check {text!r}: {function}() needs two different joints, not {names[0]} twice")
+        raise UserError(f"check {text!r}: {function}() needs two different {quantity.of}s, not {names[0]} twice")
     return lambda m: m.measure(function, names)
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
+from pose_rft.posescript.body_parts import PARTS, Axis, axes, gap
 
 EPSILON = 1e-8
 
@@ -83,6 +84,11 @@ class Measurements:
     def front(self) -> Tensor:
         """Where the chest faces, (N, 3), unit length."""
         return torch.linalg.cross(self.left, self.up)
+
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """The middles of the parts of the body, for ``gap``."""
+        return axes(self.joints, self.front)
 
     @cached_property
     def floor(self) -> Tensor:
@@ -159,11 +165,13 @@ def _over_ground(side: int) -> Callable[..., Tensor]:
 
 
 class Quantity(NamedTuple):
-    """A function of the check language: how many joints it takes, how it is computed, what a mirror does to it."""
+    """A function of the check language: how many names it takes, how it is computed, what a mirror does to it."""
 
     arity: tuple[int, ...]
     compute: Callable[..., Tensor]
     odd: bool = False  # its sign changes when left and right are exchanged
+    of: str = "joint"  # what its names are names of
+    names: tuple[str, ...] = JOINT_NAMES
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -173,6 +181,7 @@ QUANTITIES: dict[str, Quantity] = {
     "height": Quantity((1,), lambda m, name: m.position(name)[:, 1] - m.floor),
     "angle": Quantity((1,), _angle),
     "distance": Quantity((2,), lambda m, start, end: m.vector(start, end).norm(dim=-1)),
+    "gap": Quantity((2,), lambda m, one, other: gap(one, other, m.axes), of="part", names=tuple(PARTS)),
     "front": Quantity((1, 2), _along(lambda m: m.front)),
     "left": Quantity((1, 2), _along(lambda m: m.left), odd=True),
     "up": Quantity((1, 2), _along(lambda m: m.up)),

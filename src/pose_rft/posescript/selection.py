@@ -14,7 +14,7 @@ from pose_rft.posescript.posecodes import Posecode, load_posecodes, load_statist
 
 PAIRED = 0.9  # how often a fact that holds for both sides is stated for both
 PER_LIMB = 2  # statements about one arm or leg; one more in long captions
-ARM = {"arm", "upper_arm", "forearm", "elbow", "hand", "arms", "elbows", "hands"}
+ARM = {"arm", "upper_arm", "forearm", "elbow", "hand", "arms", "forearms", "elbows", "hands"}
 LEG = {"leg", "knee", "thigh", "shin", "foot", "legs", "knees", "feet"}
 CHANCE = 0.8  # how much chance has a say in the choice, against preference
 RAREST = 0.003  # rarer posecodes than this are not preferred any further

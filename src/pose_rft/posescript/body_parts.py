@@ -1,0 +1,140 @@
+"""Parts of the body as rounded cones around the bones, and how far apart their surfaces are.
+
+Joints alone do not say whether a hand touches a thigh: the thigh has flesh. Each part is therefore a segment whose ends
+are placed by the joints, with a radius at both ends: how far the skin of the bundled body is from it at rest, as
+``python benchmarks/contacts.py --radii`` prints it. Where that skin is not round, the radius is of the side that meets
+other parts: half of a hand's or a foot's thickness, half of the depth of chest and belly. With poses, the same command
+says how well all this does against the skin. It is a mean body's: whoever is stouter touches earlier. A hand goes on
+straight from its forearm, as joints do not tell how a wrist is bent.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS, mirrored_name
+
+Place = dict[str, float]  # joint -> weight; the weights of a place add up to one
+
+
+class Part(NamedTuple):
+    """A part of the body, in the T-pose.
+
+    Attributes:
+        start, end: of its axis, as weighted means of joints (weights below 0 extrapolate).
+        radii: at the start and at the end, metres.
+        forward: how far the axis lies in front of that, as the chest faces, metres.
+        skin: the joints whose skin is the part's.
+    """
+
+    start: Place
+    end: Place
+    radii: tuple[float, float]
+    skin: tuple[str, ...]
+    forward: float = 0.0
+
+
+def _beside(middle: str, offset: float) -> tuple[Place, Place]:
+    """Places to the left and right of a joint, as far from it as that times the distance between the hips (22 cm)."""
+    return {middle: 1, "left_hip": offset, "right_hip": -offset}, {middle: 1, "left_hip": -offset, "right_hip": offset}
+
+
+_LEFT_AND_MIDDLE = {
+    "left_hand": Part({"left_wrist": 1}, {"left_wrist": 1.55, "left_elbow": -0.55}, (0.03, 0.03), ("left_wrist",)),
+    "left_forearm": Part({"left_elbow": 1}, {"left_wrist": 1}, (0.041, 0.024), ("left_elbow",)),
+    "left_elbow": Part({"left_elbow": 1}, {"left_elbow": 1}, (0.043, 0.043), ("left_shoulder", "left_elbow")),
+    "left_upper_arm": Part({"left_shoulder": 1}, {"left_elbow": 1}, (0.061, 0.036), ("left_shoulder",)),
+    "left_shoulder": Part({"left_shoulder": 1}, {"left_shoulder": 1}, (0.063, 0.063), ("left_shoulder", "left_collar")),
+    "left_thigh": Part({"left_hip": 0.8, "left_knee": 0.2}, {"left_knee": 1}, (0.1, 0.059), ("left_hip",)),
+    "left_knee": Part({"left_knee": 1}, {"left_knee": 1}, (0.061, 0.061), ("left_hip", "left_knee")),
+    "left_shin": Part({"left_knee": 0.85, "left_ankle": 0.15}, {"left_ankle": 1}, (0.06, 0.036), ("left_knee",)),
+    "left_foot": Part(
+        {"left_ankle": 1}, {"left_foot": 1.3, "left_ankle": -0.3}, (0.04, 0.025), ("left_ankle", "left_foot")
+    ),
+    "hips": Part(*_beside("pelvis", 0.25), (0.125, 0.125), ("pelvis",), forward=0.012),
+    "belly": Part({"pelvis": 1}, {"spine2": 1}, (0.115, 0.115), ("pelvis", "spine1", "spine2"), forward=0.025),
+    "chest": Part(*_beside("spine3", 0.2), (0.118, 0.118), ("spine3",), forward=0.06),
+    "head": Part({"neck": -1, "head": 2}, {"neck": -2.5, "head": 3.5}, (0.08, 0.08), ("head",), forward=0.02),
+}  # fmt: skip
+
+
+def _other_side(part: Part) -> Part:
+    start, end = ({mirrored_name(name): weight for name, weight in place.items()} for place in (part.start, part.end))
+    return part._replace(start=start, end=end, skin=tuple(map(mirrored_name, part.skin)))
+
+
+PARTS = _LEFT_AND_MIDDLE | {
+    mirrored_name(name): _other_side(part) for name, part in _LEFT_AND_MIDDLE.items() if name.startswith("left_")
+}
+
+
+def _weights(place: Place) -> list[float]:
+    row = [0.0] * NUM_JOINTS
+    for name, weight in place.items():
+        row[JOINT_INDEX[name]] += weight
+    return row
+
+
+NAMES = tuple(PARTS)
+PLACED = torch.tensor([_weights(place) for part in PARTS.values() for place in (part.start, part.end)])  # (2 P, 22)
+FORWARD = torch.tensor([part.forward for part in PARTS.values()])  # (P,)
+TAPERED = {name for name, part in PARTS.items() if part.radii[0] != part.radii[1]}
+POINTS = {name for name, part in PARTS.items() if part.start == part.end}
+
+
+class Axis(NamedTuple):
+    """The middle of one part in N poses: from ``start`` (3, N) by ``along`` (3, N), of squared length (N,), metres."""
+
+    start: Tensor
+    along: Tensor
+    squared: Tensor
+
+
+def axes(joints: Tensor, front: Tensor) -> dict[str, Axis]:
+    """The axes of all parts.
+
+    Args:
+        joints: (N, 22, 3) metres.
+        front: (N, 3) where the chests face, of length one.
+    """
+    ends = torch.einsum("pj,njc->pcn", PLACED.to(joints), joints).unflatten(0, (-1, 2))  # (P, 2, 3, N)
+    start = ends[:, 0] + FORWARD.to(joints)[:, None, None] * front.T
+    along = ends[:, 1] - ends[:, 0]
+    squared = (along * along).sum(dim=1).clamp_min(1e-9)
+    return {name: Axis(start[p], along[p], squared[p]) for p, name in enumerate(NAMES)}
+
+
+def _thickness(part: str, place: Tensor) -> Tensor | float:
+    """Radius at a place on the axis, 0 = start and 1 = end, metres."""
+    thick, thin = PARTS[part].radii
+    return thick + (thin - thick) * place if part in TAPERED else thick
+
+
+def gap(one: str, other: str, known: dict[str, Axis]) -> Tensor:
+    """Metres between the surfaces of two parts (N,); below zero where they overlap, as neighbours always do.
+
+    The least distance between the axes, by Ericson, "Real-time collision detection" (2005), section 5.1.9, less the
+    thickness there; the ends of the axes are tried as well, as parallel limbs touch where they are thickest.
+
+    Args:
+        one, other: names of ``PARTS``.
+        known: of N poses.
+    """
+    (start, along, a), (other_start, across, e) = known[one], known[other]
+    between = start - other_start
+    b, c, f = ((u * v).sum(dim=0) for u, v in ((along, across), (along, between), (across, between)))
+    square = (between * between).sum(dim=0)
+
+    def apart(here: Tensor, there: Tensor) -> Tensor:
+        squared = square + here * (a * here + 2 * (c - b * there)) + there * (e * there - 2 * f)
+        return squared.clamp_min(1e-12).sqrt() - _thickness(one, here) - _thickness(other, there)
+
+    here = ((b * f - c * e) / (a * e - b * b).clamp_min(1e-12)).clamp(0, 1)  # where the lines come nearest
+    here = ((b * ((b * here + f) / e).clamp(0, 1) - c) / a).clamp(0, 1)  # where the segments do
+    found = apart(here, ((b * here + f) / e).clamp(0, 1))
+    if {one, other} & TAPERED and not {one, other} & POINTS:
+        for end in (torch.zeros_like(a), torch.ones_like(a)):
+            found = torch.minimum(found, apart(end, ((b * end + f) / e).clamp(0, 1)))
+            found = torch.minimum(found, apart(((b * end - c) / a).clamp(0, 1), end))
+    return found
