@@ -50,8 +50,8 @@ class SftConfig:
         processes: that draw training samples.
         head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts; pictures are
             shared out in the same proportion.
-        findings: phase 2, of policies that see: which statements hold of a picture, learned from ``samples`` of the
-            pictures and told to the language model from then on, in words, in place of what the encoder sees.
+        findings: phase 2, of policies that see: which statements hold of a picture, learned from the pictures among its
+            samples and told to the language model from then on, in words, in place of what the encoder sees.
         joint: phase 3, adapters and head together; the words alone where the adapters lie above the head's layer.
         loss: weights.
         loop: of all phases.
@@ -127,7 +127,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     if config.findings.steps:
         if policy.config.findings != list(statements()):
             policy.find(statements())
-        pictures = [sample for sample in samples if isinstance(sample.image, Seen)][: config.findings.samples]
+        found_in = samples[: share_of(len(samples), config.findings.samples, largest)]
+        pictures = [sample for sample in found_in if isinstance(sample.image, Seen)]
         if not pictures:
             raise UserError("sft: findings are learned from pictures; set pictures.samples")
         if not newest_checkpoint(phases[2]):
@@ -135,7 +136,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
             findings = FindingsTrainer(policy, pictures, config.findings, config.loop, str(phases[1]), live)
             findings.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
             del findings
-        del pictures
+        del pictures, found_in
     if config.joint.steps:
         joint = samples[: share_of(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
