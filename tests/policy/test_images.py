@@ -73,7 +73,7 @@ def blind_detector(monkeypatch):
     """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
     monkeypatch.setattr(
         "pose_rft.policy.eyes.Eyes.see",
-        lambda self, image, prompt="", mirror=False: Look(seen(image.width), torch.eye(3)),
+        lambda self, image, *_: Look(seen(image.width), torch.eye(3)),
     )
 
 
@@ -267,7 +267,7 @@ def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monk
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     places = torch.rand(12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 100
     looks = iter([Look(seen(1), torch.eye(3)), Look(seen(1), quarter, places, torch.ones(12).double(), PICTURE)])
-    monkeypatch.setattr("pose_rft.policy.eyes.Eyes.see", lambda self, image, prompt="": next(looks))
+    monkeypatch.setattr("pose_rft.policy.eyes.Eyes.see", lambda self, image, *_: next(looks))
     monkeypatch.setattr("pose_rft.policy.policy.sample_answers", _says_pose(policy))
     plain, turned = (policy.generate(["Who?"], [PICTURE], temperature=0.0)[0][0] for _ in range(2))
     first = roma.rotvec_to_rotmat(torch.as_tensor(plain.pose.global_orient))
