@@ -88,7 +88,7 @@ def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch
     policy = PosePolicy.create(config, dtype=torch.float32)
     asked = PicturesConfig(6, 1, MIXTURE, texts=0)
     first = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
-    shards = sorted((tmp_path / "pictures").iterdir())
+    shards = sorted((tmp_path / "pictures").glob("*.safetensors"))
     assert len(shards) == 2
     shards[1].unlink()  # the run was killed before it
     drawn = []
@@ -102,6 +102,9 @@ def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch
         np.testing.assert_array_equal(one.pose, other.pose)
     with pytest.raises(UserError, match="other samples"):
         with_pictures(policy, texts(6), 5, PicturesConfig(3, 1, MIXTURE, texts=0), tmp_path / "pictures")
+    others = [replace(sample, pose=sample.pose + 0.01) for sample in texts(6)]
+    with pytest.raises(UserError, match="other samples"):  # as many, but of other poses
+        with_pictures(policy, others, 5, asked, tmp_path / "pictures")
 
 
 def test_a_policy_without_an_encoder_cannot_be_shown_pictures(tiny_backbone):

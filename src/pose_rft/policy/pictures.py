@@ -1,5 +1,6 @@
 """Training pictures: drawn, cropped as a photograph would be, and encoded once."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -24,6 +25,7 @@ from pose_rft.vision.crops import Circle, Crop, crop
 
 BATCH = 64  # pictures drawn and encoded at once
 SHARD = 32 * BATCH  # pictures kept in one file
+NOTE = "of.txt"  # says, in the folder of those files, which pictures they are
 STREAM = 31  # keeps the jitter of crops apart from other things drawn with the same seed
 ROOM = 1.02  # the circle of a detector, as a multiple of the farthest joint from the hips (docs/vision.md)
 
@@ -96,7 +98,9 @@ def encoded(
         if isinstance(sample.image, RenderSpec):
             rows.append(row)
             jobs.append((sample.image, sample.extra.get("person", 0)))
-    parts = _kept(folder, len(jobs))
+    if folder is not None:
+        _check_whose(folder, jobs, policy.eyes.encoder.name)
+    parts = _kept(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
@@ -136,14 +140,29 @@ def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]
     return part
 
 
-def _kept(folder: Path | None, count: int) -> list[dict[str, Tensor]]:
-    """The files of a folder in order, as far as they go, of ``count`` pictures altogether."""
+def _check_whose(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> None:
+    """See that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
+
+    A mixture that is drawn otherwise, by another version say, would give pictures the truths of others.
+    """
+    digest = hashlib.sha256(encoder.encode())
+    for spec, person in jobs:
+        drawn_by = (spec.pose.shape, spec.seed, spec.index, spec.size, spec.photos, spec.clear, person)
+        digest.update(spec.pose.tobytes() + repr(drawn_by).encode())
+    note = folder / NOTE
+    if note.is_file() or _shard(folder, 0).is_file():
+        if not note.is_file() or note.read_text() != digest.hexdigest():
+            raise UserError(f"{folder}: holds pictures of other samples; delete it to draw them again")
+        return
+    with atomic_file(note) as file:
+        file.write_text(digest.hexdigest())
+
+
+def _kept(folder: Path | None) -> list[dict[str, Tensor]]:
+    """The files of a folder in order, as far as they go."""
     parts: list[dict[str, Tensor]] = []
     while folder is not None and _shard(folder, len(parts)).is_file():
         parts.append(load_file(_shard(folder, len(parts))))
-    there = sum(len(part["turns"]) for part in parts)
-    if there > count or (there < count and there % SHARD):
-        raise UserError(f"{folder}: holds {there} pictures of other samples; delete it to draw them again")
     return parts
 
 
