@@ -26,6 +26,7 @@ def test_prompts_in_other_words_ask_about_the_same(account):
         ("are the right arm and hand raised?", "right_arm.raised"),
         ("Which of the two hands is higher?", "hand_higher"),
         ("Is he facing the camera?", "facing"),
+        ("Is the left knee of the man on the right bent?", "left_knee.bent"),
     ):
         assert account.asked(prompt)[0] == about, prompt
 
@@ -52,6 +53,7 @@ def test_in_a_mirror_left_is_right(account):
 
 def test_asked_about_nothing_the_surest_is_said_once_about_each_thing(account):
     assert account.asked("Tell me something.") == []
+    assert account.asked("Describe the pose of the person on the left.") == []
     assert Account([WAVING, *HIGHER]).tell("Go on.", [0.5, 2.0, 1.0]) == "The left hand is higher. The person waves."
     assert Account([WAVING, *HIGHER]).tell("Go on.", [-0.5, -2.0, -1.0]) == ""
     said = account.tell("Describe the pose.", [1.0] * len(statements()))

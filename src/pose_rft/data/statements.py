@@ -14,6 +14,10 @@ NEARLY = 0.75  # of the likeliest's similarity: what else a prompt may mean
 ASKED_ABOUT = 3  # things at most that are said for a prompt that asks about something
 UNASKED = 6  # things that are said for a prompt that asks about nothing in particular
 GENERAL = frozenset({"the", "person", "body", "pose", "picture"})  # words that say nothing of what is asked
+# Says which of several people is meant, and nothing of what is asked about them.
+WHO = re.compile(
+    r"\b(?:person|man|woman|boy|girl|one) (?:on|to|at) the (?:left|right)\b|\b(?:left|right) (?:person|man|woman)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Account:
 
     def asked(self, prompt: str) -> list[str]:
         """What a prompt may ask about, the likeliest first; empty if it asks about nothing in particular."""
-        runs = _runs(prompt) & self.rarity.keys()
+        runs = _runs(WHO.sub("", prompt.lower())) & self.rarity.keys()
         length = self._length(runs)
         best: dict[str, float] = {}
         for about, own, own_length in self.wordings:
