@@ -23,5 +23,6 @@ def test_the_policy_is_told_the_pose_in_words_and_then_the_change():
     pose = np.zeros((22, 3))
     pose[5, 0] = np.radians(100)  # right knee
     prompt = changed(Pose.from_axis_angle(pose), "raise the left arm")
-    assert "right knee" in prompt.lower() or "right shin" in prompt.lower() or "right foot" in prompt.lower()
+    said = ("right knee", "right shin", "right foot", "on one leg", "on the left leg")  # a caption has room for some
+    assert any(words in prompt.lower() for words in said)
     assert prompt.endswith("raise the left arm")

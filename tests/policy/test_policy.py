@@ -16,7 +16,7 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def act(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48):
+    def act(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48, mirror=False):
         return original(prompts, answers, poses, temperature, seeds, max_new_tokens)
 
     original = tiny_policy.act
