@@ -27,8 +27,10 @@ def main() -> None:
             if file.suffix != ".safetensors":
                 shutil.copy(file, part)
                 continue
+            if not (arguments.start / file.name).is_file():
+                parser.error(f"{arguments.start} has no {file.name}")
             start, end = load_file(arguments.start / file.name), load_file(file)
-            if any(name not in start or start[name].shape != weight.shape for name, weight in end.items()):
+            if {k: v.shape for k, v in start.items()} != {k: v.shape for k, v in end.items()}:
                 parser.error(f"{arguments.start} and {arguments.end} have other parts in {file.name}")
             mixed = {name: (1 - arguments.share) * start[name] + arguments.share * end[name] for name in end}
             save_file(mixed, part / file.name)

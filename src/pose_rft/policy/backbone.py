@@ -110,9 +110,9 @@ class Backbone:
             return self._read_image(prompt, image, behind)
         if told is None:
             return PromptTokens(self._tokens(self._chat(prompt)))
-        before, _, after = self._chat(prompt + HERE).partition(HERE)
+        before, _, after = self._chat(prompt + HERE).rpartition(HERE)
         first = self._tokens(before)
-        ids = [*first, *[self.end_tokens[0]] * sight, *self._tokens(told + after)]
+        ids = [*first, *[self.end_tokens[0]] * sight, *self._words(told + after)]
         return PromptTokens(ids, sight_at=len(first))
 
     def _chat(self, prompt: str, pictures: int = 0) -> str:
@@ -145,7 +145,11 @@ class Backbone:
         embedded, added = found["image"].to(device), found.get("added")
         added = None if added is None else added.to(device)
         tokens = PromptTokens(ids, None, found["image_at"], embedded, found.get("positions"), found.get("reach"), added)
-        return tokens if behind is None else with_room(tokens, len(ids), behind)
+        if behind is None:
+            return tokens
+        after = self._words(self._chat(prompt + HERE, pictures=1).rpartition(HERE)[2])  # the start of the model's turn
+        ends_in_it = bool(after) and ids[-len(after) :] == after
+        return with_room(tokens, len(ids) - len(after) * ends_in_it, behind)
 
     def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
         """The fields of ``PromptTokens``."""

@@ -91,8 +91,8 @@ class PolicyConfig:
         findings: statements about a person that the features of the head of pictures are searched for. The language
             model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
             Training sets them (``PosePolicy.find``).
-        mirror: ``generate`` looks at people in a mirror as well and takes the mean of both poses: nearer to the truth,
-            for the encoder's time once more.
+        mirror: ``generate`` looks at people in a mirror as well and takes the mean of both poses and of what is found:
+            nearer to the truth, for the encoder's time once more.
         usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
             it answers, not what.
     """
@@ -204,7 +204,7 @@ class PosePolicy(nn.Module):
 
     def __init__(self, config: PolicyConfig, backbone: Backbone) -> None:
         super().__init__()
-        self.config = config
+        self.config = replace(config)  # training adds to it
         self.backbone = backbone
         layers = backbone.num_layers
         if not -layers - 1 <= config.layer <= layers:
@@ -916,13 +916,16 @@ def _download(name: str) -> Path | None:
 def _read_config(path: Path) -> PolicyConfig:
     try:
         document = json.loads(path.read_text())
+        findings = document.get("findings", [])
+        if any(isinstance(said, str) for said in findings):
+            raise UserError(f"{path}: its findings are of an older version; train them again (findings.steps of sft)")
         return PolicyConfig(
             backbone=document["backbone"],
             layer=document["layer"],
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
-            findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in document.get("findings", [])],
+            findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in findings],
             mirror=document.get("mirror", False),
             usual_answers=document.get("usual_answers", []),
         )

@@ -4,6 +4,7 @@ Where the language model does not change, neither do its states of a prompt and 
 alone, supervised or by reward, runs the language model once over its samples and then never again.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,13 +113,13 @@ def cache_states(
     """
     if file is not None and file.is_file():
         found = load_file(file)
-        if len(found.get("read_as", ())) != len(samples):
+        if not torch.equal(found.pop("of", torch.empty(0)), _whose(samples)):
             raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
     else:
         found = _run_language_model(policy, samples, row_tokens, batch, progress)
         if file is not None:
             with atomic_file(file) as part:
-                save_file(found, part)
+                save_file(found | {"of": _whose(samples)}, part)
     pictures = [_picture_of(policy, sample) for sample in samples]
     seen_of = numbered(torch.tensor([picture is not None for picture in pictures]))
     seen = gather(pictures)
@@ -155,6 +156,14 @@ def _run_language_model(
     return {"states": torch.cat(pieces), "starts": starts, "read_as": torch.tensor(read_as)}
 
 
+def _whose(samples: Sequence[Sample]) -> Tensor:
+    """(32,) uint8 that differ for samples with other words."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(repr((sample.prompt, sample.answer, sample.image is None)).encode())
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8)
+
+
 def _picture_of(policy: PosePolicy, sample: Sample) -> Seen | None:
     """What the encoder sees, on the CPU."""
     if sample.image is None or isinstance(sample.image, Seen):
@@ -164,8 +173,10 @@ def _picture_of(policy: PosePolicy, sample: Sample) -> Seen | None:
 
 
 def _is_alone(policy: PosePolicy, sample: Sample) -> bool:
-    """Whether the language model itself looks at the sample's picture: no other is read as it is."""
-    return sample.image is not None and policy.backbone.processor is not None
+    """Whether the language model itself looks at the sample's picture, or is told of it: no other is read as it is."""
+    own_vision = policy.backbone.processor is not None and not isinstance(sample.image, Seen)
+    in_its_tokens = policy.sight is not None and policy.sight.head is None
+    return sample.image is not None and (own_vision or in_its_tokens)
 
 
 def _words_before_the_pose(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:

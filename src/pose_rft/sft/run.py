@@ -132,6 +132,9 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         if not pictures:
             raise UserError("sft: findings are learned from pictures; set pictures.samples")
         if not newest_checkpoint(phases[2]):
+            if begun := newest_checkpoint(phases[1]):
+                policy.load_weights(Path(begun))  # findings are read off the head that the phase began with
+            policy.eval()
             live = [LiveProgress("Findings")]
             findings = FindingsTrainer(policy, pictures, config.findings, config.loop, str(phases[1]), live)
             findings.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
@@ -140,11 +143,15 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     if config.joint.steps:
         joint = samples[: share_of(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
+        if policy.sight is not None and policy.sight.findings is not None:
+            policy.sight.requires_grad_(False)  # what is found is read off a head that must stand still for it
         title = "Words and poses" if policy.adapters_reach_head else "Words"
         live = [LiveProgress(title), *strips(policy, config.strip, output, config.head.steps + config.findings.steps)]
         trainer = PolicyTrainer(policy, joint, config.joint, config.loop, config.loss, str(phases[2]), live)
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[2]))
         policy.head.requires_grad_(True)
+        if policy.sight is not None:
+            policy.sight.requires_grad_(True)
     policy.eval()
     policy.expect(sample.answer for sample in samples)
     policy.remember_images(None)

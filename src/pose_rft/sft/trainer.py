@@ -1,4 +1,4 @@
-"""Supervised fine-tuning in two phases: the pose head on cached hidden states, then adapters and head together.
+"""Supervised fine-tuning of poses and words: the pose head on cached hidden states, then adapters and head together.
 
 The frozen language model's hidden states of a caption never change, so the head, which has most to learn, is warmed up
 on states that were computed once; only then is the language model touched. Neither phase spends work on padding:
@@ -203,7 +203,7 @@ class HeadTrainer(SupervisedTrainer):
 
 
 class PolicyTrainer(SupervisedTrainer):
-    """Phase 2: adapters, ``<POSE>`` embedding and head learn words and poses; under a frozen head, the words alone."""
+    """Phase 3: adapters, ``<POSE>`` embedding and head learn words and poses; under a frozen head, the words alone."""
 
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], *args: Any, **kwargs: Any) -> None:
         self.samples = samples
