@@ -1,5 +1,7 @@
 """Findings: statements read off poses, learned from pictures, told to the language model."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +124,40 @@ def test_a_policy_with_findings_answers_the_same_after_loading(trained, pictures
         assert torch.equal(one[1], other[1]), one[0]
     first, second = (p.act(pictures[:3], temperature=0.0, max_new_tokens=6) for p in (policy, loaded))
     assert first.answer_ids == second.answer_ids
+
+
+def test_findings_resume_from_the_head_that_they_are_read_off(trained, config, pictures, tmp_path):
+    """Killed in the findings, a run with a head phase goes on to the weights of an unbroken one."""
+
+    def run(folder: str) -> SftConfig:
+        posed = PhaseConfig(samples=24, steps=6, batch_size=8, learning_rate=1e-2)
+        return SftConfig(
+            start=str(trained[0] / "start"),
+            output_dir=str(tmp_path / folder),
+            head=posed,
+            findings=replace(posed, steps=8),
+            joint=PhaseConfig(steps=0),
+            loop=LoopConfig(row_tokens=512, save_steps=4),
+        )
+
+    samples = [replace(p, pose=p.extra["pose"], answer="The pose is <POSE>.") for p in pictures]
+    unbroken = run_sft(run("whole"), samples=samples)
+    run_sft(run("killed"), samples=samples)
+    for later in (tmp_path / "killed" / "findings").glob("checkpoint-8"):
+        shutil.rmtree(later)
+    shutil.rmtree(tmp_path / "killed" / "policy")
+    resumed = run_sft(run("killed"), resume=True, samples=samples)
+    for one, other in zip(unbroken.sight.state_dict().items(), resumed.sight.state_dict().items(), strict=True):
+        assert torch.equal(one[1], other[1]), one[0]
+
+
+def test_findings_of_an_older_version_are_refused(trained, tmp_path):
+    shutil.copytree(trained[0] / "sft" / "policy", tmp_path / "old")
+    document = json.loads((tmp_path / "old" / "policy.json").read_text())
+    document["findings"] = [said["text"] for said in document["findings"]]
+    (tmp_path / "old" / "policy.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match="older version"):
+        PosePolicy.from_pretrained(tmp_path / "old")
 
 
 def test_learning_words_leaves_the_poses_of_pictures_as_they_are(trained, pictures):

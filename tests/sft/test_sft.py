@@ -1,6 +1,7 @@
 """The supervised stage on a small model."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,9 @@ def test_states_in_a_file_are_read_and_not_computed_again(tiny_policy, tmp_path,
     assert torch.equal(first.starts, again.starts)
     with pytest.raises(UserError, match="other samples"):
         cache_states(tiny_policy, data[:5], file=file, progress=False)
+    others = [replace(sample, prompt=sample.prompt + "!") for sample in data]
+    with pytest.raises(UserError, match="other samples"):  # as many, but of other words
+        cache_states(tiny_policy, others, file=file, progress=False)
 
 
 def test_cross_entropy_is_the_mean_over_real_tokens():
