@@ -211,6 +211,15 @@ def table(joints: torch.Tensor, rounds: list[list[Caption]]) -> dict[str, float]
     }
 
 
+def report(figures: dict[str, float], file: Path | None) -> None:
+    """Print figures a line each, counts without decimals; write them to a JSON file if there is one."""
+    width = max(map(len, figures)) + 1
+    for name, value in figures.items():
+        print(f"{name:{width}s} {value:10,.2f}" if isinstance(value, float) else f"{name:{width}s} {value:7,d}")
+    if file:
+        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--poses", type=Path, required=True)
@@ -224,10 +233,7 @@ def main() -> None:
     joints = load_body().joints(poses)
     rounds = [caption(joints, seed=turn, style=chosen.style) for turn in range(chosen.captions)]
     figures = {"recorded poses": recorded, "procedural poses": len(poses) - recorded} | table(joints, rounds)
-    for name, value in figures.items():
-        print(f"{name:40s} {value:10,.2f}" if isinstance(value, float) else f"{name:40s} {value:7,d}")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, chosen.json)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ where their skins come within 2 cm of each other.
 """
 
 import argparse
-import json
 import re
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from caption_truth import report
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -171,10 +171,7 @@ def main() -> None:
             )
         )
     figures = {"poses": len(poses), "pairs of parts": len(pairs)} | agreement(by_gap, by_skin)
-    for name, value in figures.items():
-        print(f"{name:50s} {value:10,.2f}" if isinstance(value, float) else f"{name:50s} {value:7,d}")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, chosen.json)
 
 
 if __name__ == "__main__":

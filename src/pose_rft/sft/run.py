@@ -132,12 +132,13 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         if not pictures:
             raise UserError("sft: findings are learned from pictures; set pictures.samples")
         if not newest_checkpoint(phases[2]):
-            if begun := newest_checkpoint(phases[1]):
+            begun = newest_checkpoint(phases[1])
+            if begun:
                 policy.load_weights(Path(begun))  # findings are read off the head that the phase began with
             policy.eval()
             live = [LiveProgress("Findings")]
             findings = FindingsTrainer(policy, pictures, config.findings, config.loop, str(phases[1]), live)
-            findings.train(resume_from_checkpoint=newest_checkpoint(phases[1]))
+            findings.train(resume_from_checkpoint=begun)
             del findings
         del pictures, found_in
     if config.joint.steps:
