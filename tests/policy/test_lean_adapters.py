@@ -2,17 +2,19 @@
 
 import pytest
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear, LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pose_rft.hygrpo.layout import pack_groups
 from pose_rft.policy import PolicyConfig, PosePolicy
-from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
+from pose_rft.policy.lean_adapters import LeanLinear, TokenRows, inputs_uncast, merged_weight
 from pose_rft.policy.policy import LoraSettings
 
 
-def make_policy(directory, byte_tokenizer, family: str = "llama", dtype: torch.dtype = torch.float32) -> PosePolicy:
+def make_policy(
+    directory, byte_tokenizer, family: str = "llama", dtype: torch.dtype = torch.float32, dropout: float = 0.0
+) -> PosePolicy:
     """An untrained policy whose adapters do something; families differ in how they scale and tie embeddings."""
     byte_tokenizer(directory)
     torch.manual_seed(0)
@@ -22,7 +24,8 @@ def make_policy(directory, byte_tokenizer, family: str = "llama", dtype: torch.d
         tie_word_embeddings=True,
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(directory)
-    policy = PosePolicy.create(PolicyConfig(str(directory), lora=LoraSettings(rank=4, alpha=8)), dtype=dtype)
+    lora = LoraSettings(rank=4, alpha=8, dropout=dropout)
+    policy = PosePolicy.create(PolicyConfig(str(directory), lora=lora), dtype=dtype)
     with torch.no_grad():
         for parameter in policy.trainable().values():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -56,6 +59,29 @@ def test_token_rows_have_the_values_and_gradients_of_pefts(tmp_path, byte_tokeni
         torch.testing.assert_close(gradient, expected_gradients[name], atol=2e-4, rtol=1e-3, msg=name)
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "qwen2"])  # qwen2 has biases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lean_layers_have_the_values_and_gradients_of_pefts(tmp_path, byte_tokenizer, family, dtype):
+    policy = make_policy(tmp_path, byte_tokenizer, family, dtype)
+    ours = [layer for layer in policy.modules() if isinstance(layer, LeanLinear)]
+    assert len(ours) == 14
+    values, gradients = scores_and_gradients(policy)
+    for layer in ours:
+        layer.__class__ = Linear
+    expected, expected_gradients = scores_and_gradients(policy)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(values, expected, atol=tolerance, rtol=tolerance)
+    assert gradients.keys() == expected_gradients.keys()
+    for name, gradient in gradients.items():
+        other = expected_gradients[name]
+        assert (gradient - other).norm() <= tolerance * 10 * other.norm() + 1e-6, name
+
+
+def test_layers_with_dropout_stay_pefts(tmp_path, byte_tokenizer):
+    policy = make_policy(tmp_path, byte_tokenizer, dropout=0.1)
+    assert not any(isinstance(layer, LeanLinear) for layer in policy.modules())
+
+
 def test_a_merged_weight_is_pefts(tmp_path, byte_tokenizer):
     policy = make_policy(tmp_path, byte_tokenizer)
     layers = [layer for layer in policy.modules() if isinstance(layer, LoraLayer)]
@@ -66,7 +92,7 @@ def test_a_merged_weight_is_pefts(tmp_path, byte_tokenizer):
 
 
 def test_inputs_stay_uncast_in_the_block_only(tmp_path, byte_tokenizer):
-    policy = make_policy(tmp_path, byte_tokenizer, dtype=torch.bfloat16)
+    policy = make_policy(tmp_path, byte_tokenizer, dtype=torch.bfloat16, dropout=0.1)  # which is left to peft
     layers = [layer for layer in policy.modules() if isinstance(layer, LoraLayer)]
     seen = []
     for layer in layers:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear, LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from torch import Tensor, nn
 
@@ -39,6 +39,53 @@ class TokenRows(TrainableTokensLayer):
             for token, row in zip(tokens, rows, strict=True):
                 result = torch.where((x == token)[..., None], row, result)
         return result
+
+
+class LeanLinear(Linear):
+    """An adapted linear layer as one function of its input, ``x W' + s (x A') B'``.
+
+    peft multiplies and adds the adapter's share in passes of their own over results as wide as the layer, forwards and
+    backwards, and sums the gradient of the input in another. Here products add to what is there.
+    """
+
+    @classmethod
+    def replace_in(cls, model: nn.Module) -> None:
+        """Make every plain LoRA layer of a model one of these."""
+        layers: list[Any] = [layer for layer in model.modules() if type(layer) is Linear]
+        for layer in layers:
+            plain = type(layer.get_base_layer()) is nn.Linear and not layer.fan_in_fan_out and not layer.lora_variant
+            if plain and isinstance(layer.lora_dropout["default"], nn.Identity):
+                layer.__class__ = cls
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        base = self.get_base_layer()
+        if self.disable_adapters or self.merged or args or kwargs or x.dtype != base.weight.dtype:
+            return super().forward(x, *args, **kwargs)
+        a, b = self.lora_A["default"].weight.to(x.dtype), self.lora_B["default"].weight.to(x.dtype)
+        return _AdaptedProduct.apply(x, base.weight, base.bias, a, b, self.scaling["default"])
+
+
+class _AdaptedProduct(torch.autograd.Function):
+    """x (..., I), frozen W (O, I) and bias, A (r, I), B (O, r), s -> (..., O)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        flat = x.flatten(0, -2)
+        low = flat @ a.T
+        ctx.save_for_backward(flat, weight, a, b, low)
+        ctx.scale = scale
+        out = nn.functional.linear(flat, weight, bias).addmm_(low, b.T, alpha=scale)
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        flat, weight, a, b, low = ctx.saved_tensors
+        out = gradients[0].flatten(0, -2)
+        of_low = out @ b * ctx.scale
+        of_x = None
+        if ctx.needs_input_grad[0]:
+            of_x = (out @ weight).addmm_(of_low, a).view(*gradients[0].shape[:-1], -1)
+        return of_x, None, None, of_low.T @ flat, out.T @ low * ctx.scale, None
 
 
 def merged_weight(layer: LoraLayer, weight: Tensor) -> Tensor:

@@ -36,11 +36,12 @@ from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
 from pose_rft.hygrpo.rollout import Prompt, sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
+from pose_rft.policy.chunked_attention import use_chunked_attention
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.eyes import Eyes, in_mirror, load_eyes
 from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.image_memory import ImageMemory
-from pose_rft.policy.lean_adapters import TokenRows, inputs_uncast, merged_weight
+from pose_rft.policy.lean_adapters import LeanLinear, TokenRows, inputs_uncast, merged_weight
 from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, numbered, pack_prompts, seen_numbers
 from pose_rft.policy.sharding import anyone, share_layers
 from pose_rft.policy.sight import Seen, Sight
@@ -235,6 +236,8 @@ class PosePolicy(nn.Module):
             if config.findings:
                 self.find(config.findings)
         TokenRows.replace_in(self.language_model)
+        LeanLinear.replace_in(self.language_model)
+        use_chunked_attention(self.decoder)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
                 if "lora_" in name:
@@ -315,6 +318,8 @@ class PosePolicy(nn.Module):
                 save_file({k: _stored(v, dtype) for k, v in weights.items()}, part / file)
             adapters = copy.copy(self.language_model.peft_config["default"])
             adapters.base_model_name_or_path = self.config.backbone  # not the place of a preset on this machine
+            if isinstance(adapters.target_modules, set):
+                adapters.target_modules = sorted(adapters.target_modules)  # a set is written in an order of its own
             adapters.save_pretrained(str(part))
 
     def load_weights(self, directory: Path, fresh_eyes: bool = False) -> None:
@@ -605,12 +610,7 @@ class PosePolicy(nn.Module):
             for answer, hidden in zip(group, states, strict=True)
         ]
         valid = torch.tensor([answer.count(token) == 1 for _, answer, _ in flat], device=self.device)
-        memory = [
-            hidden[: len(reading.tokens.ids) + (answer.index(token) if token in answer else 0) + 1][: len(hidden)]
-            if reading.memory_end is None
-            else hidden[: reading.memory_end]
-            for reading, answer, hidden in flat
-        ]
+        memory = [hidden[: self._remembered(reading, answer)][: len(hidden)] for reading, answer, hidden in flat]
         padded = nn.utils.rnn.pad_sequence(memory, batch_first=True)  # (N, S, H)
         lengths = torch.tensor([len(states) for states in memory], device=self.device)
         mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
@@ -639,6 +639,13 @@ class PosePolicy(nn.Module):
             logp_text=sampled.logp,
             logp_pose=gaussian.log_prob(action).sum(dim=-1).unflatten(0, shape),
         )
+
+    def _remembered(self, reading: Reading, answer: list[int]) -> int:
+        """How many tokens of prompt and answer the pose head looks at; one without a ``<POSE>``, as in ``forward``."""
+        if reading.memory_end is not None:
+            return reading.memory_end
+        token = self.backbone.pose_token
+        return len(reading.tokens.ids) + answer.index(token) + 1 if token in answer else 1
 
     def generate(
         self,

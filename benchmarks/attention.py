@@ -1,0 +1,78 @@
+"""Attention in chunks beside torch's fused kernel, on a CPU: the heads of SmolLM2-135M, 8 answers of 16 tokens each.
+
+    python benchmarks/attention.py
+
+Both in one process, alternating; medians of seconds forwards, and forwards and backwards, of two packed groups in
+bfloat16, and the root mean square distance of the results to float32.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from pose_rft.hygrpo.layout import additive_mask, pack_groups
+from pose_rft.policy.chunked_attention import chunked_attention
+
+HEADS, GROUPS, SIZE = 9, 3, 64
+WAYS = {"fused": sdpa_attention_forward, "chunked": chunked_attention}
+
+
+class Layer(nn.Module):
+    is_causal = True
+    num_key_value_groups = HEADS // GROUPS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[64, 320, 640, 1280])
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    table = Table("prompt", "kernel", "forwards, ms", "and backwards, ms", "ratio", "error", title=torch.__version__)
+    for length in arguments.lengths:
+        packed = pack_groups([[1] * length] * 2, [[[2] * 16] * 8] * 2, 9, length + 128)
+        assert packed.attention is not None
+        exact = inputs(length, torch.float32)
+        truth, _ = sdpa_attention_forward(Layer(), *exact, additive_mask(packed.attention, torch.float32))
+        given, mask = inputs(length, torch.bfloat16), additive_mask(packed.attention, torch.bfloat16)
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+        for _ in range(arguments.rounds + 1):
+            for name in WAYS:
+                seconds[name].append(timed(name, given, mask))
+        medians = {
+            name: [statistics.median(column) for column in zip(*rows[1:], strict=True)]
+            for name, rows in seconds.items()
+        }
+        for name, attend in WAYS.items():
+            forwards, both = medians[name]
+            error = (attend(Layer(), *given, mask)[0] - truth).square().mean().sqrt().item()
+            ratio = f"{medians['fused'][0] / forwards:.1f}x, {medians['fused'][1] / both:.1f}x"
+            table.add_row(str(length), name, f"{1e3 * forwards:.1f}", f"{1e3 * both:.1f}", ratio, f"{error:.1e}")
+    Console().print(table)
+
+
+def inputs(length: int, dtype: torch.dtype) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, heads, length + 128, SIZE) for heads in (HEADS, GROUPS, GROUPS)]
+    return [torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes]
+
+
+def timed(name: str, given: list[Tensor], mask: Tensor) -> tuple[float, float]:
+    """Seconds forwards without a gradient, and forwards and backwards with one."""
+    began = time.perf_counter()
+    with torch.no_grad():
+        WAYS[name](Layer(), *given, mask)
+    between = time.perf_counter()
+    WAYS[name](Layer(), *given, mask)[0].sum().backward()
+    return between - began, time.perf_counter() - between
+
+
+if __name__ == "__main__":
+    main()
