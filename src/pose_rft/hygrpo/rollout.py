@@ -342,7 +342,8 @@ def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> tuple
         token = logits.argmax(dim=-1)
     else:
         assert uniform is not None, "sampling needs numbers"
-        cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)  # (N, V)
+        chances = logp.exp() if temperature == 1 else torch.softmax(logits / temperature, dim=-1)
+        cumulative = chances.cumsum(dim=-1, dtype=torch.double)  # (N, V)
         token = torch.searchsorted(cumulative, uniform.to(cumulative)[:, None] * cumulative[:, -1:], right=True)[:, 0]
         token = token.clamp(max=logits.shape[-1] - 1)
     return token, logp.gather(1, token[:, None])[:, 0]
