@@ -252,23 +252,23 @@ def test_posecodes_are_read_off_poses_and_off_captions_only():
         Sample("caption", "", checks=(codes[3].check, codes[7].check)),
         Sample("phrase", "", checks=("y(head) > 0",)),
     ]
-    joints = load_body().joints(torch.zeros(2, 22, 3))
-    reader = PosecodeReader(pairs, joints, 8)
+    reader = PosecodeReader(pairs, 8)
     assert reader.is_caption.tolist() == [True, False]
     assert reader.stated.nonzero().tolist() == [[0, 3], [0, 7]]
-    assert torch.equal(reader.holds, classify(joints, clearly=True))
     text, pose = torch.randn(2, 2, 8, requires_grad=True).unbind()
-    (gradient,) = torch.autograd.grad(reader(text, pose, torch.arange(2)), text)
+    holds = classify(load_body().joints(torch.zeros(2, 22, 3)), clearly=True)
+    (gradient,) = torch.autograd.grad(reader(text, pose, torch.arange(2), holds), text)
     assert (gradient.abs().sum(1) > 0).tolist() == [True, False]
 
 
 def test_a_reader_that_knows_nothing_loses_a_bit_a_posecode():
     pairs = [Sample("caption", "", checks=(load_posecodes()[0].check,))]
-    reader = PosecodeReader(pairs, load_body().joints(torch.zeros(1, 22, 3)), 8)
+    reader = PosecodeReader(pairs, 8)
     for layer in (reader.of_pose, reader.of_text):
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
-    loss = reader(torch.ones(1, 8), torch.ones(1, 8), torch.tensor([0]))
+    holds = torch.zeros(1, len(load_posecodes()), dtype=torch.bool)
+    loss = reader(torch.ones(1, 8), torch.ones(1, 8), torch.tensor([0]), holds)
     assert loss.item() == pytest.approx(2 * math.log(2))  # every answer is a coin toss, on either side
 
 
@@ -301,6 +301,43 @@ def test_training_is_repeatable_and_leaves_the_global_generator_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+@BOTH
+def test_training_that_is_killed_goes_on_to_the_same_model(settings, tmp_path):
+    samples, checkpoint = toy_samples(60, seed=0), tmp_path / "model.checkpoint.safetensors"
+    training = RetrievalTraining(settings, steps=7, batch_size=16)
+    whole = train_retrieval(samples, training).state_dict()
+
+    def kill(step: int, steps: int, loss: float) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_retrieval(samples, training, kill, checkpoint=checkpoint, save_steps=2)
+    steps: list[int] = []
+    resumed = train_retrieval(samples, training, lambda step, *_: steps.append(step), checkpoint=checkpoint)
+    assert steps == [5, 6, 7]
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_a_checkpoint_of_other_pairs_or_none_at_all_is_refused(tmp_path):
+    checkpoint = tmp_path / "model.checkpoint.safetensors"
+    training = RetrievalTraining(SMALL, steps=2, batch_size=16)
+    train_retrieval(toy_samples(40, seed=0), training, checkpoint=checkpoint, save_steps=1)
+    with pytest.raises(UserError, match="is of other pairs or another training"):
+        train_retrieval(toy_samples(40, seed=1), training, checkpoint=checkpoint)
+    with pytest.raises(UserError, match="is of other pairs or another training"):
+        train_retrieval(toy_samples(40, seed=0), replace(training, steps=3), checkpoint=checkpoint)
+    checkpoint.write_text("nothing")
+    with pytest.raises(UserError, match="no checkpoint"):
+        train_retrieval(toy_samples(40, seed=0), training, checkpoint=checkpoint)
+
+
+def test_a_loss_that_is_no_number_stops_the_run():
+    with pytest.raises(UserError, match="the loss is nan at step 1; lower learning_rate"):
+        train_retrieval(toy_samples(40, seed=0), RetrievalTraining(SMALL, steps=2, batch_size=16, pose_noise=math.nan))
 
 
 def test_samples_without_a_pose_are_left_out_and_too_few_are_refused():

@@ -11,12 +11,15 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
@@ -31,6 +34,7 @@ from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.posescript.ranks import rankings_agree, retrieval_ranks
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
 from pose_rft.posescript.retrieval_words import build_vocabulary
+from pose_rft.storage import atomic_file
 
 MAX_SCALE = math.log(100.0)  # CLIP's bound on the inverse temperature
 RANKS = (1, 5, 10)
@@ -49,7 +53,8 @@ class RetrievalTraining:
         weight_decay: of AdamW.
         forget_words: share of the words that must be read by their n-grams.
         pose_noise: radians; standard deviation of the noise added to the axis-angle of training poses.
-        posecodes: weight of the posecodes' cross-entropy beside the contrastive loss; 0 leaves them out.
+        posecodes: weight of the posecodes' cross-entropy beside the contrastive loss, at first; it falls to zero
+            linearly. 0 leaves them out.
         seed: of initial weights, order and noise.
     """
 
@@ -60,7 +65,7 @@ class RetrievalTraining:
     weight_decay: float = 0.05
     forget_words: float = 0.05
     pose_noise: float = 0.05
-    posecodes: float = 5.0
+    posecodes: float = 150.0
     seed: int = 0
 
 
@@ -113,6 +118,9 @@ def train(config: RetrievalConfig) -> dict[str, float]:
     samples = text_to_pose_mixture(config.samples, seed, config.data, config.processes)
     unseen = replace(config.data, part=OTHER_PART[config.data.part])
     held_out = distinct(text_to_pose_mixture(config.held_out, seed + 1, unseen))
+    checkpoint = Path(config.output).absolute().with_suffix(".checkpoint.safetensors")
+    if checkpoint.is_file():
+        console.print(f"going on from {checkpoint}", highlight=False)
     columns = (TextColumn("retrieval"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.3f}"), console=console) as bar:
         task = bar.add_task("", total=config.training.steps, loss=math.nan)
@@ -121,9 +129,11 @@ def train(config: RetrievalConfig) -> dict[str, float]:
             config.training,
             report=lambda step, _, loss: bar.update(task, completed=step, loss=loss),
             device=pick_device(config.device),
+            checkpoint=checkpoint,
         )
     path = model.save(config.output)
     metrics = evaluate_retrieval(RetrievalModel.load(path), held_out)
+    checkpoint.unlink(missing_ok=True)
     for name, value in metrics.items():
         console.print(f"{name} {value:.3g}", highlight=False)
     console.print(f"{len(held_out)} held-out pairs. Written to {path}", highlight=False)
@@ -135,6 +145,8 @@ def train_retrieval(
     training: RetrievalTraining,
     report: Report | None = None,
     device: str | torch.device = "cpu",
+    checkpoint: Path | None = None,
+    save_steps: int = 500,
 ) -> RetrievalModel:
     """Fit a model to pairs of prompt and pose; samples without a pose are left out.
 
@@ -143,15 +155,18 @@ def train_retrieval(
         training: how.
         report: called after every step with (step, steps, loss), for a progress bar.
         device: where to train. The model comes back on the CPU, in evaluation mode.
+        checkpoint: a file that is written every ``save_steps`` steps and gone on from, to the same end, where it is
+            there and of the same pairs and training.
 
     Raises:
-        UserError: fewer pairs than a batch.
+        UserError: fewer pairs than a batch, or a checkpoint of another run.
     """
     pairs = [sample for sample in samples if sample.pose is not None]
     if len(pairs) < training.batch_size:
         raise UserError(f"{len(pairs)} pairs of text and pose are fewer than batch_size {training.batch_size}")
     poses = stacked_poses(pairs).to(device)  # (P, 22, 3)
-    joints = load_body().joints(poses)  # (P, 22, 3)
+    body = load_body()
+    joints = body.joints(poses)  # (P, 22, 3)
     text_id = _identity([pair.prompt for pair in pairs]).to(device)  # (P,)
     pose_id = _identity([pose.tobytes() for pose in poses.cpu().numpy()]).to(device)
 
@@ -159,13 +174,18 @@ def train_retrieval(
         torch.manual_seed(training.seed)
         vocabulary = build_vocabulary([pair.prompt for pair in pairs], training.settings.vocabulary_size)
         model = RetrievalModel(training.settings, vocabulary).to(device).train()
-        codes = PosecodeReader(pairs, joints, training.settings.width).to(device)
-        learned = [*model.parameters(), *codes.parameters()]
-        optimizer = torch.optim.AdamW(learned, lr=1.0, weight_decay=training.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, training))
-        batches = _batches(len(pairs), training)
-        for step in range(training.steps):
-            batch = next(batches)  # (N,)
+        codes = PosecodeReader(pairs, training.settings.width).to(device)
+        learned = nn.ModuleDict({"model": model, "codes": codes})
+        optimizer = torch.optim.AdamW(
+            learned.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        )
+        done = 0
+        if checkpoint is not None and checkpoint.is_file():
+            done = _go_on(checkpoint, learned, optimizer, _fingerprint(pairs, training))
+        for step, batch in enumerate(_batches(len(pairs), training)):  # (N,)
+            if step < done:
+                continue
+            torch.manual_seed(training.seed * 1_000_003 + step)  # so that a resumed run draws the same
             chosen = [pairs[i] for i in batch.tolist()]
             batch = batch.to(device)
             noisy = poses[batch] + training.pose_noise * torch.randn(len(batch), 22, 3).to(device)
@@ -175,17 +195,64 @@ def train_retrieval(
             fits |= shares([pair.checks for pair in chosen], joints[batch]) == 1  # NaN where a text has no checks
             loss = contrastive_loss(normalize(text, dim=-1), normalize(pose, dim=-1), model.log_scale.exp(), fits)
             if training.posecodes:
-                loss = loss + training.posecodes * codes(text, pose, batch)
+                read = codes(text, pose, batch, classify(body.joints(noisy), clearly=True))
+                loss = loss + training.posecodes * (1 - step / training.steps) * read
+            if not loss.isfinite():
+                raise UserError(
+                    f"retrieval training: the loss is {loss.item()} at step {step + 1}; lower learning_rate"
+                )
+            for group in optimizer.param_groups:
+                group["lr"] = _learning_rate(step, training)
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(learned, 1.0)
+            nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
             optimizer.step()
-            schedule.step()
             with torch.no_grad():
                 model.log_scale.clamp_(max=MAX_SCALE)
             if report is not None:
                 report(step + 1, training.steps, loss.item())
+            if checkpoint is not None and (step + 1) % save_steps == 0:
+                _save_checkpoint(checkpoint, step + 1, learned, optimizer, _fingerprint(pairs, training))
     return model.cpu().eval()
+
+
+def _fingerprint(pairs: Sequence[Sample], training: RetrievalTraining) -> str:
+    """What a checkpoint belongs to."""
+    digest = sha256(repr(training).encode())
+    for pair in pairs:
+        digest.update(pair.prompt.encode())
+        digest.update(pair.pose.tobytes() if pair.pose is not None else b"")
+    return digest.hexdigest()
+
+
+def _save_checkpoint(path: Path, step: int, learned: nn.Module, optimizer: torch.optim.Optimizer, of: str) -> None:
+    tensors = {f"weights.{name}": value for name, value in learned.state_dict().items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    with atomic_file(path) as part:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part, {"step": str(step), "of": of})
+
+
+def _go_on(path: Path, learned: nn.Module, optimizer: torch.optim.Optimizer, of: str) -> int:
+    """Read a checkpoint into a model and its optimiser; how many steps it has behind it."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        step, owner = int(metadata["step"]), metadata["of"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is no checkpoint of a retrieval model's training; remove it") from error
+    if owner != of:
+        raise UserError(f"{path} is of other pairs or another training; remove it or choose another output")
+    weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
+    learned.load_state_dict(weights)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, moment = name.split(".")
+            moments.setdefault(int(number), {})[moment] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    return step
 
 
 class PosecodeReader(nn.Module):
@@ -193,34 +260,32 @@ class PosecodeReader(nn.Module):
 
     Args:
         pairs: the P training pairs.
-        joints: (P, 22, 3) metres of their poses.
         width: D of the embeddings.
     """
 
-    holds: Tensor
     stated: Tensor
     is_caption: Tensor
 
-    def __init__(self, pairs: Sequence[Sample], joints: Tensor, width: int) -> None:
+    def __init__(self, pairs: Sequence[Sample], width: int) -> None:
         super().__init__()
         column = {code.check: number for number, code in enumerate(load_posecodes())}
         stated = torch.zeros(len(pairs), len(column), dtype=torch.bool)
         is_caption = torch.tensor([bool(p.checks) and all(check in column for check in p.checks) for p in pairs])
         for row in is_caption.nonzero()[:, 0].tolist():
             stated[row, [column[check] for check in pairs[row].checks]] = True
-        self.register_buffer("holds", torch.cat([classify(part, clearly=True) for part in joints.split(2000)]))
-        self.register_buffer("stated", stated)
-        self.register_buffer("is_caption", is_caption)
-        self.of_pose, self.of_text = nn.Linear(width, self.holds.shape[1]), nn.Linear(width, self.holds.shape[1])
+        self.register_buffer("stated", stated, persistent=False)
+        self.register_buffer("is_caption", is_caption, persistent=False)
+        self.of_pose, self.of_text = nn.Linear(width, len(column)), nn.Linear(width, len(column))
 
-    def forward(self, text: Tensor, pose: Tensor, batch: Tensor) -> Tensor:
+    def forward(self, text: Tensor, pose: Tensor, batch: Tensor, holds: Tensor) -> Tensor:
         """Cross-entropy per posecode, of poses and of those texts that are captions made by rule.
 
         Args:
             text, pose: (N, D) embeddings.
             batch: (N,) which pairs they are of.
+            holds: (N, C) bool, the posecodes that clearly hold for the poses.
         """
-        of_pose = binary_cross_entropy_with_logits(self.of_pose(pose), self.holds[batch].to(pose))
+        of_pose = binary_cross_entropy_with_logits(self.of_pose(pose), holds.to(pose))
         captions = self.is_caption[batch]
         if not captions.any():
             return of_pose
@@ -328,8 +393,12 @@ def _learning_rate(step: int, training: RetrievalTraining) -> float:
 
 
 def _batches(pairs: int, training: RetrievalTraining) -> Iterator[Tensor]:
-    """Endless batches of indices, (batch_size,), a new order every epoch."""
+    """A batch of indices for every step, (batch_size,), a new order every epoch."""
+    generator, step = torch.Generator().manual_seed(training.seed), 0
     while True:
-        for batch in torch.randperm(pairs).split(training.batch_size):
+        for batch in torch.randperm(pairs, generator=generator).split(training.batch_size):
+            if step == training.steps:
+                return
             if len(batch) == training.batch_size:
+                step += 1
                 yield batch
