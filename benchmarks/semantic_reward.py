@@ -1,0 +1,111 @@
+"""What the semantic reward does to text to pose: under the model that is the reward, and under the judge that never is.
+
+    python benchmarks/semantic_reward.py --poses ../shared/mocap/cmu_poses.npz
+
+Fine-tunes the pose head of one supervised policy by HyGRPO under different pose rewards, with the same prompts and
+steps, and judges all on captions of held-out recordings. Prints the table (rich and Markdown) and writes
+runs/semantic_reward/table.json. Every run and every judgement is kept there: a killed comparison goes on where it was.
+"""
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pose_rft.config import read_config
+from pose_rft.devices import pick_device
+from pose_rft.evaluation.grading import answered_poses, grade_poses, summarise
+from pose_rft.evaluation.judging import judge_answers, judge_scores
+from pose_rft.evaluation.protocols import JUDGE, load_benchmark
+from pose_rft.policy import PosePolicy
+from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
+from pose_rft.storage import atomic_file
+from pose_rft.training import has_begun
+
+SAMPLES = 8
+SEMANTIC: dict[str, Any] = {"name": "semantic", "weight": 3.0}  # cosines differ less than shares of checks do
+SPATIAL: dict[str, Any] = {"name": "spatial_bounded", "weight": 1.5}
+VARIANTS: dict[str, list[Any]] = {
+    "semantic": ["format", SEMANTIC],
+    "posecodes, spatial": ["format", "posecodes", SPATIAL],
+    "posecodes, spatial, semantic": ["format", "posecodes", SPATIAL, SEMANTIC],
+}
+COLUMNS = {
+    "reward model": "reward_score",
+    "judge": "judge_score",
+    "checks met": "satisfaction",
+    "nearest real pose, mm": "nearest_mm",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
+    parser.add_argument("--steps", type=int, default=100, help="of the pose head; its language model stays as it is")
+    parser.add_argument("--prompts", type=int, default=256, help="held-out captions to judge on")
+    parser.add_argument("--out", type=Path, default=Path("runs/semantic_reward"))
+    arguments = parser.parse_args()
+    console = Console()
+    config = read_config(RftConfig, arguments.config)
+    config.data.mocap = str(arguments.poses)
+    config.pose_phase.steps, config.hygrpo.steps = arguments.steps, 0
+    device = pick_device(config.device)
+    samples, reference = load_benchmark("captions", poses=arguments.poses, limit=arguments.prompts)
+    models = {name: RetrievalModel.load(name) for name in ("reward", JUDGE)}
+
+    def judged(path: Path, load: str) -> dict[str, Any]:
+        if not path.exists():
+            with atomic_file(path) as part:
+                part.write_text(json.dumps(figures(PosePolicy.from_pretrained(load, device))))
+        return json.loads(path.read_text())
+
+    def figures(policy: PosePolicy) -> dict[str, Any]:
+        found = {}
+        prompts = [sample.prompt for sample in samples]
+        for way, count, temperature in (("mean_pose", 1, 0.0), ("sampled", SAMPLES, 1.0)):
+            poses = answered_poses(policy.generate(prompts, None, count, temperature))  # (N, K, 22, 3)
+            graded = grade_poses(samples, poses, reference, models[JUDGE])
+            liked = judge_scores(models["reward"], prompts, poses).nanmean(1)  # (N,)
+            recall = judge_answers(models[JUDGE], prompts, poses)["mean_recall"]["mean"]
+            summary = summarise(graded)
+            found[way] = {name: summary[name]["mean"] for name in COLUMNS.values() if name in summary}
+            found[way] |= {"reward_score": liked[liked.isfinite()].mean().item(), "mean_recall": recall}
+        return found
+
+    rows = {"SFT start": judged(arguments.out / "start.json", config.policy)}
+    for name, rewards in VARIANTS.items():
+        folder = arguments.out / name.replace(", ", "-")
+        if not (folder / "policy").exists():
+            console.rule(name)
+            run = copy.deepcopy(config)
+            run.output_dir, run.rewards = str(folder), rewards
+            run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
+        rows[name] = judged(folder / "judged.json", str(folder / "policy"))
+
+    header = ["pose rewards", *COLUMNS, "judge's mean recall"]
+    table, lines = Table(*header), []
+    for name, row in rows.items():
+        cells = []
+        for measure in (*COLUMNS.values(), "mean_recall"):
+            form = "{:.0f}" if measure == "nearest_mm" else "{:.3f}"
+            cells.append(" / ".join(form.format(row[way][measure]) for way in ("mean_pose", "sampled")))
+        table.add_row(name, *cells)
+        lines.append([name, *cells])
+    console.print("Each: mean pose / sampled poses.")
+    console.print(table)
+    for line in (header, ["---"] * len(header), *lines):
+        console.print("| " + " | ".join(line) + " |", highlight=False, soft_wrap=True)
+    with atomic_file(arguments.out / "table.json") as part:
+        part.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()
