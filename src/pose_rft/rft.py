@@ -191,7 +191,7 @@ class Grader:
     @torch.no_grad()
     def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout) -> Graded:
         rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
-        joints: Tensor = self.body.joints_from_rotations(rotations).cpu()
+        joints: Tensor = self.body.joints_from_rotations(rotations)
         columns: dict[str, list[Any]] = {
             "checks": [list(sample.checks) for sample in samples],
             "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
@@ -206,8 +206,8 @@ class Grader:
             [sample.prompt for sample in samples],
             rollout.texts,
             joints,
-            roma.rotmat_to_rotvec(rotations).cpu(),
-            rollout.valid.cpu(),
+            roma.rotmat_to_rotvec(rotations),
+            rollout.valid,
             columns,
             self.on_error,  # type: ignore[arg-type]
         )

@@ -10,7 +10,7 @@ from pose_rft.body.pose import Pose
 
 @dataclass(frozen=True, slots=True)
 class PoseBatch:
-    """M poses, one per graded item; a sequence of `Pose | None` that can also be read as tensors.
+    """M poses, one per graded item; a sequence of `Pose | None` that can also be read as tensors on the run's device.
 
     Attributes:
         joints: (M, 22, 3) joint positions, metres.
