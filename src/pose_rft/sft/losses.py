@@ -1,6 +1,5 @@
 """The supervised loss: words, likelihood of the pose, positions of its joints, and what the words say of it."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -81,10 +80,10 @@ def pose_losses(
     if aligned:
         losses["aligned"] = pa_mpjpe(reached, wanted).mean()
     if checks is not None:
-        losses["checks"] = check_loss(checks, reached)
+        judged = [reached]
         if sampled and not head.is_deterministic:
-            drawn = predicted.sample(1)[:, 0]
-            losses["sampled_checks"] = check_loss(checks, offsets_to_joints(head.to_rotations(drawn)))
+            judged.append(offsets_to_joints(head.to_rotations(predicted.sample(1)[:, 0])))
+        losses |= zip(("checks", "sampled_checks"), check_loss(checks, torch.stack(judged)), strict=False)
     return losses
 
 
@@ -97,23 +96,22 @@ def check_loss(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
 
     Args:
         checks: M lists of statements in the language of ``pose_rft.posescript.checks``; lists may be empty.
-        joints: (M, 22, 3) metres.
+        joints: (M, 22, 3) metres, or (P, M, 22, 3) of P poses to each.
 
     Returns:
-        Mean over the samples that have checks of the mean over their checks; 0 if none has any.
+        Mean over the samples that have checks of the mean over their checks; 0 if none has any. () or (P,).
     """
     # The head stays where likelihood and joints put it: bowing it is the cheap way to get it below the hands, and few
     # statements mind where it looks.
     still = joints.clone()
-    still[:, HEAD] = joints[:, HEAD].detach()
-    measurements = Measurements(still)
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, statements in enumerate(checks):
-        for statement in statements:
-            rows_of[statement].append(row)
-    if not rows_of:
-        return joints.new_zeros(())
+    still[..., HEAD, :] = joints[..., HEAD, :].detach()
+    measurements = Measurements(still.flatten(0, -3))
+    column = {check: number for number, check in enumerate(dict.fromkeys(c for each in checks for c in each))}
+    if not column:
+        return joints.new_zeros(joints.shape[:-3])
+    stated = [(column[check], row, len(each)) for row, each in enumerate(checks) for check in each]
+    columns, rows, counts = torch.tensor(stated, device=joints.device).unbind(dim=1)
     # Every statement is evaluated on the whole batch: statements share their quantities, which cost next to nothing.
-    margins = torch.cat([compile_check(text).margin(measurements)[rows] for text, rows in rows_of.items()])
-    counts = torch.tensor([len(checks[row]) for rows in rows_of.values() for row in rows], device=joints.device)
-    return ((TO_SPARE - margins).clamp(min=0) / counts).sum() / sum(bool(statements) for statements in checks)
+    margins = torch.stack([compile_check(text).margin(measurements) for text in column], dim=-1)  # (P * M, C)
+    missing = (TO_SPARE - margins.unflatten(0, joints.shape[:-2])[..., rows, columns]).clamp(min=0)
+    return (missing / counts).sum(dim=-1) / sum(bool(statements) for statements in checks)
