@@ -23,10 +23,13 @@ from pose_rft.policy import PosePolicy
 from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
 from pose_rft.training import has_begun
 
+TOKEN_STEPS = 10  # with the language model in each, which take as long as a hundred of the pose head
+
 
 def tokens_only(config: RftConfig) -> None:
     """All that GRPO on tokens could learn from: it sees every reward, but only the words are reinforced."""
     config.pose_phase.steps = 0
+    config.hygrpo.steps = TOKEN_STEPS
     config.hygrpo.pose_coefficient = 0.0
     config.hygrpo.text_sees_pose_rewards = True
 

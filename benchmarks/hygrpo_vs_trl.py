@@ -3,9 +3,10 @@
     pip install trl==1.16.0
     python benchmarks/hygrpo_vs_trl.py
 
-Both train the same LoRA adapters of SmolLM2-135M in bfloat16 on the same prompts: 2 prompts a step, 8 answers to each,
-16 new tokens to an answer, KL to the starting policy. Every measurement is a process of its own, so that peak memory is
-that of one system alone; systems and prompt lengths alternate, and the rounds are repeated. Prints medians (rich and
+Both train the same LoRA adapters of SmolLM2-135M on the same prompts, in bfloat16, or in float32 where the CPU does not
+multiply in that: 2 prompts a step, 8 answers to each, 16 new tokens to an answer, KL to the starting policy. Every
+measurement is a process of its own, so that peak memory is that of one system alone; systems and prompt lengths
+alternate, and the rounds are repeated. Prints medians (rich and
 Markdown) and writes runs/benchmarks/hygrpo_vs_trl.json.
 """
 
@@ -33,6 +34,8 @@ from steps import (
     prompt_texts,
 )
 
+from pose_rft.policy.policy import best_dtype
+
 OURS, THEIRS = "pose-rft", "trl"
 
 
@@ -45,14 +48,16 @@ def measure_trl(length: int, steps: int) -> dict[str, float]:
     from pose_rft.policy.backbone import load_backbone
 
     torch.set_num_threads(os.cpu_count() or 1)
-    backbone = load_backbone("smollm2-135m", torch.bfloat16)
+    dtype = best_dtype("cpu")
+    backbone = load_backbone("smollm2-135m", dtype)
     texts = prompt_texts(backbone.tokenizer, PROMPTS, length)
     with tempfile.TemporaryDirectory() as directory:
         arguments = GRPOConfig(
             output_dir=directory, max_steps=steps + 1, per_device_train_batch_size=PROMPTS * GROUP,
             num_generations=GROUP, max_completion_length=NEW_TOKENS, beta=0.04, loss_type="grpo", learning_rate=1e-4,
-            generation_kwargs={"min_new_tokens": NEW_TOKENS}, bf16=True, gradient_checkpointing=False, use_cpu=True,
-            report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=10**6, warmup_steps=5,
+            generation_kwargs={"min_new_tokens": NEW_TOKENS}, bf16=dtype == torch.bfloat16,
+            gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+            logging_steps=10**6, warmup_steps=5,
         )  # fmt: skip
         trainer = GRPOTrainer(
             model=backbone.model,
@@ -122,9 +127,11 @@ def main() -> None:
     console.print(markdown(header, lines), highlight=False, soft_wrap=True)
     names = ["torch", "transformers", "peft", "accelerate", *(["trl"] if THEIRS in arguments.systems else [])]
     versions = {name: importlib.metadata.version(name) for name in names}
-    console.print(versions)
+    precision = str(best_dtype("cpu")).removeprefix("torch.")
+    console.print(precision, versions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"versions": versions, "cores": os.cpu_count(), "rows": rows}, indent=1) + "\n")
+    document = {"precision": precision, "versions": versions, "cores": os.cpu_count(), "rows": rows}
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

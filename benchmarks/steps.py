@@ -54,11 +54,16 @@ def finish() -> None:
 
 
 def gemm_rate(tokens: int, width: int, inner: int, device: str = "cpu") -> float:
-    """Floating point operations a second of a bfloat16 matrix product (tokens, width) x (width, inner)."""
+    """Floating point operations a second of a matrix product (tokens, width) x (width, inner) in a policy's precision.
+
+    That is bfloat16, but float32 on a CPU that does not multiply in it.
+    """
     import torch
 
-    a = torch.randn(tokens, width, dtype=torch.bfloat16, device=device)
-    b = torch.randn(inner, width, dtype=torch.bfloat16, device=device)
+    from pose_rft.policy.policy import best_dtype
+
+    a = torch.randn(tokens, width, dtype=best_dtype(device), device=device)
+    b = torch.randn(inner, width, dtype=best_dtype(device), device=device)
     return rate(lambda: torch.nn.functional.linear(a, b)) * 2 * tokens * width * inner
 
 
