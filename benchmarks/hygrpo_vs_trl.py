@@ -34,7 +34,7 @@ from steps import (
     prompt_texts,
 )
 
-from pose_rft.policy.policy import best_dtype
+from pose_rft.devices import best_dtype
 
 OURS, THEIRS = "pose-rft", "trl"
 

@@ -28,9 +28,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
 from pose_rft.data.sample import POSE_TOKEN
+from pose_rft.devices import best_dtype
 from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, Query
 from pose_rft.policy.backbone import Backbone
-from pose_rft.policy.policy import best_dtype
 
 RANK, POSES = 16, 16
 # Layers, hidden size, heads, heads of keys and values, intermediate size, vocabulary, one table for both embeddings:

@@ -60,7 +60,7 @@ def gemm_rate(tokens: int, width: int, inner: int, device: str = "cpu") -> float
     """
     import torch
 
-    from pose_rft.policy.policy import best_dtype
+    from pose_rft.devices import best_dtype
 
     a = torch.randn(tokens, width, dtype=best_dtype(device), device=device)
     b = torch.randn(inner, width, dtype=best_dtype(device), device=device)

@@ -1,6 +1,8 @@
-"""Which device a process of a run uses."""
+"""Which device a process of a run uses, and in which precision it computes."""
 
 import os
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -24,3 +26,21 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {name!r}: not available here; use auto or cpu") from error
     return name
+
+
+def best_dtype(device: str | torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies matrices in it, else float32."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if kind == "cpu" and "bf16" in _cpu_flags():
+        return torch.bfloat16
+    return torch.float32
+
+
+@cache
+def _cpu_flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
+    except OSError:
+        return ""

@@ -30,6 +30,7 @@ from transformers import DynamicCache, PreTrainedModel
 from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
 from pose_rft.data.statements import Account, Statement
+from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
 from pose_rft.hygrpo.drafts import Drafts
@@ -874,23 +875,6 @@ def _first_layers(decoder: nn.Module, count: int) -> Iterator[None]:
         yield
     finally:
         decoder._modules["layers"] = layers
-
-
-def best_dtype(device: str | torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies matrices in it, else float32."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    if kind == "cpu" and "bf16" in _cpu_flags():
-        return torch.bfloat16
-    return torch.float32
-
-
-def _cpu_flags() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
-    except OSError:
-        return ""
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

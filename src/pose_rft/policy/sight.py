@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.devices import best_dtype
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.heads import HeadConfig, PoseHead
 
@@ -129,10 +130,12 @@ class Sight(nn.Module):
 
     @torch.no_grad()
     def joint_features(self, seen: Seen) -> Tensor:
-        """(N, 22, W) what the pose head makes of pictures alone; in bfloat16 where their features are."""
+        """(N, 22, W) what the pose head makes of pictures alone; in bfloat16 where they are and that is fast."""
         assert self.head is not None
         assert self.for_head is not None
-        return self.head.joint_features(self.for_head(seen).to(seen.tokens.dtype))
+        sights = self.for_head(seen)
+        fast = seen.tokens.dtype == best_dtype(sights.device)
+        return self.head.joint_features(sights.to(seen.tokens.dtype) if fast else sights.float())
 
     def to_words(self, seen: Seen) -> Tensor:
         """Embeddings for the language model, (N, ``count``, H)."""
