@@ -37,3 +37,11 @@ def test_prompts_without_checks_and_invalid_poses_are_not_graded():
 def test_a_check_that_cannot_be_read_is_named():
     with pytest.raises(ValueError, match="left_toe"):
         posecode_satisfaction(["q"], ["a"], rest_poses(1), checks=[("y(left_toe) > 0",)])
+
+
+def test_poses_of_many_prompts_are_graded_like_each_alone(monkeypatch):
+    monkeypatch.setattr("pose_rft.rewards.posecodes._at_once", lambda device: 3)  # parts that end within a prompt
+    texts = [(TRUE, FALSE), (FALSE,), (TRUE, "y(neck) > y(pelvis)", FALSE), (TRUE,)]
+    checks = [text for text in texts for _ in range(4)]
+    grades = posecode_satisfaction(["q"] * 16, ["a"] * 16, rest_poses(16), checks=checks)
+    assert grades == pytest.approx([1 / 2] * 4 + [0] * 4 + [2 / 3] * 4 + [1] * 4)

@@ -108,6 +108,17 @@ def test_the_check_loss_is_how_far_the_statements_are_from_being_met_with_someth
     assert check_loss([[], [], []], joints).item() == 0
 
 
+def test_the_check_loss_of_several_poses_to_each_sample_is_that_of_each():
+    joints = load_body().joints(torch.randn(2 * 3, 22, 3, generator=torch.Generator().manual_seed(0)) * 0.3)
+    checks = [["y(left_wrist) > y(head)", "angle(left_knee) < 90"], [], ["angle(left_knee) < 90"]]
+    both = check_loss(checks, joints.view(2, 3, 22, 3))
+    assert both.tolist() == pytest.approx(
+        [check_loss(checks, joints[:3]).item(), check_loss(checks, joints[3:]).item()]
+    )
+    assert both[0] != both[1]
+    assert check_loss([[], [], []], joints.view(2, 3, 22, 3)).tolist() == [0, 0]
+
+
 def test_statements_about_the_head_move_the_rest_of_the_body():
     body = load_body()
     pose = torch.zeros(1, 22, 3, requires_grad=True)
