@@ -179,9 +179,9 @@ def train_retrieval(
         optimizer = torch.optim.AdamW(
             learned.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
-        done = 0
+        done, owner = 0, _fingerprint(pairs, training) if checkpoint is not None else ""
         if checkpoint is not None and checkpoint.is_file():
-            done = _go_on(checkpoint, learned, optimizer, _fingerprint(pairs, training))
+            done = _go_on(checkpoint, learned, optimizer, owner)
         for step, batch in enumerate(_batches(len(pairs), training)):  # (N,)
             if step < done:
                 continue
@@ -212,7 +212,7 @@ def train_retrieval(
             if report is not None:
                 report(step + 1, training.steps, loss.item())
             if checkpoint is not None and (step + 1) % save_steps == 0:
-                _save_checkpoint(checkpoint, step + 1, learned, optimizer, _fingerprint(pairs, training))
+                _save_checkpoint(checkpoint, step + 1, learned, optimizer, owner)
     return model.cpu().eval()
 
 
