@@ -9,6 +9,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.image_samples import ImageMixtureConfig
+from pose_rft.data.questions import statements
 from pose_rft.data.renders import RenderSpec, seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -186,6 +187,38 @@ def test_what_pictures_teach_leaves_the_poses_of_texts_bit_for_bit(config, tmp_p
     looked[0].load_weights(tmp_path / "blind", fresh_eyes=True)
     before, after = (policy.act([query], temperature=0.0, max_new_tokens=4).action for policy in looked)
     assert not torch.allclose(before, after, atol=1e-3)
+
+
+def test_pictures_get_a_head_of_another_shape(config, tmp_path):
+    old = PosePolicy.create(config, dtype=torch.float32)
+    old.fit_action_space(torch.randn(9, 22, 3, generator=torch.Generator().manual_seed(2)) * 0.3)
+    old.find(statements())
+    old.save_pretrained(tmp_path / "old")
+    larger = replace(config.head, width=48, depth=2)
+    run = SftConfig(
+        start=str(tmp_path / "old"),
+        sight_head=larger,
+        output_dir=str(tmp_path / "sft"),
+        head=PhaseConfig(samples=8, steps=2, batch_size=8, learning_rate=1e-2),
+        joint=PhaseConfig(steps=0),
+    )
+    run_sft(run, samples=made_up(8))
+    new = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32)
+    assert new.sight.head.config == new.config.sight_head == larger
+    assert new.config.findings == []  # they were read off the features of the other head
+    assert torch.equal(new.sight.head.spread, old.head.spread)
+    first, second = (policy.act(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (old, new))
+    assert torch.equal(first.action, second.action)
+    again = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32, sight_head=larger)
+    assert torch.equal(again.sight.head.queries, new.sight.head.queries)  # it has that shape already
+
+
+def test_a_head_of_pictures_fits_the_policy(config):
+    with pytest.raises(UserError, match="encoder"):
+        replace(config, encoder=None, sight_head=config.head)
+    for unfit in ({"kind": "mlp"}, {"covariance": "diagonal"}):
+        with pytest.raises(UserError, match="sight_head"):
+            replace(config, sight_head=replace(config.head, **unfit))
 
 
 def test_equal_prompts_are_read_once(config):

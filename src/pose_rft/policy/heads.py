@@ -105,6 +105,11 @@ class PoseHead(nn.Module):
         self.centre.copy_(rotation.mean(dim=0))
         self.spread.copy_(rotation.std(dim=0).clamp(min=0.02))
 
+    def take_action_space(self, other: "PoseHead") -> None:
+        """That of another head, whatever its shape."""
+        self.centre.copy_(other.centre)
+        self.spread.copy_(other.spread)
+
     def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, sights: Tensor | None = None) -> PoseGaussian:
         """Distribution over actions.
 

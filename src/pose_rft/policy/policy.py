@@ -90,6 +90,8 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
+        sight_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then, and of
+            one covariance.
         findings: statements about a person that the features of the head of pictures are searched for. The language
             model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
             Training sets them (``PosePolicy.find``).
@@ -104,9 +106,19 @@ class PolicyConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
+    sight_head: HeadConfig | None = None
     findings: list[Statement] = field(default_factory=list)
     mirror: bool = False
     usual_answers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        of_pictures = self.sight_head
+        if of_pictures is None:
+            return
+        if self.encoder is None:
+            raise UserError("sight_head: is the pose head of pictures seen by an encoder; set encoder: blazepose")
+        if (self.head.kind, of_pictures.kind) != ("query", "query") or of_pictures.covariance != self.head.covariance:
+            raise UserError('sight_head: must be of kind "query", as head is, and of its covariance')
 
     def to_dict(self) -> dict[str, Any]:
         """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
@@ -233,7 +245,8 @@ class PosePolicy(nn.Module):
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
             self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
             self.head = PoseHead(backbone.hidden_size, config.head)
-            self.sight = Sight(self.eyes.shape, backbone.hidden_size, config.head) if self.eyes is not None else None
+            of_pictures = config.sight_head or config.head
+            self.sight = Sight(self.eyes.shape, backbone.hidden_size, of_pictures) if self.eyes is not None else None
             if config.findings:
                 self.find(config.findings)
         TokenRows.replace_in(self.language_model)
@@ -258,6 +271,7 @@ class PosePolicy(nn.Module):
         dtype: torch.dtype | None = None,
         encoder: str | None = None,
         shard: bool = False,
+        sight_head: HeadConfig | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -268,6 +282,8 @@ class PosePolicy(nn.Module):
             encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
                 untrained, all else is as it was. None takes the policy's own.
             shard: share the language model out among all processes of a run, which then act and score together.
+            sight_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
+                that looks through it: untrained.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -280,11 +296,16 @@ class PosePolicy(nn.Module):
                 raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
-            return cls.create(PolicyConfig(backbone=str(name), encoder=encoder), device, dtype, shard)
+            config = PolicyConfig(backbone=str(name), encoder=encoder, sight_head=sight_head)
+            return cls.create(config, device, dtype, shard)
         config = _read_config(directory / POLICY_FILE)
         opened = encoder is not None and config.encoder is None
-        policy = cls.create(replace(config, encoder=encoder) if opened else config, device, dtype, shard)
-        policy.load_weights(directory, fresh_eyes=opened)
+        reshaped = sight_head is not None and sight_head != (config.sight_head or config.head)
+        if opened or reshaped:
+            shape = sight_head or config.sight_head
+            config = replace(config, encoder=encoder or config.encoder, sight_head=shape, findings=[])
+        policy = cls.create(config, device, dtype, shard)
+        policy.load_weights(directory, fresh_eyes=opened or reshaped)
         return policy
 
     @classmethod
@@ -327,8 +348,8 @@ class PosePolicy(nn.Module):
         """Take over the weights that ``save_pretrained`` wrote.
 
         Args:
-            fresh_eyes: they are of a policy without an encoder. What this one makes of what it sees stays as it is,
-                and its poses of pictures start from those of texts.
+            fresh_eyes: all but what is made of pictures, which stays as it is. Poses of pictures start from those of
+                texts where both heads have the same shape.
 
         Raises:
             UserError: files missing or broken, or made for another backbone or another head.
@@ -347,7 +368,9 @@ class PosePolicy(nn.Module):
             if self.sight is not None and not fresh_eyes:
                 self.sight.load_state_dict({k: v.float() for k, v in load_file(directory / SIGHT_FILE).items()})
             elif self.sight is not None and self.sight.head is not None:
-                self.sight.head.load_state_dict(self.head.state_dict())
+                if self.config.sight_head in (None, self.config.head):
+                    self.sight.head.load_state_dict(self.head.state_dict())
+                self.sight.head.take_action_space(self.head)
             result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
@@ -916,6 +939,7 @@ def _read_config(path: Path) -> PolicyConfig:
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
+            sight_head=HeadConfig(**document["sight_head"]) if document.get("sight_head") else None,
             findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in findings],
             mirror=document.get("mirror", False),
             usual_answers=document.get("usual_answers", []),

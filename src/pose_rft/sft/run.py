@@ -14,7 +14,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
 from pose_rft.evaluation.run_report import write_run_report
-from pose_rft.policy import PolicyConfig, PosePolicy
+from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.pictures import PicturesConfig, with_pictures
 from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import cache_states
@@ -46,6 +46,7 @@ class SftConfig:
         data: the training mixture.
         data_seed: of the mixture.
         encoder: gives a ``start`` that has none a pose-aware image encoder, e.g. "blazepose".
+        sight_head: gives a ``start`` an untrained pose head of this shape for pictures, in place of its own.
         pictures: drawn of the mixture's poses, beside its texts.
         processes: that draw training samples.
         head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts; pictures are
@@ -67,6 +68,7 @@ class SftConfig:
     data: MixtureConfig = field(default_factory=MixtureConfig)
     data_seed: int = 0
     encoder: str | None = None
+    sight_head: HeadConfig | None = None
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     processes: int = 1
     head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
@@ -99,7 +101,9 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     states = output / STATES_FILE
     torch.manual_seed(config.loop.seed)
     if config.start:
-        policy = PosePolicy.from_pretrained(config.start, device, encoder=config.encoder, shard=config.shard)
+        policy = PosePolicy.from_pretrained(
+            config.start, device, encoder=config.encoder, shard=config.shard, sight_head=config.sight_head
+        )
     else:
         policy = PosePolicy.create(config.policy, device, shard=config.shard)
     policy.remember_images(output / IMAGES_FOLDER)
