@@ -29,6 +29,7 @@ from pose_rft.storage import atomic_file
 from pose_rft.training import has_begun
 
 SAMPLES = 8
+BATCH = 32  # prompts that are answered at once
 SEMANTIC: dict[str, Any] = {"name": "semantic", "weight": 3.0}  # cosines differ less than shares of checks do
 SPATIAL: dict[str, Any] = {"name": "spatial_bounded", "weight": 1.5}
 VARIANTS: dict[str, list[Any]] = {
@@ -70,7 +71,9 @@ def main() -> None:
         found = {}
         prompts = [sample.prompt for sample in samples]
         for way, count, temperature in (("mean_pose", 1, 0.0), ("sampled", SAMPLES, 1.0)):
-            poses = answered_poses(policy.generate(prompts, None, count, temperature))  # (N, K, 22, 3)
+            parts = range(0, len(prompts), BATCH)
+            answers = [policy.generate(prompts[at : at + BATCH], None, count, temperature) for at in parts]
+            poses = torch.cat([answered_poses(part) for part in answers])  # (N, K, 22, 3)
             graded = grade_poses(samples, poses, reference, models[JUDGE])
             liked = judge_scores(models["reward"], prompts, poses).nanmean(1)  # (N,)
             recall = judge_answers(models[JUDGE], prompts, poses)["mean_recall"]["mean"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.policy import SEEN
 from pose_rft.policy.sight import Seen
 from pose_rft.sft import SftConfig, run_sft
-from pose_rft.sft.findings import balanced_weights, truths_of
+from pose_rft.sft.findings import truths_of, weights_as_asked
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 
 UP = np.array([0.0, 1.0, 0.0])
@@ -75,10 +76,21 @@ def test_the_truth_is_about_gravity_and_not_about_the_camera(pictures):
     assert not torch.equal(truths_of([sample]), truths_of([upright]))
 
 
-def test_holding_and_failing_weigh_the_same_together():
-    truths = torch.tensor([[1, 1], [0, 1], [0, -1], [0, 0]], dtype=torch.int8)
-    weights = balanced_weights(truths)
-    torch.testing.assert_close(weights, torch.tensor([[4 / 6, 3 / 2], [2.0, 3 / 4]]))
+def test_truths_weigh_as_they_are_asked():
+    rows = {(each.about, each.truth): row for row, each in enumerate(statements())}
+    truths = torch.full((10, len(rows)), -1, dtype=torch.int8)
+    raised = rows["left_arm.raised", "yes"]
+    truths[:, raised] = torch.tensor([1, 0, 0, 0, 1, 0, 0, 0, -1, -1])
+    left, right, both = (rows["hand_higher", side] for side in ("left", "right", "both"))
+    truths[:8, [left, right, both]] = 0
+    truths[:6, left], truths[6, right], truths[7, both] = 1, 1, 1
+    asked = Counter({("left_arm.raised", "yes"): 4, ("left_arm.raised", "no"): 4})
+    asked |= {("hand_higher", "left"): 3, ("hand_higher", "right"): 3, ("hand_higher", "both"): 1}
+    holding, failing = weights_as_asked(truths, asked)
+    # Of 8 clear arms 2 are raised, and half of the answers are yes; of 8 clear hands 6 are higher on the left.
+    torch.testing.assert_close(torch.stack([holding[raised], failing[raised]]), torch.tensor([2.0, 2 / 3]))
+    torch.testing.assert_close(holding[[left, right, both]], torch.tensor([0.4 * 8 / 6, 0.4 * 8, 0.2 * 8]))
+    assert not failing[[left, right, both]].any()
 
 
 @pytest.fixture(scope="module")

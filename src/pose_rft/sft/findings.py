@@ -3,6 +3,7 @@
 The truth is read off the poses that were drawn, by the same posecodes as questions and their answers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
 from pose_rft.body import load_body
-from pose_rft.data.questions import statement_truths
+from pose_rft.data.questions import KINDS, ask, statement_truths, statements
 from pose_rft.data.renders import upright
 from pose_rft.data.sample import Sample
 from pose_rft.policy import PosePolicy
@@ -31,20 +32,52 @@ HEAVIEST = 20.0  # weight of the truths of a statement that next to never holds,
 
 def truths_of(samples: Sequence[Sample]) -> Tensor:
     """(N, F) int8 of encoded pictures: whether each of ``questions.statements`` holds, -1 where that is not clear."""
+    joints, standing = _joints(samples)
+    return torch.from_numpy(statement_truths(standing, Measurements(joints).front[:, 2]))
+
+
+def answers_of(samples: Sequence[Sample]) -> Counter[tuple[str, str]]:
+    """How often a question is about what and has which truth, over one about each encoded picture."""
+    questions = ask(_joints(samples)[1], 0, [kind for kind in KINDS if kind != "describe"])
+    return Counter((question.about, question.truth) for question in questions)
+
+
+def _joints(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+    """(N, 22, 3) joints in the crops' frames, and upright."""
     poses = torch.from_numpy(np.stack([sample.extra["pose"] for sample in samples]).astype(np.float32))
     joints = load_body().joints(poses)
     standing = upright(joints.numpy(), np.stack([sample.extra["up"] for sample in samples]))
-    front = Measurements(joints).front[:, 2]
-    return torch.from_numpy(statement_truths(torch.from_numpy(standing.astype(np.float32)), front))
+    return joints, torch.from_numpy(standing.astype(np.float32))
 
 
-def balanced_weights(truths: Tensor) -> Tensor:
-    """(2, F) for (N, F) truths: weights of a statement that fails and of one that holds, each half of what is clear.
+def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple[Tensor, Tensor]:
+    """(F,) weights of each statement where it holds, and where it fails, for (N, F) truths.
 
-    So a finding holds "more likely than not" for somebody who is asked about it, who hears yes as often as no.
+    Clear truths weigh 1 in the mean, and those of one thing as often as it is the answer to a question: a finding's
+    logit is what somebody who asks should believe, who hears yes as often as no. Where sides are compared, all
+    statements weigh what the true one does; their failing alone says nothing.
     """
-    counts = torch.stack([(truths == value).sum(dim=0) for value in (0, 1)]).double()
-    return (counts.sum(dim=0) / (2 * counts.clamp(min=1))).clamp(max=HEAVIEST).float()
+    holds, fails = ((truths == value).sum(dim=0) for value in (1, 0))
+    of_holding, of_failing = torch.zeros(2, truths.shape[1])
+    for about, rows in rows_about().items():
+        if alone := len(rows) == 1:
+            each, names = torch.cat([holds[rows], fails[rows]]), ["yes", "no"]
+        else:
+            each, names = holds[rows], [statements()[row].truth for row in rows]
+        wanted = torch.tensor([1 + answers[about, name] for name in names])  # one of each, for what is hardly asked
+        weights = (wanted / wanted.sum() * each.sum() / each.clamp(min=1)).clamp(max=HEAVIEST)
+        of_holding[rows] = weights[: len(rows)]
+        if alone:
+            of_failing[rows] = weights[1]
+    return of_holding, of_failing
+
+
+def rows_about() -> dict[str, list[int]]:
+    """The rows of ``questions.statements`` about each thing: one for yes or no, one for each side."""
+    rows: dict[str, list[int]] = {}
+    for row, statement in enumerate(statements()):
+        rows.setdefault(statement.about, []).append(row)
+    return rows
 
 
 class FindingsOnFeatures(OnCache[Tensor]):
@@ -80,7 +113,10 @@ class FindingsTrainer(CheckpointTrainer):
         # The head stands still: its features of a picture are the same at every step.
         features = [policy.sight.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts]
         self.truths = truths_of(samples)
-        self.weights = balanced_weights(self.truths)
+        self.of_holding, self.of_failing = weights_as_asked(self.truths, answers_of(samples))
+        self.together = torch.eye(len(self.of_holding))
+        for rows in rows_about().values():
+            self.together[torch.tensor(rows)[:, None], rows] = 1.0
         super().__init__(
             model=FindingsOnFeatures(policy, torch.cat(features)),
             args=loop.training_arguments(phase, output_dir, policy.device.type),
@@ -100,9 +136,9 @@ class FindingsTrainer(CheckpointTrainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         rows = inputs["rows"].cpu()
         logits = model(rows)
-        truths = self.truths[rows].to(logits.device)
-        weights = self.weights.to(logits.device)
-        weight = torch.where(truths < 0, 0.0, torch.where(truths > 0, weights[1], weights[0]))
+        truths = self.truths[rows]
+        weight = ((truths > 0) * self.of_holding) @ self.together + (truths == 0) * self.of_failing
+        truths, weight = truths.to(logits.device), weight.to(logits.device)
         losses = binary_cross_entropy_with_logits(logits, truths.clamp(min=0).float(), weight, reduction="sum")
         right = ((logits > 0) == (truths > 0)).float() * weight
         self.record({"loss/findings": losses / weight.sum(), "right": right.sum() / weight.sum()})
