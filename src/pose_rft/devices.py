@@ -1,10 +1,12 @@
 """Which device a process of a run uses, and in which precision it computes."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pose_rft.errors import UserError
 
@@ -36,6 +38,14 @@ def best_dtype(device: str | torch.device) -> torch.dtype:
     if kind == "cpu" and "bf16" in _cpu_flags():
         return torch.bfloat16
     return torch.float32
+
+
+def kept_at(tensors: Sequence[Tensor], device: torch.device) -> torch.device:
+    """Where to keep tensors that every step takes some rows of: on the CUDA device itself, if half of it stays free."""
+    if device.type != "cuda":
+        return torch.device("cpu")
+    free, total = torch.cuda.mem_get_info(device)
+    return device if free - sum(each.nbytes for each in tensors) > total / 2 else torch.device("cpu")
 
 
 @cache

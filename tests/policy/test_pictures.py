@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.image_samples import ImageMixtureConfig
 from pose_rft.data.questions import statements
 from pose_rft.data.renders import RenderSpec, seen_from
@@ -16,9 +17,10 @@ from pose_rft.errors import UserError
 from pose_rft.evaluation.pictures import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, pictures
-from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, with_pictures
+from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, in_mirror, with_pictures
 from pose_rft.policy.sight import Seen
 from pose_rft.policy.states import cache_states, pack_samples
+from pose_rft.posescript.checks import satisfied
 from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
@@ -229,6 +231,42 @@ def test_equal_prompts_are_read_once(config):
     assert len(cache.starts) == 3
     assert cache.read_as.tolist() == [0, 0, 0, 0, 1]
     assert cache.seen_of.tolist() == [0, 1, 2, 3, -1]
+
+
+def test_a_mirror_doubles_the_pictures(config, tmp_path):
+    """Seen in a mirror, a picture drawn is one whose person has the sides exchanged, also where words say them."""
+    policy = PosePolicy.create(config, dtype=torch.float32)
+    settings = PicturesConfig(2, 1, ImageMixtureConfig(single=0, pairs=1, questions=0), texts=0, mirrored=True)
+    drawn = with_pictures(policy, texts(2), 5, settings, tmp_path / "pictures")
+    plain = with_pictures(policy, texts(2), 5, replace(settings, mirrored=False))
+    assert len(drawn) == 4
+    for one in plain:
+        same = [other for other in drawn if other.prompt == one.prompt and np.array_equal(other.pose, one.pose)]
+        twin = [other for other in drawn if np.allclose(mirror_pose(torch.from_numpy(other.pose)), one.pose)]
+        assert len(same) == len(twin) == 1
+        assert torch.equal(same[0].image.tokens, one.image.tokens)
+        assert not torch.equal(twin[0].image.tokens, one.image.tokens)
+        assert ("left" in one.prompt) == ("right" in twin[0].prompt)
+        torch.testing.assert_close(twin[0].extra["up"][0], -one.extra["up"][0])
+    again = with_pictures(policy, texts(2), 5, settings, tmp_path / "pictures")
+    assert [sample.prompt for sample in again] == [sample.prompt for sample in drawn]
+    with pytest.raises(UserError, match="other samples"):
+        with_pictures(policy, texts(2), 5, replace(settings, mirrored=False), tmp_path / "pictures")
+
+
+def test_a_question_in_a_mirror_has_the_mirrored_answer():
+    pose = np.random.default_rng(0).normal(scale=0.3, size=(22, 3)).astype(np.float32)
+    extra = {"pose": pose, "up": np.array([0.1, 0.9, 0.0]), "about": "left_knee.bent", "truth": "yes", "person": 0}
+    check = "angle(left_knee) < 120"
+    sample = Sample("Is the left knee bent?", "Yes, the left knee is bent.", checks=(check,), extra=extra)
+    seen = Seen(torch.zeros(1, 64, 288), torch.zeros(1, 39, 8))
+    twin = in_mirror(sample, seen)
+    assert (twin.prompt, twin.answer) == ("Is the right knee bent?", "Yes, the right knee is bent.")
+    assert twin.extra["about"] == "right_knee.bent"
+    assert twin.pose is None
+    assert twin.image is seen
+    joints = load_body().joints(torch.from_numpy(np.stack([pose, twin.extra["pose"]])))
+    assert satisfied([check], joints[:1]).all() == satisfied(twin.checks, joints[1:]).all()
 
 
 def test_pictures_alone_leave_the_texts_out(config):

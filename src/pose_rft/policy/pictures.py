@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
 from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.renders import RenderSpec, in_batches, seen_from
 from pose_rft.data.sample import Sample
@@ -20,6 +20,8 @@ from pose_rft.errors import UserError
 from pose_rft.policy.eyes import Eyes, load_eyes
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.sight import Seen
+from pose_rft.posescript.checks import mirrored as mirrored_check
+from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.storage import atomic_file
 from pose_rft.vision.crops import Circle, Crop, crop
 
@@ -39,12 +41,14 @@ class PicturesConfig:
         processes: that draw them.
         mixture: what they are made of.
         texts: share of the other samples that stay beside the pictures; the rest lend their poses alone.
+        mirrored: look at each in a mirror as well: twice as many samples, for the encoder's time alone.
     """
 
     samples: int = 0
     processes: int = 1
     mixture: ImageMixtureConfig = field(default_factory=ImageMixtureConfig)
     texts: float = 1.0
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.texts <= 1:
@@ -70,12 +74,16 @@ def with_pictures(
     chosen = rng.choice(len(poses), config.samples, replace=config.samples > len(poses))
     drawn = image_samples(np.stack([poses[row] for row in chosen]), seed, config.mixture)
     texts = samples[: round(config.texts * len(samples))]
-    everything = texts + encoded(policy, drawn, config.processes, folder)
+    everything = texts + encoded(policy, drawn, config.processes, folder, config.mirrored)
     return [everything[row] for row in rng.permutation(len(everything))]
 
 
 def encoded(
-    policy: PosePolicy, samples: Sequence[Sample], processes: int = 1, folder: Path | None = None
+    policy: PosePolicy,
+    samples: Sequence[Sample],
+    processes: int = 1,
+    folder: Path | None = None,
+    mirrored: bool = False,
 ) -> list[Sample]:
     """The samples with what the encoder sees in place of pictures that are still to be drawn.
 
@@ -86,6 +94,7 @@ def encoded(
     Args:
         folder: files of ``SHARD`` pictures each: read if they are there, else written, so that an interrupted run need
             not draw them again.
+        mirrored: behind them, those that were drawn once more, as they are seen in a mirror.
 
     Raises:
         UserError: the policy has no pose-aware encoder, or the folder cannot be written to.
@@ -99,19 +108,18 @@ def encoded(
             rows.append(row)
             jobs.append((sample.image, sample.extra.get("person", 0)))
     if folder is not None:
-        _check_whose(folder, jobs, policy.eyes.encoder.name)
+        _check_whose(folder, jobs, f"{policy.eyes.encoder.name}{' and mirrored' * mirrored}")
     parts = _kept(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
-    draw = partial(_encoded, encoder=policy.eyes.encoder.name) if policy.device.type == "cpu" else _cropped
+    here = policy.device.type != "cpu"
+    draw = _cropped if here else partial(_encoded, encoder=policy.eyes.encoder.name, mirrored=mirrored)
     for drawn in in_batches(draw, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
-        if draw is _cropped:
-            seen = policy.eyes.encode(torch.from_numpy(drawn[0]).to(policy.device)).to("cpu")
-            drawn = (seen.tokens.numpy(), seen.points.numpy(), drawn[1])
-        tokens, points, turns = map(torch.from_numpy, drawn)
+        arrays = _features(policy.eyes, drawn["pixels"], policy.device, mirrored) | drawn if here else drawn
+        batch = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "pixels"}
         # Tens of thousands of the tokens are held at once.
-        batches.append({"tokens": tokens.bfloat16(), "points": points, "turns": turns})
+        batches.append({name: part.bfloat16() if "tokens" in name else part for name, part in batch.items()})
         if len(batches) == SHARD // BATCH:
             parts.append(_keep(folder, len(parts), batches))
             batches = []
@@ -128,7 +136,24 @@ def encoded(
             pose=None if sample.pose is None else pose,
             extra=sample.extra | {"pose": pose, "up": turn.T @ spec.up()},
         )
+        if mirrored:
+            result.append(in_mirror(result[row], Seen(part["mirrored_tokens"][own], part["mirrored_points"][own])))
     return result
+
+
+def in_mirror(sample: Sample, seen: Seen) -> Sample:
+    """An encoded sample as it is of the mirror image, which ``seen`` is of: left and right exchanged, also in words."""
+    pose = mirror_pose(torch.from_numpy(sample.extra["pose"])).numpy()
+    words = {key: exchange_sides(value) for key, value in sample.extra.items() if isinstance(value, str)}
+    return replace(
+        sample,
+        prompt=exchange_sides(sample.prompt),
+        answer=exchange_sides(sample.answer),
+        checks=tuple(map(mirrored_check, sample.checks)),
+        image=seen,
+        pose=None if sample.pose is None else pose,
+        extra=sample.extra | words | {"pose": pose, "up": sample.extra["up"] * np.array([-1.0, 1.0, 1.0])},
+    )
 
 
 def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -193,20 +218,28 @@ def crop_of(spec: RenderSpec, person: int = 0, rng: np.random.Generator | None =
     return crop(Image.fromarray(renders.pixels[person]), circle_of(renders.joints_2d[person], rng))
 
 
-def _cropped(jobs: Sequence[tuple[RenderSpec, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Crops (N, 256, 256, 3) uint8 of one person each, and rotations (N, 3, 3) from their frame to the picture's."""
+def _cropped(jobs: Sequence[tuple[RenderSpec, int]]) -> dict[str, np.ndarray]:
+    """Pixels (N, 256, 256, 3) uint8 of one person each, and turns (N, 3, 3) from their frame to the picture's."""
     crops = [
         crop_of(spec, person, np.random.default_rng([STREAM, abs(spec.seed), int(spec.seed < 0), spec.index, person]))
         for spec, person in jobs
     ]
-    return np.stack([one.pixels for one in crops]), np.stack([one.turn for one in crops])
+    return {"pixels": np.stack([one.pixels for one in crops]), "turns": np.stack([one.turn for one in crops])}
 
 
-def _encoded(jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens and points of the crops of ``_cropped``, and its rotations."""
-    pixels, turns = _cropped(jobs)
-    seen = _eyes(encoder).encode(torch.from_numpy(pixels))
-    return seen.tokens.numpy(), seen.points.numpy(), turns
+def _encoded(jobs: Sequence[tuple[RenderSpec, int]], encoder: str, mirrored: bool) -> dict[str, np.ndarray]:
+    """What is seen of the crops of ``_cropped``, and its turns."""
+    drawn = _cropped(jobs)
+    return _features(_eyes(encoder), drawn["pixels"], "cpu", mirrored) | {"turns": drawn["turns"]}
+
+
+def _features(eyes: Eyes, pixels: np.ndarray, device: str | torch.device, mirrored: bool) -> dict[str, np.ndarray]:
+    """Tokens and points of pictures, and of their mirror images."""
+    crops = torch.from_numpy(pixels).to(device)
+    looks = {"": crops, "mirrored_": crops.flip(2)} if mirrored else {"": crops}
+    seen = {name: eyes.encode(look).to("cpu") for name, look in looks.items()}
+    parts = ("tokens", "points")
+    return {name + part: getattr(each, part).numpy() for name, each in seen.items() for part in parts}
 
 
 @cache

@@ -90,8 +90,8 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
-        sight_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then, and of
-            one covariance.
+        sight_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
+            and of one covariance.
         findings: statements about a person that the features of the head of pictures are searched for. The language
             model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
             Training sets them (``PosePolicy.find``).

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pose_rft.data.sample import Sample
+from pose_rft.devices import kept_at
 from pose_rft.errors import UserError
 from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
@@ -67,7 +68,9 @@ class CachedStates:
         there = self.seen_of[rows]
         pictures = there[there >= 0]
         number = numbered(there >= 0).to(memory.device)
-        seen = None if self.seen is None or not len(pictures) else self.seen.rows(pictures).to(memory.device)
+        seen = None
+        if self.seen is not None and len(pictures):
+            seen = self.seen.rows(pictures.to(self.seen.tokens.device)).to(memory.device)
         return memory, mask.to(memory.device), state, seen, number
 
 
@@ -123,6 +126,8 @@ def cache_states(
     pictures = [_picture_of(policy, sample) for sample in samples]
     seen_of = numbered(torch.tensor([picture is not None for picture in pictures]))
     seen = gather(pictures)
+    if seen is not None:
+        seen = seen.to(kept_at((seen.tokens, seen.points), policy.device))
     return CachedStates(found["states"].to(policy.device), found["starts"], found["read_as"], seen, seen_of)
 
 

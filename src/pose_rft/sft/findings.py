@@ -18,6 +18,7 @@ from pose_rft.body import load_body
 from pose_rft.data.questions import KINDS, ask, statement_truths, statements
 from pose_rft.data.renders import upright
 from pose_rft.data.sample import Sample
+from pose_rft.devices import kept_at
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.prompts import gather
 from pose_rft.policy.sight import Seen
@@ -86,7 +87,7 @@ class FindingsOnFeatures(OnCache[Tensor]):
     def forward(self, rows: Tensor) -> Tensor:
         assert self.policy.sight is not None
         assert self.policy.sight.findings is not None
-        return self.policy.sight.findings(self.cache[rows].to(self.policy.device))
+        return self.policy.sight.findings(self.cache[rows.to(self.cache.device)].to(self.policy.device))
 
 
 class FindingsTrainer(CheckpointTrainer):
@@ -111,14 +112,14 @@ class FindingsTrainer(CheckpointTrainer):
         assert seen is not None
         parts = torch.arange(len(seen)).split(BATCH)
         # The head stands still: its features of a picture are the same at every step.
-        features = [policy.sight.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts]
+        features = torch.cat([policy.sight.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts])
         self.truths = truths_of(samples)
         self.of_holding, self.of_failing = weights_as_asked(self.truths, answers_of(samples))
         self.together = torch.eye(len(self.of_holding))
         for rows in rows_about().values():
             self.together[torch.tensor(rows)[:, None], rows] = 1.0
         super().__init__(
-            model=FindingsOnFeatures(policy, torch.cat(features)),
+            model=FindingsOnFeatures(policy, features.to(kept_at([features], policy.device))),
             args=loop.training_arguments(phase, output_dir, policy.device.type),
             train_dataset=[],
             callbacks=callbacks,
