@@ -13,7 +13,6 @@ Markdown) and writes runs/benchmarks/hygrpo_vs_trl.json.
 import argparse
 import importlib.metadata
 import json
-import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -27,6 +26,7 @@ from steps import (
     PROMPTS,
     RANK,
     StepClock,
+    cores,
     in_process,
     markdown,
     measure_hygrpo,
@@ -47,7 +47,7 @@ def measure_trl(length: int, steps: int) -> dict[str, float]:
 
     from pose_rft.policy.backbone import load_backbone
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     dtype = best_dtype("cpu")
     backbone = load_backbone("smollm2-135m", dtype)
     texts = prompt_texts(backbone.tokenizer, PROMPTS, length)
@@ -130,7 +130,7 @@ def main() -> None:
     precision = str(best_dtype("cpu")).removeprefix("torch.")
     console.print(precision, versions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"precision": precision, "versions": versions, "cores": os.cpu_count(), "rows": rows}
+    document = {"precision": precision, "versions": versions, "cores": cores(), "rows": rows}
     arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -10,14 +10,13 @@ runs/benchmarks/scaling.json and a figure.
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from steps import in_process, markdown, measure_hygrpo
+from steps import cores, in_process, markdown, measure_hygrpo
 
 CENTRE = {"length": 320, "prompts": 2, "answers": 8, "poses": 16, "processes": 1}
 AXES = {
@@ -92,7 +91,7 @@ def main() -> None:
     header = ["varied", "sizes", "step s", "rollout s", "exponent", "peak GB", "exponent of memory"]
     Console().print(markdown(header, lines), highlight=False, soft_wrap=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"cores": os.cpu_count(), "centre": CENTRE, "axes": results}, indent=1) + "\n")
+    arguments.out.write_text(json.dumps({"cores": cores(), "centre": CENTRE, "axes": results}, indent=1) + "\n")
     draw(results, arguments.figure)
 
 

@@ -16,6 +16,11 @@ PROMPTS, GROUP, NEW_TOKENS, RANK = 2, 8, 16, 8
 WORDS = ("hand", "foot", "arm", "leg", "head", "knee", "back", "chest", "left", "right", "up", "down")
 
 
+def cores() -> int:
+    """How many CPU cores this process may use: taskset and containers leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def prompt_texts(tokenizer: Any, count: int, length: int) -> list[str]:
     """Texts of exactly ``length`` tokens, different from each other."""
     texts = []
@@ -122,7 +127,7 @@ def measure_hygrpo(
 
     from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", 1))))
+    torch.set_num_threads(max(1, cores() // int(os.environ.get("WORLD_SIZE", 1))))
     policy = PosePolicy.create(PolicyConfig("smollm2-135m", lora=LoraSettings(rank=RANK, alpha=2 * RANK)))
     result = measure_steps(policy, length, steps, prompts, answers, poses)
     model = policy.backbone.model.config
