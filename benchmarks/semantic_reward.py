@@ -10,6 +10,7 @@ runs/semantic_reward/table.json. Every run and every judgement is kept there: a 
 import argparse
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pose_rft.config import read_config
+from pose_rft.data.mixtures import text_to_pose_mixture
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses, grade_poses, summarise
 from pose_rft.evaluation.judging import judge_answers, judge_scores
 from pose_rft.evaluation.protocols import JUDGE, load_benchmark
 from pose_rft.policy import PosePolicy
+from pose_rft.policy.states import cache_states
 from pose_rft.posescript.retrieval import RetrievalModel
 from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
-from pose_rft.storage import atomic_file
-from pose_rft.training import has_begun
+from pose_rft.storage import atomic_file, ensure_directory
+from pose_rft.training import STATES_FILE, has_begun
 
 SAMPLES = 8
 BATCH = 32  # prompts that are answered at once
@@ -49,7 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
     parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
-    parser.add_argument("--steps", type=int, default=100, help="of the pose head; its language model stays as it is")
+    parser.add_argument("--steps", type=int, default=60, help="of the pose head; its language model stays as it is")
+    parser.add_argument("--training-prompts", type=int, default=4000)
     parser.add_argument("--prompts", type=int, default=256, help="held-out captions to judge on")
     parser.add_argument("--out", type=Path, default=Path("runs/semantic_reward"))
     arguments = parser.parse_args()
@@ -82,6 +86,11 @@ def main() -> None:
             found[way] |= {"reward_score": liked[liked.isfinite()].mean().item(), "mean_recall": recall}
         return found
 
+    drawn = text_to_pose_mixture(arguments.training_prompts, config.hygrpo.seed, config.data, config.processes)
+    told = [sample for sample in drawn if sample.pose is not None and sample.checks]
+    states = arguments.out / STATES_FILE  # of all variants
+    ensure_directory(arguments.out)
+    cache_states(PosePolicy.from_pretrained(config.policy, device), told, config.hygrpo.row_tokens, file=states)
     rows = {"SFT start": judged(arguments.out / "start.json", config.policy)}
     for name, rewards in VARIANTS.items():
         folder = arguments.out / name.replace(", ", "-")
@@ -89,7 +98,10 @@ def main() -> None:
             console.rule(name)
             run = copy.deepcopy(config)
             run.output_dir, run.rewards = str(folder), rewards
-            run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
+            if not has_begun(folder, [folder, folder / POSE_PHASE]):
+                ensure_directory(folder)
+                os.link(states, folder / STATES_FILE)
+            run_rft(run, resume=True, samples=told)
         rows[name] = judged(folder / "judged.json", str(folder / "policy"))
 
     header = ["pose rewards", *COLUMNS, "judge's mean recall"]
