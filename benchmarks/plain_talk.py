@@ -22,12 +22,12 @@ from pose_rft.policy import PosePolicy
 
 BATCH = 32
 WANT_WORDS = (
-    "Hello, dear computer!", "hi, long time no see", "Good afternoon", "How are you doing?", "Thanks a lot!", "ok bye", "What can I ask you?",
-    "Nice to talk to you", "I feel a bit tired today.", "Do you like music?", "That is not what I meant.",
-    "Who wrote Hamlet?", "Who painted The Starry Night?", "Who was Marie Curie?", "What is the capital of Portugal?",
-    "Which city is the capital of Kenya?", "What year did World War II end?", "Which planet is the largest?",
-    "How many oceans are there?", "What is the longest river in the world?", "Name three fruits.",
-    "Name two European countries.", "List the months of the year.", "What colour is the sky?",
+    "Hello, dear computer!", "hi, long time no see", "Good afternoon", "How are you doing?", "Thanks a lot!",
+    "ok bye", "What can I ask you?", "Nice to talk to you", "I feel a bit tired today.", "Do you like music?",
+    "That is not what I meant.", "Who wrote Hamlet?", "Who painted The Starry Night?", "Who was Galileo Galilei?",
+    "What is the capital of Portugal?", "Which city is the capital of Kenya?", "What year did World War II end?",
+    "Which planet is the largest?", "How many oceans are there?", "What is the longest river in the world?",
+    "Name three fruits.", "Name two European countries.", "List the months of the year.", "What colour is the sky?",
     "How many wings does a fly have?", "What do cows eat?", "What sound does a cow make?",
     "What is the opposite of hot?", "What is 7 plus 5?", "Is 12 an even number?", "How many hours has a week?",
     "Translate 'good morning' into French.", "What does 'gracias' mean?", "How do you spell 'beautiful'?",
