@@ -211,6 +211,16 @@ def as_joints(joints: Tensor | np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
+def tabulated(texts: Sequence[Sequence[str]]) -> tuple[list[str], Tensor]:
+    """The C different checks that T texts state, and (T, C) how often each text states each."""
+    column = {check: number for number, check in enumerate(dict.fromkeys(c for each in texts for c in each))}
+    stated = torch.zeros(len(texts), len(column))
+    for row, each in enumerate(texts):
+        for check in each:
+            stated[row, column[check]] += 1
+    return list(column), stated
+
+
 def satisfied(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
     """Which checks hold for which poses.
 

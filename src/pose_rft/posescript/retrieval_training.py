@@ -29,7 +29,7 @@ from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.checks import satisfied, tabulated
 from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.posescript.ranks import rankings_agree, retrieval_ranks
 from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
@@ -317,12 +317,8 @@ def shares(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
         checks: the checks of T texts.
         joints: (N, 22, 3) metres.
     """
-    column = {check: number for number, check in enumerate(dict.fromkeys(c for each in checks for c in each))}
-    stated = torch.zeros(len(checks), len(column))  # (T, C)
-    for row, each in enumerate(checks):
-        for check in each:
-            stated[row, column[check]] = 1
-    held = satisfied(list(column), joints).float()  # (N, C)
+    different, stated = tabulated(checks)
+    held = satisfied(different, joints).float()  # (N, C)
     stated = stated.to(held)
     return (stated @ held.T) / stated.sum(1, keepdim=True)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.checks import satisfied, tabulated
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
 
@@ -59,11 +59,7 @@ def _at_once(device: torch.device) -> int:
 def _shares(texts: Sequence[Sequence[str]], text_of: Sequence[int], joints: Tensor) -> Tensor:
     """(n,) share of the checks of its text that each pose meets; what several texts state is looked at once."""
     present = {text: row for row, text in enumerate(dict.fromkeys(text_of))}
-    column = {check: number for number, check in enumerate(dict.fromkeys(c for text in present for c in texts[text]))}
-    stated = torch.zeros(len(present), len(column))
-    for text, row in present.items():
-        for check in texts[text]:
-            stated[row, column[check]] += 1
-    held = satisfied(list(column), joints).float()  # (n, C)
+    checks, stated = tabulated([texts[text] for text in present])
+    held = satisfied(checks, joints).float()  # (n, C)
     own = stated.to(held)[[present[text] for text in text_of]]
     return (held * own).sum(dim=1) / own.sum(dim=1)
