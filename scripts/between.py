@@ -1,6 +1,6 @@
 """Write the policy that lies between two others in its weights.
 
-    python scripts/between.py runs/seeing_again/policy runs/seeing_rft/policy runs/seeing_between --share 0.5
+    python scripts/between.py runs/default_eyes/policy runs/default_eyes_rft/policy runs/default_eyes_between
 
 Half way from a supervised policy to what HyGRPO made of it, poses that are sampled keep most of what they gained and
 the mean pose loses nothing (docs/log.md). After Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
@@ -32,7 +32,7 @@ def main() -> None:
             start, end = load_file(arguments.start / file.name), load_file(file)
             if {k: v.shape for k, v in start.items()} != {k: v.shape for k, v in end.items()}:
                 parser.error(f"{arguments.start} and {arguments.end} have other parts in {file.name}")
-            mixed = {name: (1 - arguments.share) * start[name] + arguments.share * end[name] for name in end}
+            mixed = {name: start[name].float().lerp(end[name].float(), arguments.share) for name in end}
             save_file(mixed, part / file.name)
 
 

@@ -169,7 +169,7 @@ def serve(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where the run and its report go.")] = Path("runs/demo"),
-    steps: Annotated[int, typer.Option(min=1, help="How long to fine-tune: steps of HyGRPO.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="How long to fine-tune: steps of HyGRPO.")] = 14,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:

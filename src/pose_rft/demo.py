@@ -48,7 +48,7 @@ def demo_config(output_dir: Path, steps: int, seed: int, device: str) -> RftConf
     )
     return RftConfig(
         output_dir=str(output_dir),
-        prompts=2_000,
+        prompts=1_000,
         data=MixtureConfig(clips=0.0, chat=0.0),
         rewards=["format", "posecodes", {"name": "semantic", "weight": 0.5}],
         pose_phase=PosePhaseConfig(steps=PER_STEP * steps, learning_rate=1e-4),
@@ -107,7 +107,7 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
     return report
 
 
-def held_out_prompts(seed: int, of_each: int = 48) -> list[Sample]:
+def held_out_prompts(seed: int, of_each: int = 40) -> list[Sample]:
     """Prompts that no training saw: typed ones, and captions of held-out procedural poses."""
     typed, _ = load_benchmark("everyday-prompts")
     captions, _ = load_benchmark("captions", limit=of_each)
