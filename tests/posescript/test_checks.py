@@ -12,7 +12,7 @@ from stick_figure import mirror, moved, random_joints, t_pose, turned
 
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied
+from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied, tabulated
 from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements
 
 T = t_pose()
@@ -143,6 +143,12 @@ def test_a_side_bend_leaves_the_heading_where_the_hips_face():
 )
 def test_conditions_combine_as_python_would(check, expected):
     assert satisfied([check], T).tolist() == [[expected]]
+
+
+def test_what_texts_state_is_tabulated_once():
+    checks, stated = tabulated([["a", "b"], [], ["b", "c", "b"]])
+    assert checks == ["a", "b", "c"]
+    assert stated.tolist() == [[1, 1, 0], [0, 0, 0], [0, 2, 1]]
 
 
 def test_satisfied_has_a_row_per_pose_and_a_column_per_check():
