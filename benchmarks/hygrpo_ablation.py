@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
     parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--prompts", type=int, default=256, help="held-out captions to judge on")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("overrides", nargs=argparse.REMAINDER, help="-- --hygrpo.steps 10: fields of the config")
@@ -60,7 +61,7 @@ def main() -> None:
 
     start = Run("SFT start", 0, judged(arguments.out / "start.json", config.policy))
     runs = []
-    for name, change in VARIANTS.items():
+    for name in arguments.variants:
         for seed in arguments.seeds:
             folder = arguments.out / f"{name.replace(' ', '-').lower()}-{seed}"
             log = folder / "log.json"
@@ -68,7 +69,7 @@ def main() -> None:
                 console.rule(f"{name}, seed {seed}")
                 run = copy.deepcopy(config)
                 run.output_dir, run.hygrpo.seed = str(folder), seed
-                change(run)
+                VARIANTS[name](run)
                 _, history = run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
                 log.write_text(json.dumps(history))
             result = judged(folder / "judged.json", str(folder / "policy"))
