@@ -39,6 +39,14 @@ class Statement:
     asked: tuple[str, ...] = ()
 
 
+def rows_about(statements: Sequence[Statement]) -> dict[str, list[int]]:
+    """The rows of the statements about each thing: one for yes or no, one for each side."""
+    rows: dict[str, list[int]] = {}
+    for row, statement in enumerate(statements):
+        rows.setdefault(statement.about, []).append(row)
+    return rows
+
+
 class Account:
     """Says of what was found in a picture what a prompt asks about.
 
@@ -55,9 +63,7 @@ class Account:
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = list(statements)
-        self.rows: dict[str, list[int]] = {}  # of the statements about each thing
-        for row, statement in enumerate(self.statements):
-            self.rows.setdefault(statement.about, []).append(row)
+        self.rows = rows_about(self.statements)
         row_of = {statement.text: row for row, statement in enumerate(self.statements)}
         self.mirror = [row_of.get(exchange_sides(each.text), row_of[each.text]) for each in self.statements]
         wordings = [

@@ -120,6 +120,10 @@ class PolicyConfig:
         if (self.head.kind, of_pictures.kind) != ("query", "query") or of_pictures.covariance != self.head.covariance:
             raise UserError('sight_head: must be of kind "query", as head is, and of its covariance')
 
+    @property
+    def head_of_pictures(self) -> HeadConfig:
+        return self.sight_head or self.head
+
     def to_dict(self) -> dict[str, Any]:
         """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
         return dataclasses.asdict(self)
@@ -245,8 +249,8 @@ class PosePolicy(nn.Module):
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
             self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
             self.head = PoseHead(backbone.hidden_size, config.head)
-            of_pictures = config.sight_head or config.head
-            self.sight = Sight(self.eyes.shape, backbone.hidden_size, of_pictures) if self.eyes is not None else None
+            shape = config.head_of_pictures
+            self.sight = Sight(self.eyes.shape, backbone.hidden_size, shape) if self.eyes is not None else None
             if config.findings:
                 self.find(config.findings)
         TokenRows.replace_in(self.language_model)
@@ -300,7 +304,7 @@ class PosePolicy(nn.Module):
             return cls.create(config, device, dtype, shard)
         config = _read_config(directory / POLICY_FILE)
         opened = encoder is not None and config.encoder is None
-        reshaped = sight_head is not None and sight_head != (config.sight_head or config.head)
+        reshaped = sight_head is not None and sight_head != config.head_of_pictures
         if opened or reshaped:
             shape = sight_head or config.sight_head
             config = replace(config, encoder=encoder or config.encoder, sight_head=shape, findings=[])
@@ -368,9 +372,10 @@ class PosePolicy(nn.Module):
             if self.sight is not None and not fresh_eyes:
                 self.sight.load_state_dict({k: v.float() for k, v in load_file(directory / SIGHT_FILE).items()})
             elif self.sight is not None and self.sight.head is not None:
-                if self.config.sight_head in (None, self.config.head):
+                if self.config.head_of_pictures == self.config.head:
                     self.sight.head.load_state_dict(self.head.state_dict())
-                self.sight.head.take_action_space(self.head)
+                else:
+                    self.sight.head.take_action_space(self.head)
             result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error

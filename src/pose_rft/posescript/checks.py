@@ -210,7 +210,6 @@ def as_joints(joints: Tensor | np.ndarray) -> Tensor:
     return tensor if tensor.is_floating_point() else tensor.float()
 
 
-@torch.no_grad()
 def tabulated(texts: Sequence[Sequence[str]]) -> tuple[list[str], Tensor]:
     """The C different checks that T texts state, and (T, C) how often each text states each."""
     column = {check: number for number, check in enumerate(dict.fromkeys(c for each in texts for c in each))}
@@ -221,6 +220,7 @@ def tabulated(texts: Sequence[Sequence[str]]) -> tuple[list[str], Tensor]:
     return list(column), stated
 
 
+@torch.no_grad()
 def satisfied(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
     """Which checks hold for which poses.
 

@@ -319,7 +319,7 @@ def shares(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
     """
     different, stated = tabulated(checks)
     held = satisfied(different, joints).float()  # (N, C)
-    stated = stated.to(held)
+    stated = stated.clamp(max=1).to(held)
     return (stated @ held.T) / stated.sum(1, keepdim=True)
 
 

@@ -18,6 +18,7 @@ from pose_rft.body import load_body
 from pose_rft.data.questions import KINDS, ask, statement_truths, statements
 from pose_rft.data.renders import upright
 from pose_rft.data.sample import Sample
+from pose_rft.data.statements import rows_about
 from pose_rft.devices import kept_at
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.prompts import gather
@@ -60,7 +61,7 @@ def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple
     """
     holds, fails = ((truths == value).sum(dim=0) for value in (1, 0))
     of_holding, of_failing = torch.zeros(2, truths.shape[1])
-    for about, rows in rows_about().items():
+    for about, rows in rows_about(statements()).items():
         if alone := len(rows) == 1:
             each, names = torch.cat([holds[rows], fails[rows]]), ["yes", "no"]
         else:
@@ -71,14 +72,6 @@ def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple
         if alone:
             of_failing[rows] = weights[1]
     return of_holding, of_failing
-
-
-def rows_about() -> dict[str, list[int]]:
-    """The rows of ``questions.statements`` about each thing: one for yes or no, one for each side."""
-    rows: dict[str, list[int]] = {}
-    for row, statement in enumerate(statements()):
-        rows.setdefault(statement.about, []).append(row)
-    return rows
 
 
 class FindingsOnFeatures(OnCache[Tensor]):
@@ -115,9 +108,8 @@ class FindingsTrainer(CheckpointTrainer):
         features = torch.cat([policy.sight.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts])
         self.truths = truths_of(samples)
         self.of_holding, self.of_failing = weights_as_asked(self.truths, answers_of(samples))
-        self.together = torch.eye(len(self.of_holding))
-        for rows in rows_about().values():
-            self.together[torch.tensor(rows)[:, None], rows] = 1.0
+        about = np.array([statement.about for statement in statements()])
+        self.together = torch.from_numpy(about[:, None] == about).float()
         super().__init__(
             model=FindingsOnFeatures(policy, features.to(kept_at([features], policy.device))),
             args=loop.training_arguments(phase, output_dir, policy.device.type),
