@@ -7,13 +7,13 @@ bfloat16, and the root mean square distance of the results to float32.
 """
 
 import argparse
-import os
 import statistics
 import time
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from steps import cores
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[64, 320, 640, 1280])
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     table = Table("prompt", "kernel", "forwards, ms", "and backwards, ms", "ratio", "error", title=torch.__version__)
     for length in arguments.lengths:
         packed = pack_groups([[1] * length] * 2, [[[2] * 16] * 8] * 2, 9, length + 128)
