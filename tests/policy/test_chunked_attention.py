@@ -97,8 +97,8 @@ def test_what_is_not_plain_is_left_to_the_fused_kernel(more, monkeypatch):
 
 def test_policies_use_it_in_training_and_in_sampling(tiny_policy, monkeypatch):
     used = []
-    attend = chunked._attend
-    monkeypatch.setattr(chunked, "_attend", lambda *given: used.append(1) or attend(*given))
+    weights = chunked._weights
+    monkeypatch.setattr(chunked, "_weights", lambda *given: used.append(1) or weights(*given))
     rollout = tiny_policy.act(["stand"], answers=2, max_new_tokens=3)
     sampled = len(used)
     assert sampled

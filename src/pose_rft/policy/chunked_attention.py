@@ -7,6 +7,7 @@ work under a causal mask, far less under that of packed groups. `benchmarks/atte
 """
 
 import weakref
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 CHUNKED = "pose_rft_chunked"  # the name by which transformers knows it
-CHUNK = 256  # queries at a time
-LONGEST = 2048  # keys; with more, the weights that a gradient needs take more memory than they save time
+CHUNK = 128  # queries at a time
 Span = tuple[int, int, int, int]  # queries from, to; keys from, to
 
 
@@ -54,42 +54,89 @@ def chunked_attention(
         plain = plain and in_order and length == keys > 1
     else:
         plain = plain and attention_mask.shape[1] == 1 and attention_mask.shape[3] == keys
-    if not plain or (keys > LONGEST and torch.is_grad_enabled()):
+    if not plain:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=is_causal, **more
         )
     spans = _causal_spans(length) if attention_mask is None else _spans(attention_mask)
     with torch.autocast("cpu", enabled=False):
-        out = _attend(query, key, value, attention_mask, scaling or query.shape[-1] ** -0.5, spans)
-    return out.transpose(1, 2).contiguous(), None
+        key, value = key.to(query), value.to(query)
+        return _Attention.apply(query, key, value, attention_mask, scaling or query.shape[-1] ** -0.5, spans), None
 
 
 UNKNOWN = ("softcap", "position_bias", "s_aux", "cache")  # what some families add to attention
 
 
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, spans: list[Span]
-) -> Tensor:
-    """(R, H, L, D)"""
+class _Attention(torch.autograd.Function):
+    """Queries (R, H, L, D), keys and values (R, K, S, D), mask, scale, spans -> (R, L, H, D).
+
+    The weights of a chunk are computed anew for its gradients: kept, those of all layers are the largest part of what
+    an update remembers.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, spans: list[Span]
+    ) -> Tensor:
+        rows, heads, length, _ = query.shape
+        keys, values = key.flatten(0, 1), value.flatten(0, 1)  # (R * K, S, D)
+        out = query.new_empty(rows, length, heads, value.shape[-1])
+        for span in spans:
+            _, weights = _weights(query, keys, mask, scaling, span)
+            _put(out, span, weights @ values[:, span[2] : span[3]])
+        ctx.save_for_backward(query, key, value, mask)
+        ctx.scaling, ctx.spans = scaling, spans
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mask = ctx.saved_tensors
+        (of_out,) = gradients
+        groups = key.shape[1]
+        keys, values = key.flatten(0, 1), value.flatten(0, 1)
+        of_query = torch.empty_like(query.transpose(1, 2))
+        of_keys, of_values = torch.zeros_like(keys), torch.zeros_like(values)
+        for span in ctx.spans:
+            _, _, first, last = span
+            asked, weights = _weights(query, keys, mask, ctx.scaling, span)
+            given = _take(of_out, span, groups)
+            of_values[:, first:last].baddbmm_(weights.mT, given)
+            of_weights = given @ values[:, first:last].mT
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            _put(of_query, span, (of_scores @ keys[:, first:last]).mul_(ctx.scaling))
+            of_keys[:, first:last].baddbmm_(of_scores.mT, asked)
+        return of_query.transpose(1, 2), of_keys.view_as(key), of_values.view_as(value), None, None, None
+
+
+def _weights(query: Tensor, keys: Tensor, mask: Tensor | None, scaling: float, span: Span) -> tuple[Tensor, Tensor]:
+    """A chunk's scaled queries (R * K, Q * n, D), those of the Q heads that share keys together, and their weights."""
+    start, end, first, last = span
     rows, heads, _, size = query.shape
-    groups = key.shape[1]
-    shared = heads // groups  # query heads that look at the same keys
-    query = (query * scaling).unflatten(1, (groups, shared))  # (R, K, Q, L, D)
-    key, value = key.flatten(0, 1), value.flatten(0, 1).to(query)  # (R * K, S, D)
+    groups = len(keys) // rows
+    asked = (query[:, :, start:end] * scaling).reshape(rows * groups, -1, size)
+    scores = asked @ keys[:, first:last].mT  # (R * K, Q * n, keys)
+    table = scores.view(rows, groups, heads // groups, end - start, last - first)
     lowest = torch.finfo(query.dtype).min
-    parts = []
-    for start, end, first, last in spans:
-        asked = query[:, :, :, start:end].reshape(rows * groups, -1, size)  # (R * K, Q * n, D)
-        scores = asked @ key[:, first:last].mT
-        table = scores.view(rows, groups, shared, end - start, last - first)
-        if mask is None:
-            ahead = torch.ones(end - start, end - start, dtype=torch.bool).triu(1)
-            table[..., start - first :].masked_fill_(ahead, lowest)
-        else:
-            seen = mask[:, :, None, start:end, first:last]
-            table.masked_fill_(~seen, lowest) if mask.dtype == torch.bool else table.add_(seen)
-        parts.append((scores.softmax(-1) @ value[:, first:last]).view(rows, groups, shared, end - start, size))
-    return (torch.cat(parts, dim=3) if len(parts) > 1 else parts[0]).flatten(1, 2)
+    if mask is None:
+        ahead = torch.ones(end - start, end - start, dtype=torch.bool).triu(1)
+        table[..., start - first :].masked_fill_(ahead, lowest)
+    else:
+        seen = mask[:, :, None, start:end, first:last]
+        table.masked_fill_(~seen, lowest) if mask.dtype == torch.bool else table.add_(seen)
+    return asked, scores.softmax(-1)
+
+
+def _take(table: Tensor, span: Span, groups: int) -> Tensor:
+    """A chunk of (R, L, H, D) as (R * K, Q * n, D)."""
+    part = table[:, span[0] : span[1]].unflatten(2, (groups, -1))  # (R, n, K, Q, D)
+    return part.permute(0, 2, 3, 1, 4).reshape(len(table) * groups, -1, table.shape[-1])
+
+
+def _put(table: Tensor, span: Span, part: Tensor) -> None:
+    """The other way."""
+    groups = len(part) // len(table)
+    chunk = table[:, span[0] : span[1]].unflatten(2, (groups, -1)).permute(0, 2, 3, 1, 4)  # (R, K, Q, n, D)
+    chunk.copy_(part.view(chunk.shape))
 
 
 def _causal_spans(length: int) -> list[Span]:
