@@ -39,7 +39,7 @@ from pose_rft.devices import best_dtype
 OURS, THEIRS = "pose-rft", "trl"
 
 
-def measure_trl(length: int, steps: int) -> dict[str, float]:
+def measure_trl(length: int, steps: int, prompts: int) -> dict[str, float]:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -50,10 +50,10 @@ def measure_trl(length: int, steps: int) -> dict[str, float]:
     torch.set_num_threads(cores())
     dtype = best_dtype("cpu")
     backbone = load_backbone("smollm2-135m", dtype)
-    texts = prompt_texts(backbone.tokenizer, PROMPTS, length)
+    texts = prompt_texts(backbone.tokenizer, prompts, length)
     with tempfile.TemporaryDirectory() as directory:
         arguments = GRPOConfig(
-            output_dir=directory, max_steps=steps + 1, per_device_train_batch_size=PROMPTS * GROUP,
+            output_dir=directory, max_steps=steps + 1, per_device_train_batch_size=prompts * GROUP,
             num_generations=GROUP, max_completion_length=NEW_TOKENS, beta=0.04, loss_type="grpo", learning_rate=1e-4,
             generation_kwargs={"min_new_tokens": NEW_TOKENS}, bf16=dtype == torch.bfloat16,
             gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
@@ -75,6 +75,7 @@ def measure_trl(length: int, steps: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=int, nargs="+", default=[64, 320, 640], help="tokens of a prompt")
+    parser.add_argument("--prompts", type=int, default=PROMPTS, help="prompts a step; one where two do not fit")
     parser.add_argument("--steps", type=int, default=3, help="measured steps of a process, after one to warm up")
     parser.add_argument("--rounds", type=int, default=2, help="processes per system and length")
     parser.add_argument("--systems", nargs="+", default=[OURS, THEIRS], choices=[OURS, THEIRS])
@@ -82,8 +83,8 @@ def main() -> None:
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        measure = {OURS: measure_hygrpo, THEIRS: measure_trl}[arguments.one["system"]]
-        print("RESULT", json.dumps(measure(arguments.one["length"], arguments.one["steps"])))
+        measure = {OURS: measure_hygrpo, THEIRS: measure_trl}[arguments.one.pop("system")]
+        print("RESULT", json.dumps(measure(**arguments.one)))
         return
 
     console = Console()
@@ -92,7 +93,8 @@ def main() -> None:
         for length in arguments.lengths:
             for system in arguments.systems:
                 console.print(f"round {number + 1}/{arguments.rounds}: {system}, prompts of {length} tokens", end=" ")
-                one = in_process(__file__, {"system": system, "length": length, "steps": arguments.steps})
+                setting = {"length": length, "steps": arguments.steps, "prompts": arguments.prompts}
+                one = in_process(__file__, {"system": system, **setting})
                 readings[system, length].append(one)
                 console.print(f"{one['step']:.2f} s a step, {one['peak_gb']:.1f} GB")
 
@@ -104,7 +106,7 @@ def main() -> None:
         for system in arguments.systems:
             one = row[system] = medians(readings[system, length])
             one["update"] = one["step"] - one["rollout"]
-            one["tokens_per_second"] = PROMPTS * GROUP * NEW_TOKENS / one["step"]
+            one["tokens_per_second"] = arguments.prompts * GROUP * NEW_TOKENS / one["step"]
             if system == OURS:
                 one["gemm_share"] = one["update_flops"] / one["update"] / one["gemm_rate"]
             lines.append(
@@ -130,7 +132,7 @@ def main() -> None:
     precision = str(best_dtype("cpu")).removeprefix("torch.")
     console.print(precision, versions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"precision": precision, "versions": versions, "cores": cores(), "rows": rows}
+    document = {"precision": precision, "versions": versions, "cores": cores(), "prompts": arguments.prompts, "rows": rows}
     arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
