@@ -35,7 +35,7 @@ def best_dtype(device: str | torch.device) -> torch.dtype:
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    if kind == "cpu" and "bf16" in _cpu_flags():
+    if kind == "cpu" and "bf16" in cpu_info():
         return torch.bfloat16
     return torch.float32
 
@@ -49,8 +49,9 @@ def kept_at(tensors: Sequence[Tensor], device: torch.device) -> torch.device:
 
 
 @cache
-def _cpu_flags() -> str:
+def cpu_info() -> str:
+    """What Linux says of the first core: maker, model, and what it can do; nothing elsewhere."""
     try:
-        return Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]
+        return Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
         return ""

@@ -9,6 +9,8 @@ from peft.tuners.lora import Linear, LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from torch import Tensor, nn
 
+from pose_rft.policy.thin_products import is_plain_linear
+
 
 class TokenRows(TrainableTokensLayer):
     """Trained rows of an embedding, put in place of what the frozen rows give.
@@ -53,7 +55,7 @@ class LeanLinear(Linear):
         """Make every plain LoRA layer of a model one of these."""
         layers: list[Any] = [layer for layer in model.modules() if type(layer) is Linear]
         for layer in layers:
-            plain = type(layer.get_base_layer()) is nn.Linear and not layer.fan_in_fan_out and not layer.lora_variant
+            plain = is_plain_linear(layer.get_base_layer()) and not layer.fan_in_fan_out and not layer.lora_variant
             if plain and isinstance(layer.lora_dropout["default"], nn.Identity):
                 layer.__class__ = cls
 

@@ -46,6 +46,7 @@ from pose_rft.policy.lean_adapters import LeanLinear, TokenRows, inputs_uncast, 
 from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, numbered, pack_prompts, seen_numbers
 from pose_rft.policy.sharding import anyone, share_layers
 from pose_rft.policy.sight import Seen, Sight
+from pose_rft.policy.thin_products import ThinLinear, is_plain_linear
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.images import read_image
@@ -255,6 +256,7 @@ class PosePolicy(nn.Module):
                 self.find(config.findings)
         TokenRows.replace_in(self.language_model)
         LeanLinear.replace_in(self.language_model)
+        ThinLinear.replace_in(self.language_model)
         use_chunked_attention(self.decoder)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
@@ -463,7 +465,7 @@ class PosePolicy(nn.Module):
         Where processes share the weights out, no process has them to fold into, and adapters stay as they are.
         """
         layers = [m for m in self.language_model.modules() if isinstance(m, LoraLayer) and not m.merged]
-        layers = [m for m in layers if type(m.get_base_layer()) is nn.Linear and not self.is_shared]  # not quantised
+        layers = [m for m in layers if is_plain_linear(m.get_base_layer()) and not self.is_shared]
         originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
             for layer, weight in originals.items():
