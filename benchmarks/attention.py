@@ -2,8 +2,8 @@
 
     python benchmarks/attention.py
 
-Both in one process, alternating; medians of seconds forwards, and forwards and backwards, of two packed groups in
-bfloat16, and the root mean square distance of the results to float32.
+Both in one process, alternating; medians of seconds forwards, and forwards and backwards, of two packed groups in a
+policy's precision on this machine, and the root mean square distance of the results to the fused kernel's in float32.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from steps import cores
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from pose_rft.devices import best_dtype
 from pose_rft.hygrpo.layout import additive_mask, pack_groups
 from pose_rft.policy.chunked_attention import chunked_attention
 
@@ -35,13 +36,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(cores())
-    table = Table("prompt", "kernel", "forwards, ms", "and backwards, ms", "ratio", "error", title=torch.__version__)
+    dtype = best_dtype("cpu")
+    table = Table(
+        "prompt", "kernel", "forwards, ms", "and backwards, ms", "ratio", "error", title=f"{dtype}, {torch.__version__}"
+    )
     for length in arguments.lengths:
         packed = pack_groups([[1] * length] * 2, [[[2] * 16] * 8] * 2, 9, length + 128)
         assert packed.attention is not None
         exact = inputs(length, torch.float32)
         truth, _ = sdpa_attention_forward(Layer(), *exact, additive_mask(packed.attention, torch.float32))
-        given, mask = inputs(length, torch.bfloat16), additive_mask(packed.attention, torch.bfloat16)
+        given, mask = inputs(length, dtype), additive_mask(packed.attention, dtype)
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
         for _ in range(arguments.rounds + 1):
             for name in WAYS:

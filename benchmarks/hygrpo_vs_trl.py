@@ -132,7 +132,13 @@ def main() -> None:
     precision = str(best_dtype("cpu")).removeprefix("torch.")
     console.print(precision, versions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"precision": precision, "versions": versions, "cores": cores(), "prompts": arguments.prompts, "rows": rows}
+    document = {
+        "precision": precision,
+        "versions": versions,
+        "cores": cores(),
+        "prompts": arguments.prompts,
+        "rows": rows,
+    }
     arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 

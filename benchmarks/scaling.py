@@ -3,7 +3,8 @@
     python benchmarks/scaling.py --figure docs/images/scaling.png
 
 One setting is varied at a time around 2 prompts of 320 tokens, 8 answers of 16 tokens and 16 poses to each answer
-(SmolLM2-135M, LoRA, bfloat16). Several processes share the cores and a step's prompts. Every measurement has processes
+(SmolLM2-135M, LoRA; bfloat16, or float32 where the CPU does not multiply in that). Several processes share the cores and
+a step's prompts. Every measurement has processes
 of its own. Prints the readings with the exponent that fits ``time ~ size^exponent``, and writes
 runs/benchmarks/scaling.json and a figure.
 """
@@ -50,8 +51,10 @@ def draw(results: dict[str, list[dict[str, float]]], file: Path) -> None:
         panel.set_title(f"time ~ size^{exponent(sizes, [run['step'] for run in runs]):.2f}", fontsize=10)
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("seconds")
-    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10]
-    axes[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+    lowest, highest = axes[0].get_ylim()
+    shown = [tick for tick in ticks if lowest <= tick <= highest]
+    axes[0].set_yticks(shown, [f"{tick:g}" for tick in shown])
     axes[0].legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
