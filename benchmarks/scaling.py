@@ -3,10 +3,9 @@
     python benchmarks/scaling.py --figure docs/images/scaling.png
 
 One setting is varied at a time around 2 prompts of 320 tokens, 8 answers of 16 tokens and 16 poses to each answer
-(SmolLM2-135M, LoRA; bfloat16, or float32 where the CPU does not multiply in that). Several processes share the cores and
-a step's prompts. Every measurement has processes
-of its own. Prints the readings with the exponent that fits ``time ~ size^exponent``, and writes
-runs/benchmarks/scaling.json and a figure.
+(SmolLM2-135M, LoRA; bfloat16, or float32 where the CPU does not multiply in that). Several processes share the cores
+and a step's prompts. Every measurement has processes of its own. Prints the readings with the exponent that fits
+``time ~ size^exponent``, and writes runs/benchmarks/scaling.json and a figure.
 """
 
 import argparse
@@ -40,9 +39,10 @@ def draw(results: dict[str, list[dict[str, float]]], file: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(AXES), figsize=(3.4 * len(AXES), 3.2), sharey=True, layout="constrained")
-    for panel, (axis, (label, sizes)) in zip(axes, AXES.items(), strict=True):
-        runs = results[axis]
+    size = (3.4 * len(results), 3.2)
+    figure, panels = plt.subplots(1, len(results), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for panel, (axis, runs) in zip(panels[0], results.items(), strict=True):
+        label, sizes = AXES[axis]
         for key, name, style in (("step", "step", "o-"), ("rollout", "of it rollout", "s--")):
             panel.loglog(sizes, [run[key] for run in runs], style, label=name, markersize=4)
         panel.set_xticks(sizes, [str(size) for size in sizes])
@@ -50,12 +50,12 @@ def draw(results: dict[str, list[dict[str, float]]], file: Path) -> None:
         panel.set_xlabel(label)
         panel.set_title(f"time ~ size^{exponent(sizes, [run['step'] for run in runs]):.2f}", fontsize=10)
         panel.grid(alpha=0.3)
-    axes[0].set_ylabel("seconds")
+    panels[0, 0].set_ylabel("seconds")
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
-    lowest, highest = axes[0].get_ylim()
+    lowest, highest = panels[0, 0].get_ylim()
     shown = [tick for tick in ticks if lowest <= tick <= highest]
-    axes[0].set_yticks(shown, [f"{tick:g}" for tick in shown])
-    axes[0].legend(frameon=False)
+    panels[0, 0].set_yticks(shown, [f"{tick:g}" for tick in shown])
+    panels[0, 0].legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
 
@@ -63,6 +63,7 @@ def draw(results: dict[str, list[dict[str, float]]], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=3, help="measured steps of a process, after one to warm up")
+    parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES), help="what to vary")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/scaling.json"))
     parser.add_argument("--figure", type=Path, default=Path("runs/benchmarks/scaling.png"))
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
@@ -72,8 +73,9 @@ def main() -> None:
         return
 
     known: dict[str, dict[str, float]] = {}  # the centre is part of every axis
-    results: dict[str, list[dict[str, float]]] = {axis: [] for axis in AXES}
-    points = [(axis, size) for axis, (_, sizes) in AXES.items() for size in sizes]
+    axes = {axis: AXES[axis] for axis in arguments.axes}
+    results: dict[str, list[dict[str, float]]] = {axis: [] for axis in axes}
+    points = [(axis, size) for axis, (_, sizes) in axes.items() for size in sizes]
     for axis, size in track(points, "Measuring", console=Console(stderr=True)):
         setting: dict[str, Any] = {**CENTRE, axis: size, "steps": arguments.steps}
         key, processes = json.dumps(setting), setting.pop("processes")
@@ -81,7 +83,7 @@ def main() -> None:
         results[axis].append(known[key])
 
     lines = []
-    for axis, (label, sizes) in AXES.items():
+    for axis, (label, sizes) in axes.items():
         runs = results[axis]
         fits = {name: exponent(sizes, [run[name] for run in runs]) for name in ("step", "peak_gb")}
         lines.append(
