@@ -29,9 +29,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     torch.set_num_threads(cores())
-    table = Table(
-        "matrix", *(f"{rows} rows" for rows in arguments.rows), title=f"plain, sliced; torch {torch.__version__}"
-    )
+    title = f"GFLOP/s, plain and sliced; torch {torch.__version__}"
+    table = Table("matrix", *(f"{rows} rows" for rows in arguments.rows), title=title)
     ratios = []
     for inner, outer in SHAPES:
         matrices = [torch.randn(outer, inner) for _ in range(max(1, int(FLOATS / (inner * outer))))]

@@ -35,7 +35,7 @@ def best_dtype(device: str | torch.device) -> torch.dtype:
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    if kind == "cpu" and "bf16" in cpu_info():
+    if kind == "cpu" and "bf16" in cpu_info().partition("flags")[2].partition("\n")[0]:
         return torch.bfloat16
     return torch.float32
 

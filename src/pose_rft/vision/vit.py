@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, VitPoseBackbone, VitPoseBackboneConfig, VitPoseForPoseEstimation
 
 from pose_rft.errors import UserError
+from pose_rft.progress import no_bar_of_files
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, check_pixels
 
@@ -66,10 +67,11 @@ def load_vit(name: str) -> Vit:
     """
     try:
         kind = AutoConfig.from_pretrained(name).model_type
-        if kind == "vitpose":
-            return Vit(name, VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True).backbone)
-        if kind == "vitpose_backbone":
-            return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True))
+        with no_bar_of_files(name):
+            if kind == "vitpose":
+                return Vit(name, VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True).backbone)
+            if kind == "vitpose_backbone":
+                return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True))
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
