@@ -193,3 +193,34 @@ def test_a_rollout_is_the_same_on_both_devices(tiny_policy):
     on_gpu = tiny_policy.to(DEVICE).act([Query("one"), "a longer prompt"], **asked)
     assert on_gpu.answer_ids == on_cpu.answer_ids
     torch.testing.assert_close(on_gpu.action.cpu(), on_cpu.action, atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("answers", [1, 4])
+def test_replayed_passes_sample_the_same_answers(tiny_policy, answers):
+    asked = {"answers": answers, "poses": 2, "seeds": 3, "max_new_tokens": 12}
+    prompts = [Query("one"), "a longer prompt"]
+    policy = tiny_policy.to(DEVICE)
+    for _ in range(2):  # a second recording takes over the first one's memory
+        replayed = policy.act(prompts, **asked)
+    assert policy.replays.works
+    assert policy.replays.recorded == 2
+    policy.replays.works = False
+    plain = policy.act(prompts, **asked)
+    assert policy.replays.recorded == 2
+    assert replayed.answer_ids == plain.answer_ids
+    torch.testing.assert_close(replayed.action, plain.action, atol=1e-3, rtol=1e-3)
+
+
+def test_a_model_that_cannot_be_recorded_samples_all_the_same_and_says_so(tiny_policy):
+    policy = tiny_policy.to(DEVICE)
+    asked = {"answers": 4, "seeds": 3, "max_new_tokens": 8}
+    expected = policy.act(["one", "a longer prompt"], **asked)
+
+    def look(layer, given, out):
+        assert out[0].sum().item() is not None
+
+    policy.decoder.layers[0].register_forward_hook(look)
+    with pytest.warns(UserWarning, match="cannot be recorded"):
+        found = policy.act(["one", "a longer prompt"], **asked)
+    assert found.answer_ids == expected.answer_ids
+    assert policy.act(["one", "a longer prompt"], **asked).answer_ids == expected.answer_ids

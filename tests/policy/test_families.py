@@ -11,7 +11,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import pack_groups
-from pose_rft.hygrpo.rollout import _Reader
+from pose_rft.hygrpo.readers import Reader
+from pose_rft.hygrpo.replay import Replays
+from pose_rft.hygrpo.rollout import sample_answers
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.policy import LoraSettings
 
@@ -130,7 +132,7 @@ def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(fam
 def test_guessed_answers_are_the_same_and_take_fewer_passes(family_policy, family, monkeypatch):
     policy = family_policy(family, **(SHARING | PADDED)[family])
     passes = []
-    monkeypatch.setattr(_Reader, "run", lambda *given, run=_Reader.run, **how: passes.append(1) or run(*given, **how))
+    monkeypatch.setattr(Reader, "run", lambda *given, run=Reader.run, **how: passes.append(1) or run(*given, **how))
     prompts = ["one", "a longer second prompt", "3"]
     plain = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)
     needed = len(passes)
@@ -144,6 +146,36 @@ def test_guessed_answers_are_the_same_and_take_fewer_passes(family_policy, famil
         torch.testing.assert_close(torch.tensor(logp), torch.tensor(expected), atol=2e-5, rtol=2e-5)
     torch.testing.assert_close(guessed.action, plain.action, atol=2e-4, rtol=2e-4)
     torch.testing.assert_close(guessed.logp_pose, plain.logp_pose, atol=2e-2, rtol=2e-5)
+
+
+@pytest.mark.parametrize("family", SHARING)
+@pytest.mark.parametrize("guessed", [False, True])
+def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, family, guessed, monkeypatch):
+    """On a CPU, where a recording is the work itself: what is tested is memory that stays in its place."""
+    policy = family_policy(family, **SHARING[family])
+    prompts = ["one", "a longer second prompt", "3"]
+    if guessed:  # guesses that fail take more columns than are kept ready
+        answers = chain(*policy.act(prompts, answers=4, seeds=5, max_new_tokens=9).answer_ids)
+        policy.drafts = Drafts([*answer[:begun], *[7] * 30] for answer in answers for begun in (3, 1))
+    plain = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)
+    records = []
+
+    class OnCpu(Replays):
+        def record(self, work):
+            records.append(work)
+            return work
+
+    def sample(*given):
+        assert given[-1] is None
+        return sample_answers(*given[:-1], OnCpu())
+
+    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sample)
+    replayed = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)
+    assert records
+    assert replayed.answer_ids == plain.answer_ids
+    for logp, expected in zip(chain(*replayed.logp_text), chain(*plain.logp_text), strict=True):
+        torch.testing.assert_close(torch.tensor(logp), torch.tensor(expected), atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(replayed.action, plain.action, atol=2e-4, rtol=2e-4)
 
 
 @pytest.mark.parametrize("family", PADDED)

@@ -35,7 +35,9 @@ from pose_rft.errors import UserError
 from pose_rft.hygrpo import noise
 from pose_rft.hygrpo.drafts import Drafts
 from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
-from pose_rft.hygrpo.rollout import Prompt, sample_answers
+from pose_rft.hygrpo.readers import Prompt
+from pose_rft.hygrpo.replay import Replays
+from pose_rft.hygrpo.rollout import sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
 from pose_rft.policy.chunked_attention import use_chunked_attention
 from pose_rft.policy.distribution import PoseGaussian
@@ -263,6 +265,7 @@ class PosePolicy(nn.Module):
                 if "lora_" in name:
                     parameter.requires_grad_(False)
         self._guess()
+        self.replays = Replays()
         self._reference: dict[str, Tensor] | None = None
         self._reference_is_bare = False
         self.is_shared = False  # all processes run the language model together
@@ -633,6 +636,7 @@ class PosePolicy(nn.Module):
                 self._shares(readings, [max_new_tokens] * len(readings)),
                 functools.partial(anyone, device=self.device) if self.is_shared else bool,
                 self.drafts,
+                self.replays if self.device.type == "cuda" and not self.is_shared else None,
             )
         token = self.backbone.pose_token
         flat = [
