@@ -65,6 +65,19 @@ def test_values_and_gradients_are_those_of_the_fused_kernel(mask, length, keys, 
         torch.testing.assert_close(got, value, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
+def test_few_queries_of_a_pass_that_samples_have_the_same_values(dtype, monkeypatch):
+    mask = window_mask()[:, :, :13].expand(ROWS, -1, -1, -1)
+    mask = mask if dtype == torch.bool else additive_mask(mask, dtype)
+    given = tensors(13, 32)
+    expected = chunked.chunked_attention(Module(), *given, mask, scaling=0.3)[0]
+    monkeypatch.setattr(chunked, "_Attention", None)  # would raise AttributeError
+    with torch.no_grad():
+        got, weights = chunked.chunked_attention(Module(), *given, mask, scaling=0.3)
+    assert weights is None
+    torch.testing.assert_close(got, expected.detach(), atol=2e-5, rtol=1e-4)
+
+
 def test_bfloat16_is_as_near_to_float32_as_the_fused_kernel():
     exact = results(sdpa_attention_forward, tensors(29, 29), packed_mask())
     mask, given = packed_mask(torch.bfloat16), tensors(29, 29, torch.bfloat16)

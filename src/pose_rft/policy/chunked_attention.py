@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 CHUNKED = "pose_rft_chunked"  # the name by which transformers knows it
 CHUNK = 128  # queries at a time
+FEW = 16  # queries that torch's fused kernel is quicker with: a pass that samples
 Span = tuple[int, int, int, int]  # queries from, to; keys from, to
 
 
@@ -58,6 +60,12 @@ def chunked_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal=is_causal, **more
         )
+    if attention_mask is not None and length <= FEW and not torch.is_grad_enabled():
+        mask = attention_mask if attention_mask.dtype == torch.bool else attention_mask.to(query)
+        out = scaled_dot_product_attention(
+            query, key.to(query), value.to(query), mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        )
+        return out.transpose(1, 2), None
     spans = _causal_spans(length) if attention_mask is None else _spans(attention_mask)
     with torch.autocast("cpu", enabled=False):
         key, value = key.to(query), value.to(query)

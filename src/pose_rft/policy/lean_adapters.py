@@ -60,8 +60,12 @@ class LeanLinear(Linear):
                 layer.__class__ = cls
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        base = self.get_base_layer()
-        if self.disable_adapters or self.merged or args or kwargs or x.dtype != base.weight.dtype:
+        base: Any = self._modules["base_layer"]  # of which a pass that samples asks hundreds of times
+        if args or kwargs or (self.disable_adapters and self.merged):
+            return super().forward(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return base(x)
+        if x.dtype != base.weight.dtype:
             return super().forward(x, *args, **kwargs)
         a, b = self.lora_A["default"].weight.to(x.dtype), self.lora_B["default"].weight.to(x.dtype)
         return _AdaptedProduct.apply(x, base.weight, base.bias, a, b, self.scaling["default"])
