@@ -161,13 +161,14 @@ def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, fam
     records = []
 
     class OnCpu(Replays):
-        def record(self, work):
+        def record(self, work, device):
             records.append(work)
             return work
 
     def sample(*given):
-        assert given[-1] is None
-        return sample_answers(*given[:-1], OnCpu())
+        *others, replays, wanted = given
+        assert replays is None
+        return sample_answers(*others, OnCpu(), wanted)
 
     monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sample)
     replayed = policy.act(prompts, answers=4, seeds=5, max_new_tokens=9)

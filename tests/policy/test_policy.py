@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from pose_rft.errors import UserError
+from pose_rft.hygrpo.readers import Prompt
+from pose_rft.hygrpo.rollout import SampledAnswers, sample_answers
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.backbone import load_backbone
 
@@ -91,8 +93,6 @@ def test_an_answer_without_a_pose_is_invalid_and_has_none(tiny_policy):
 
 @pytest.mark.parametrize("poses_in_answer", [0, 1, 2])
 def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, monkeypatch):
-    from pose_rft.hygrpo.rollout import SampledAnswers
-
     token = tiny_policy.backbone.pose_token
     answer = [5] + [token] * poses_in_answer + [0]
 
@@ -102,6 +102,23 @@ def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, 
 
     monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sampled)
     assert tiny_policy.generate(["hello"])[0][0].valid == (poses_in_answer == 1)
+
+
+def test_an_answer_that_is_cut_off_is_read_to_its_end_only_behind_a_wanted_token(tiny_policy):
+    prompt = Prompt([5, 6, 7])
+
+    def sample(wanted):
+        policy, chances = tiny_policy, torch.rand(1, 2, 4, generator=torch.Generator().manual_seed(0))
+        return sample_answers(policy.decoder, policy.logits, [prompt], 2, (), -1, 4, uniform=chances, wanted=wanted)
+
+    plain = sample(None)
+    first, second = plain.ids[0]
+    assert first[-1] != second[-1]
+    assert [len(states) for states in plain.hidden[0]] == [len(prompt) + 3] * 2
+    read = sample(second[-1])
+    assert read.ids == plain.ids
+    assert [len(states) for states in read.hidden[0]] == [len(prompt) + 3, len(prompt) + 4]
+    torch.testing.assert_close(read.hidden[0][1][:-1], plain.hidden[0][1])
 
 
 def test_sampling_and_scoring_agree(tiny_policy):

@@ -30,19 +30,19 @@ class Replays:
 
     def __init__(self) -> None:
         self.works, self.recorded = True, 0
-        self._newest: torch.cuda.CUDAGraph | None = None  # kept: the next recording takes over its memory
+        self._newest: dict[torch.device, torch.cuda.CUDAGraph] = {}  # kept: the next takes over its memory
 
-    def record(self, work: Pass) -> Pass:
-        """A function that repeats ``work`` on what its inputs hold then, into the same outputs.
+    def record(self, work: Pass, device: torch.device) -> Pass:
+        """A function that repeats ``work`` of one GPU on what its inputs hold then, into the same outputs.
 
         ``work`` has to have run before. Where it cannot be recorded, as with a model that looks at results to choose
         what to do next, it is returned as it is.
         """
-        graph, now, apart = torch.cuda.CUDAGraph(), torch.cuda.current_stream(), torch.cuda.Stream()
+        graph, now, apart = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device), torch.cuda.Stream(device)
         apart.wait_stream(now)
         try:
             with torch.cuda.stream(apart):
-                pool = None if self._newest is None else self._newest.pool()
+                pool = self._newest[device].pool() if device in self._newest else None
                 graph.capture_begin(pool, capture_error_mode="thread_local")
                 try:
                     outputs = work()
@@ -54,7 +54,7 @@ class Replays:
             warnings.warn(f"sampling starts kernels one by one: this model cannot be recorded ({reason})", stacklevel=2)
             return work
         now.wait_stream(apart)
-        self._newest = graph
+        self._newest[device] = graph
         self.recorded += 1
 
         def replay() -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ class ReplayingReader(SharedReader):
         for name, value in inputs.items():
             self.inputs[name].copy_(value)
         if self.again is None:
-            self.again = self.replays.record(functools.partial(self._read, **self.inputs))
+            self.again = self.replays.record(functools.partial(self._read, **self.inputs), device)
         return self.again()
 
     def _read(self, ids: Tensor, positions: Tensor, sees: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,8 +27,8 @@ class SampledAnswers:
     Attributes:
         ids: B lists of G token lists; an answer ends with an end token unless it was cut off.
         logp: the same shape; log-probability of each token as it was sampled.
-        hidden: B lists of G tensors (S, H): hidden states of the prompt and of the answer's tokens but the last end
-            token, at the layer asked for.
+        hidden: B lists of G tensors (S, H): hidden states of the prompt and of the answer's tokens but the last, at the
+            layer asked for; of that too where an answer was cut off behind a token whose state is wanted.
     """
 
     ids: list[list[list[int]]]
@@ -51,6 +51,7 @@ def sample_answers(
     anyone: Callable[[bool], bool] = bool,
     drafts: Drafts | None = None,
     replays: Replays | None = None,
+    wanted: int | None = None,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -65,6 +66,7 @@ def sample_answers(
         anyone: whether something is so in any process, for a decoder that all processes have to run equally often.
         drafts: guesses how answers go on. What is sampled is the same without, but for rounding.
         replays: records passes of one token for each answer and repeats them, for prompts that are shared.
+        wanted: a token whose state is wanted even where an answer is cut off behind it.
     """
     reader: Reader
     if not share_prompts:
@@ -99,20 +101,24 @@ def sample_answers(
             counts[key] = right + 1
         return counts
 
+    def is_read_on(key: Key) -> bool:
+        last = answers[key][-1]
+        return last not in ends and (len(answers[key]) < max_new_tokens or last == wanted)
+
     lengthen({key: [] for key in alive}, reader.read_prompts()[[b for b, _ in alive]])
-    alive = [key for key in alive if answers[key][-1] not in ends]
+    alive = list(filter(is_read_on, alive))
     while anyone(bool(alive)):
         if not alive:
             reader.wait()
             continue
-        room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for the head's sake alone
+        room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for its state alone
         guesses = {key: drafts.after(answers[key])[: max(room[key] - 1, 0)] for key in alive}
         last = reader.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})
         chosen_at = [row for key in alive for row in [room[key] > 0] * (len(guesses[key]) + 1)]
         going = {key: guesses[key] for key in alive if room[key]}
         counts = lengthen(going, last[torch.tensor(chosen_at, device=last.device)])
         reader.keep(counts)
-        alive = [key for key in going if answers[key][-1] not in ends]
+        alive = list(filter(is_read_on, going))
 
     def by_prompt(value_of: Callable[[Key], Any]) -> list[list[Any]]:
         return [[value_of((b, g)) for g in range(group_size)] for b in range(len(prompts))]

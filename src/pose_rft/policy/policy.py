@@ -636,7 +636,8 @@ class PosePolicy(nn.Module):
                 self._shares(readings, [max_new_tokens] * len(readings)),
                 functools.partial(anyone, device=self.device) if self.is_shared else bool,
                 self.drafts,
-                self.replays if self.device.type == "cuda" and not self.is_shared else None,
+                self.replays if self._can_replay() else None,
+                self.backbone.pose_token,
             )
         token = self.backbone.pose_token
         flat = [
@@ -674,6 +675,11 @@ class PosePolicy(nn.Module):
             logp_text=sampled.logp,
             logp_pose=gaussian.log_prob(action).sum(dim=-1).unflatten(0, shape),
         )
+
+    def _can_replay(self) -> bool:
+        """Whether one GPU has all of the language model."""
+        places = {weight.device for weight in self.decoder.parameters()}
+        return places == {self.device} and self.device.type == "cuda" and not self.is_shared
 
     def _remembered(self, reading: Reading, answer: list[int]) -> int:
         """How many tokens of prompt and answer the pose head looks at; one without a ``<POSE>``, as in ``forward``."""
