@@ -61,3 +61,13 @@ def test_temperature_zero_is_the_mean_and_temperature_scales_the_spread():
         return gaussian.sample(1, temperature, torch.Generator().manual_seed(1))[:, 0].flatten(-2) - gaussian.mean
 
     torch.testing.assert_close(sample(2.0), 4 * sample(0.5))
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_places_without_a_distribution_of_their_own_are_standard_normal(diagonal):
+    gaussian, _ = make(0, diagonal)
+    spread = gaussian.spread(torch.tensor([3, 1]), 5)
+    action = torch.randn(5, 1, JOINTS, 6, dtype=torch.float64)
+    expected = torch.distributions.Normal(0, 1).log_prob(action).sum(dim=-1)
+    expected[[3, 1]] = gaussian.log_prob(action[[3, 1]])
+    torch.testing.assert_close(spread.log_prob(action), expected)

@@ -301,6 +301,30 @@ def _says_pose(policy):
     return sample
 
 
+def test_distributions_are_those_of_answers_alone_beside_answers_without_a_pose(policies):
+    policy = policies("eyes")
+    pictured = Sample("Who?", ANSWER, np.zeros((22, 3), np.float32), image=seen(1))
+    asked = Sample("Is it a dancer?", "No.", None, image=seen(2))
+    text = Sample("A person waves.", ANSWER, np.zeros((22, 3), np.float32))
+    plain = Sample("Hello!", "Hello.", None)
+
+    def scores(*samples):
+        return policy(policy.pack(_said(policy, samples)))
+
+    alone = [scores(sample).pose.mean[0] for sample in (pictured, text)]
+    for together, answered in (
+        ((plain, pictured, asked, text), [1, 3]),
+        ((asked, text), [1]),
+        ((plain, pictured), [1]),
+    ):
+        mean = scores(*together).pose.mean
+        for i in answered:
+            torch.testing.assert_close(mean[i], alone[together[i] is text], atol=1e-4, rtol=1e-4)
+    nobody = scores(plain, asked)
+    nobody.pose.mean.sum().backward()
+    assert any(weight.grad is not None for weight in policy.head.parameters())
+
+
 def test_what_the_projector_learns_leaves_the_pose_as_it_is(policies):
     policy = policies("eyes")
     samples = [Sample("Who?", ANSWER, np.zeros((22, 3), np.float32), image=seen(1))]

@@ -49,6 +49,14 @@ class PoseGaussian:
         places = torch.cat([(~which).nonzero()[:, 0], which.nonzero()[:, 0]]).argsort()
         return cls(torch.cat([first.mean, second.mean]), torch.cat([first.scale_tril, second.scale_tril]))[places]
 
+    def spread(self, places: Tensor, count: int) -> "PoseGaussian":
+        """``count`` Gaussians with these N at ``places`` (N,); the others are standard normal."""
+        mean = self.mean.new_zeros(count, self.mean.shape[1]).index_copy(0, places, self.mean)
+        size = self.scale_tril.shape[1:]
+        unit = torch.ones(size) if self.is_diagonal else torch.eye(size[0])
+        scale_tril = unit.to(self.scale_tril).repeat(count, *(1 for _ in size)).index_copy(0, places, self.scale_tril)
+        return PoseGaussian(mean, scale_tril)
+
     def __getitem__(self, index: Tensor | slice) -> "PoseGaussian":
         return PoseGaussian(self.mean[index], self.scale_tril[index])
 

@@ -572,6 +572,8 @@ class PosePolicy(nn.Module):
         if self.sight is None or self.sight.head is None or seen is None or seen_of is None:
             return self.head(memory, mask, state)
         pictured = seen_of >= 0
+        if not pictured.any():
+            return self.head(memory, mask, state)
         of_pictures = self.sight(memory[pictured], mask[pictured], state[pictured], seen.rows(seen_of[pictured]))
         if pictured.all():
             return of_pictures
@@ -837,7 +839,12 @@ class PosePolicy(nn.Module):
         memory_mask = packed.memory_mask.clone()
         memory_mask[:, 0] |= ~packed.has_action
         seen, seen_of = (packed.seen, packed.seen_of) if isinstance(packed, PackedPrompts) else (None, None)
-        pose = self.predict(read[packed.memory], memory_mask, read[packed.action], seen, seen_of)
+        needed = packed.has_action.clone()  # nobody looks at the others' distributions
+        needed[0] |= ~needed.any()  # the head always has a gradient: processes add theirs up
+        rows = needed.nonzero()[:, 0]
+        of_rows = None if seen_of is None else seen_of[rows]
+        pose = self.predict(read[packed.memory[rows]], memory_mask[rows], read[packed.action[rows]], seen, of_rows)
+        pose = pose.spread(rows, len(needed))
         return Scores(logp_text, pose)
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
