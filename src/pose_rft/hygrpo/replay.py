@@ -7,7 +7,7 @@ size, and every pass as many columns as there are answers to a prompt: answers t
 """
 
 import functools
-import warnings
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from transformers import Cache, DynamicLayer, PreTrainedModel
 from pose_rft.hygrpo.readers import Prompt, SharedReader
 
 Pass = Callable[[], tuple[Tensor, Tensor]]
+logger = logging.getLogger(__name__)
 
 
 class Replays:
@@ -51,7 +52,7 @@ class Replays:
         except RuntimeError as error:
             self.works = False
             reason = str(error).splitlines()[0]
-            warnings.warn(f"sampling starts kernels one by one: this model cannot be recorded ({reason})", stacklevel=2)
+            logger.warning("sampling starts kernels one by one, which is slower: a pass cannot be recorded (%s)", reason)
             return work
         now.wait_stream(apart)
         self._newest[device] = graph
@@ -133,7 +134,7 @@ class FixedCache(Cache):
         if columns <= self.columns:
             return False
         self.columns = max(2 * self.columns, columns)
-        for layer in self.layers:
+        for layer in filter(lambda layer: layer.is_initialized, self.layers):
             layer.keys, layer.values = (_widened(kept, self.columns) for kept in (layer.keys, layer.values))
         return True
 
