@@ -52,7 +52,7 @@ class Replays:
         except RuntimeError as error:
             self.works = False
             reason = str(error).splitlines()[0]
-            logger.warning("sampling starts kernels one by one, which is slower: a pass cannot be recorded (%s)", reason)
+            logger.warning("sampling starts kernels one by one: this model cannot be recorded (%s)", reason)
             return work
         now.wait_stream(apart)
         self._newest[device] = graph
