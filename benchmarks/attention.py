@@ -4,6 +4,8 @@
 
 Both in one process, alternating; medians of seconds forwards, and forwards and backwards, of two packed groups in a
 policy's precision on this machine, and the root mean square distance of the results to the fused kernel's in float32.
+Then a pass that samples one token of each answer, without a gradient: transformers' way of asking for the fused kernel,
+chunks, and ours, which asks for it without a copy of the keys for every query head.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from pose_rft.devices import best_dtype
 from pose_rft.hygrpo.layout import additive_mask, pack_groups
+from pose_rft.policy import chunked_attention as chunked
 from pose_rft.policy.chunked_attention import chunked_attention
 
 HEADS, GROUPS, SIZE = 9, 3, 64
@@ -60,6 +63,30 @@ def main() -> None:
             ratio = f"{medians['fused'][0] / forwards:.1f}x, {medians['fused'][1] / both:.1f}x"
             table.add_row(str(length), name, f"{1e3 * forwards:.1f}", f"{1e3 * both:.1f}", ratio, f"{error:.1e}")
     Console().print(table)
+    Console().print(sampling(arguments.lengths, 50 * arguments.rounds, dtype))
+
+
+def sampling(lengths: list[int], rounds: int, dtype: torch.dtype) -> Table:
+    """Microseconds of attention in a pass that samples, for two prompts of each length with 8 answers half written."""
+    table = Table("prompt", "fused, us", "chunked, us", "ours, us", title="one token of each answer")
+    few = chunked.FEW
+    ways = (("fused", sdpa_attention_forward, few), ("chunked", chunked_attention, 0), ("ours", chunked_attention, few))
+    for length in lengths:
+        generator = torch.Generator().manual_seed(0)
+        shapes = [(2, HEADS, 8, SIZE), *[(2, GROUPS, length + 64, SIZE)] * 2]
+        given = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+        own = torch.arange(length + 64)[None, :] % 8 == torch.arange(8)[:, None]
+        mask = additive_mask((own | (torch.arange(length + 64) < length)).expand(2, 1, -1, -1), dtype)
+        seconds: dict[str, list[float]] = {name: [] for name, _, _ in ways}
+        for _ in range(rounds):
+            for name, attend, chunked.FEW in ways:
+                began = time.perf_counter()
+                with torch.no_grad():
+                    attend(Layer(), *given, mask)
+                seconds[name].append(time.perf_counter() - began)
+        table.add_row(str(length), *(f"{1e6 * statistics.median(times[5:]):.0f}" for times in seconds.values()))
+    chunked.FEW = few
+    return table
 
 
 def inputs(length: int, dtype: torch.dtype) -> list[Tensor]:
