@@ -18,6 +18,7 @@ from transformers import Cache, DynamicLayer, PreTrainedModel
 from pose_rft.hygrpo.readers import Prompt, SharedReader
 
 Pass = Callable[[], tuple[Tensor, Tensor]]
+READY = 64  # tokens of each answer that there is room for at first; more room means recording anew
 logger = logging.getLogger(__name__)
 
 
@@ -79,7 +80,7 @@ class ReplayingReader(SharedReader):
     ) -> None:
         super().__init__(decoder, prompts, layer)
         self.answers, self.replays = answers, replays
-        self.cache: FixedCache = FixedCache(self.owner.shape[1] + most * answers)
+        self.cache: FixedCache = FixedCache(self.owner.shape[1] + min(most, READY) * answers)
         self.inputs: dict[str, Tensor] = {}
         self.again: Pass | None = None
 
