@@ -3,7 +3,8 @@
 torch's fused kernel reaches a fifth of the rate of a matrix product on a CPU, computes what an explicit mask hides, and
 wants keys and values repeated for every query head. Here queries are taken some at a time, those of the heads that
 share keys together, each time with the keys between the first and the last that any of these queries sees: half of the
-work under a causal mask, far less under that of packed groups. `benchmarks/attention.py` compares the two.
+work under a causal mask, far less under that of packed groups. The few queries of a pass that samples are for the fused
+kernel after all, asked without repeated keys. `benchmarks/attention.py` compares the ways.
 """
 
 import weakref

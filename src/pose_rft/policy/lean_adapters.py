@@ -60,12 +60,11 @@ class LeanLinear(Linear):
                 layer.__class__ = cls
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        base: Any = self._modules["base_layer"]  # of which a pass that samples asks hundreds of times
-        if args or kwargs or (self.disable_adapters and self.merged):
-            return super().forward(x, *args, **kwargs)
-        if self.disable_adapters or self.merged:
+        base: Any = self.base_layer
+        plain = not args and not kwargs
+        if plain and self.merged != self.disable_adapters:  # the base layer has the adapters in it, or is to be alone
             return base(x)
-        if x.dtype != base.weight.dtype:
+        if self.merged or not plain or x.dtype != base.weight.dtype:
             return super().forward(x, *args, **kwargs)
         a, b = self.lora_A["default"].weight.to(x.dtype), self.lora_B["default"].weight.to(x.dtype)
         return _AdaptedProduct.apply(x, base.weight, base.bias, a, b, self.scaling["default"])

@@ -680,8 +680,9 @@ class PosePolicy(nn.Module):
 
     def _can_replay(self) -> bool:
         """Whether one GPU has all of the language model."""
-        places = {weight.device for weight in self.decoder.parameters()}
-        return places == {self.device} and self.device.type == "cuda" and not self.is_shared
+        if self.device.type != "cuda" or self.is_shared:
+            return False
+        return all(weight.device == self.device for weight in self.decoder.parameters())
 
     def _remembered(self, reading: Reading, answer: list[int]) -> int:
         """How many tokens of prompt and answer the pose head looks at; one without a ``<POSE>``, as in ``forward``."""
@@ -835,17 +836,15 @@ class PosePolicy(nn.Module):
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
         logp = torch.log_softmax(self.logits(last[packed.predictors[where]]), dim=-1)  # only the answers' tokens
         logp_text[where] = logp.gather(1, packed.targets[where][:, None])[:, 0]
+        rows = packed.has_action.nonzero()[:, 0]  # nobody looks at the others' distributions
+        if not len(rows):  # the head always has a gradient: processes add theirs up
+            rows = rows.new_zeros(1)
         # An answer without <POSE> has an empty memory, over which attention is undefined: it looks at one token.
-        memory_mask = packed.memory_mask.clone()
-        memory_mask[:, 0] |= ~packed.has_action
-        seen, seen_of = (packed.seen, packed.seen_of) if isinstance(packed, PackedPrompts) else (None, None)
-        needed = packed.has_action.clone()  # nobody looks at the others' distributions
-        needed[0] |= ~needed.any()  # the head always has a gradient: processes add theirs up
-        rows = needed.nonzero()[:, 0]
-        of_rows = None if seen_of is None else seen_of[rows]
-        pose = self.predict(read[packed.memory[rows]], memory_mask[rows], read[packed.action[rows]], seen, of_rows)
-        pose = pose.spread(rows, len(needed))
-        return Scores(logp_text, pose)
+        memory_mask = packed.memory_mask[rows]
+        memory_mask[:, 0] |= ~packed.has_action[rows]
+        seen, seen_of = (packed.seen, packed.seen_of[rows]) if isinstance(packed, PackedPrompts) else (None, None)
+        pose = self.predict(read[packed.memory[rows]], memory_mask, read[packed.action[rows]], seen, seen_of)
+        return Scores(logp_text, pose.spread(rows, len(packed.has_action)))
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
         """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""
