@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from pose_rft.devices import best_dtype
-from pose_rft.hygrpo.layout import additive_mask, pack_groups
-from pose_rft.policy import chunked_attention as chunked
-from pose_rft.policy.chunked_attention import chunked_attention
+from pose_rft.generation.packing import additive_mask, pack_groups
+from pose_rft.policy.kernels import chunked_attention as chunked
+from pose_rft.policy.kernels.chunked_attention import chunked_attention
 
 HEADS, GROUPS, SIZE = 9, 3, 64
 WAYS = {"fused": sdpa_attention_forward, "chunked": chunked_attention}

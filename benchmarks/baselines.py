@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from pose_rft.data.mixtures import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.evaluation.baselines import MeanPose, NearestPose, VaePolicy
+from pose_rft.evaluation.benchmarks import JUDGE, Answering, judge, load_benchmark
 from pose_rft.evaluation.pose_vae import PoseVae, VaeTraining, train_pose_vae
-from pose_rft.evaluation.protocols import JUDGE, Answering, judge, load_benchmark
 from pose_rft.policy import PosePolicy
-from pose_rft.posescript.retrieval import RetrievalModel
-from pose_rft.posescript.retrieval_training import stacked_poses
+from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.retrieval.training import stacked_poses
 from pose_rft.storage import atomic_file
 
 HEADINGS = (

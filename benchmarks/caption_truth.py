@@ -2,7 +2,7 @@
 
 python benchmarks/caption_truth.py --poses cmu_poses.npz [--count 2000] [--captions 3] [--style any] [--json FILE]
 
-Poses are those of the file's recordings that training never sees (`pose_rft.data.held_out`), chosen at random; where
+Poses are those of the file's recordings that training never sees (`pose_rft.data.splits`), chosen at random; where
 they are too few, fresh procedural poses fill up. Whether a statement is true is decided by `Figure`, a geometry
 written a second time: numpy, one pose at a time, other formulas than those of `pose_rft.posescript.measurements`.
 """

@@ -14,7 +14,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.posescript.captions import caption
-from pose_rft.posescript.edits import edit_instructions
+from pose_rft.posescript.edits.instructions import edit_instructions
 from pose_rft.posescript.posecodes import classify, load_posecodes
 
 

@@ -3,7 +3,7 @@
 python benchmarks/contacts.py --poses cmu_poses.npz [--count 400] [--json FILE]
 python benchmarks/contacts.py --radii                  # measures the radii of pose_rft.posescript.body_parts at rest
 
-Poses are chosen at random from the file, and as many procedural ones (`pose_rft.data.procedural`), which touch
+Poses are chosen at random from the file, and as many procedural ones (`pose_rft.data.concepts.procedural`), which touch
 themselves more often. For every pair of parts that a posecode is about, the skin is asked directly: how far the
 vertices of one part are from those of the other, counted below zero where they lie under its surface. Two parts touch
 where their skins come within 2 cm of each other.

@@ -18,10 +18,10 @@ from rich.console import Console
 from pose_rft.config import read_config
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
-from pose_rft.evaluation.protocols import judge, load_benchmark, save_result
+from pose_rft.evaluation.benchmarks import judge, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
-from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
-from pose_rft.training import has_begun
+from pose_rft.runs.rft import POSE_PHASE, RftConfig, run_rft
+from pose_rft.trainer import has_begun
 
 TOKEN_STEPS = 10  # with the language model in each, which take as long as a hundred of the pose head
 

@@ -26,12 +26,12 @@ from pose_rft.body.distances import mpjpe, pa_mpjpe, pve, root_aligned
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
+from pose_rft.evaluation.benchmarks import load_benchmark
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import Interval, bootstrap_interval, paired_difference
-from pose_rft.evaluation.protocols import load_benchmark
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.eyes import COMMON
 from pose_rft.vision.blazepose import COMMON_JOINTS, BlazePose
+from pose_rft.vision.image_encoder import COMMON
 
 BATCH = 32
 

@@ -29,7 +29,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Con
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.devices import best_dtype
-from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, Query
+from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, PromptInput
 from pose_rft.policy.backbone import Backbone
 
 RANK, POSES = 16, 16
@@ -92,12 +92,12 @@ def measure(policy: PosePolicy, length: int, tokens: int, steps: int) -> dict[st
 
 def decoding(policy: PosePolicy, length: int, prompts: int) -> dict[str, float]:
     """Seconds to read one more token of every answer, adapters merged, and the bytes of the weights that it reads."""
-    queries = [Query(text) for text in prompt_texts(policy.backbone.tokenizer, prompts, length)]
+    queries = [PromptInput(text) for text in prompt_texts(policy.backbone.tokenizer, prompts, length)]
     spent = {}
     with policy.merged_adapters():
         for new in (NEW_TOKENS, 1, NEW_TOKENS, 1):  # the first two warm up
             start = time.perf_counter()
-            policy.act(queries, GROUP, 1, max_new_tokens=new)
+            policy.rollout(queries, GROUP, 1, max_new_tokens=new)
             finish()
             spent[new] = time.perf_counter() - start
     modules = policy.backbone.model.named_modules()
@@ -117,10 +117,10 @@ def profile(policy: PosePolicy, length: int, prompts: int, console: Console) -> 
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
-    queries = [Query(text) for text in prompt_texts(policy.backbone.tokenizer, prompts, length)]
+    queries = [PromptInput(text) for text in prompt_texts(policy.backbone.tokenizer, prompts, length)]
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_initialized() else [])]
     with policy.merged_adapters(), profiler(activities=kinds) as seen:
-        policy.act(queries, GROUP, 1, max_new_tokens=NEW_TOKENS)
+        policy.rollout(queries, GROUP, 1, max_new_tokens=NEW_TOKENS)
         finish()
     order = "self_device_time_total" if torch.cuda.is_initialized() else "self_cpu_time_total"
     console.print(seen.key_averages().table(sort_by=order, row_limit=12), highlight=False, soft_wrap=True)

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pose_rft.data.chat import written_pairs
+from pose_rft.data.everyday import everyday_prompts
+from pose_rft.data.mixtures.chat import written_pairs
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.devices import pick_device
-from pose_rft.evaluation.everyday import everyday_prompts
 from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.policy import PosePolicy
 

@@ -23,30 +23,32 @@ from transformers import TrainerCallback
 
 from pose_rft.body import load_body
 from pose_rft.config import read_config
-from pose_rft.data.mixtures import text_to_pose_mixture
+from pose_rft.data.mixtures.sources import ANSWER
+from pose_rft.data.mixtures.text_to_pose import text_to_pose_mixture
 from pose_rft.data.sample import Sample
-from pose_rft.data.sources import ANSWER
 from pose_rft.devices import pick_device
-from pose_rft.evaluation.protocols import load_benchmark
+from pose_rft.evaluation.benchmarks import load_benchmark
 from pose_rft.hygrpo import HyGRPOTrainer
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.fixed_words import FixedWordsPolicy
-from pose_rft.policy.states import CachedStates, cache_states
+from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
+from pose_rft.policy.pose_only import PoseOnlyPolicy
 from pose_rft.posescript.checks import satisfaction
 from pose_rft.rewards import reward_specs
-from pose_rft.rft import Grader, RftConfig, pose_phase_config
+from pose_rft.runs.rft import RftConfig, RolloutRewarder, pose_phase_config
 
 SHOWN = ("pose/kl", "rewards/posecodes/mean", "grad_norm")
 
 
 @torch.no_grad()
-def judge_head(policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates, poses: int = 8) -> dict[str, float]:
+def judge_head(
+    policy: PosePolicy, samples: Sequence[Sample], cache: HiddenStateCache, poses: int = 8
+) -> dict[str, float]:
     """Shares of checks met, MPJPE in millimetres and spread of the head's answers to cached prompts."""
     body, generator = load_body(), torch.Generator().manual_seed(0)
     gaussian = policy.predict(*cache.batch(torch.arange(len(samples))))
     recorded = torch.stack([body.joints(torch.from_numpy(sample.pose)) for sample in samples])
     result = {}
-    for name, action in (("mean", gaussian.at(torch.zeros_like(gaussian.mean)[:, None])), ("sampled", None)):
+    for name, action in (("mean", gaussian.from_noise(torch.zeros_like(gaussian.mean)[:, None])), ("sampled", None)):
         action = gaussian.sample(poses, generator=generator) if action is None else action
         joints = body.joints_from_rotations(policy.head.to_rotations(action)).cpu()  # (N, K, 22, 3)
         met = [satisfaction(sample.checks, joints[row]).mean() for row, sample in enumerate(samples)]
@@ -90,17 +92,17 @@ def main() -> None:
     held_out = [replace(sample, answer=ANSWER) for sample in captions]
     start = PosePolicy.from_pretrained(config.policy, device)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    cache = cache_states(start, samples, config.hygrpo.row_tokens, file=arguments.out / "states.safetensors")
-    judged = cache_states(start, held_out, config.hygrpo.row_tokens)
+    cache = cache_hidden_states(start, samples, config.hygrpo.row_tokens, file=arguments.out / "states.safetensors")
+    judged = cache_hidden_states(start, held_out, config.hygrpo.row_tokens)
     console.print("start   " + line(judge_head(start, held_out, judged)), highlight=False)
     for changes in arguments.runs:
         console.print(f"[bold]{json.dumps(changes)}[/]")
         policy, began = PosePolicy.from_pretrained(config.policy, device), time.monotonic()
         settings = replace(pose_phase_config(config), save_steps=10**6, **changes)
-        grader = Grader(policy, reward_specs(config.rewards), config.on_reward_error)
+        grader = RolloutRewarder(policy, reward_specs(config.rewards), config.on_reward_error)
         watch = Watch(lambda policy=policy: judge_head(policy, held_out, judged), arguments.every, console)
         with tempfile.TemporaryDirectory() as folder:
-            HyGRPOTrainer(FixedWordsPolicy(policy, samples, cache), settings, samples, grader, folder, [watch]).train()
+            HyGRPOTrainer(PoseOnlyPolicy(policy, samples, cache), settings, samples, grader, folder, [watch]).train()
         console.print(f"  {time.monotonic() - began:.0f} s", highlight=False)
 
 

@@ -4,7 +4,7 @@
 
 Renders of recordings kept out of training, seen whole and from unseen cameras; questions whose truth is clear in the
 recorded pose (docs/data.md). Prints, over all, by kind of question and by how clear the truth is, the share of right
-answers with 95 % intervals: the policy's words at temperature 0; what its findings say, if it has any; the truth read
+answers with 95 % intervals: the policy's words at temperature 0; what its attributes say, if it has any; the truth read
 off its mean pose for the picture; and the commonest answer to each question among training poses, given always.
 """
 
@@ -21,17 +21,17 @@ from rich.progress import track
 from rich.table import Table
 
 from pose_rft.body import load_body
-from pose_rft.data.image_samples import ImageMixtureConfig, image_samples
-from pose_rft.data.mocap import read_mocap, train_test_split
-from pose_rft.data.questions import ask, clearness, is_right, truth_in
-from pose_rft.data.renders import upright
+from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
+from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.questions.questions import ask, clearness, is_right, truth_in
+from pose_rft.data.rendering.renders import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import bootstrap_interval
-from pose_rft.evaluation.pictures import QUESTION, SEED
+from pose_rft.evaluation.renders import QUESTION, SEED
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.pictures import crop_of
+from pose_rft.policy.training_pictures import crop_of
 from pose_rft.vision.crops import Crop
 
 BATCH = 32
@@ -49,7 +49,7 @@ def main() -> None:
     training, held_out = train_test_split(read_mocap(arguments.poses))
     samples = asked(held_out.pose, arguments.limit)
     policy = PosePolicy.from_pretrained(arguments.checkpoint, pick_device("auto"))
-    right: dict[str, list[float]] = {"words": [], "findings": [], "own pose": []}
+    right: dict[str, list[float]] = {"words": [], "attributes": [], "own pose": []}
     clear = []
     for start in track(range(0, len(samples), BATCH), description="Asking the policy", console=Console(stderr=True)):
         batch = samples[start : start + BATCH]
@@ -60,19 +60,19 @@ def main() -> None:
             for group, sample in zip(answers, batch, strict=True)
         ]
         poses = answered_poses(policy.generate([QUESTION] * len(batch), cuts, temperature=0.0))[:, 0]
-        right["findings"] += [
+        right["attributes"] += [
             float(truth == sample.extra["truth"])
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
         for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
-            about, recorded = sample.extra["about"], torch.from_numpy(sample.image.camera_pose()[0])
+            about, recorded = sample.extra["topic"], torch.from_numpy(sample.image.camera_pose()[0])
             guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
             right["own pose"].append(float(guess == sample.extra["truth"]))
             clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
-    if not policy.config.findings:
-        del right["findings"]
+    if not policy.config.attributes:
+        del right["attributes"]
     usual = commonest(training.pose)
-    right["commonest answer"] = [float(usual[s.extra["about"]] == s.extra["truth"]) for s in samples]
+    right["commonest answer"] = [float(usual[s.extra["topic"]] == s.extra["truth"]) for s in samples]
     kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
     groups = {"all": np.ones(len(kinds), bool)} | {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
     for margin, name in ((0.5, "clear by 10 degrees or 5 cm"), (1.0, "clear by 20 degrees or 10 cm")):
@@ -89,22 +89,22 @@ def main() -> None:
 
 def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
     """Joints (22, 3) in a picture's frame as its question means them."""
-    if sample.extra["about"] != "facing":
+    if sample.extra["topic"] != "facing":
         joints = upright(joints[None], sample.image.up()[None])[0]
     return torch.from_numpy(joints.astype(np.float32))
 
 
 @torch.no_grad()
 def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[str]:
-    """The truth of each question that the policy's findings say is the likeliest; empty texts without findings."""
-    if policy.sight is None or policy.sight.findings is None or policy.eyes is None:
+    """The truth of each question that the policy's attributes say is the likeliest; empty texts without attributes."""
+    if policy.image_branch is None or policy.image_branch.attributes is None or policy.image_encoder is None:
         return [""] * len(samples)
     pixels = torch.from_numpy(np.stack([cut.pixels for cut in cuts])).to(policy.device)
-    logits = policy.sight.findings(policy.sight.joint_features(policy.eyes.encode(pixels)))
+    logits = policy.image_branch.attributes(policy.image_branch.joint_features(policy.image_encoder.encode(pixels)))
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
-        told = zip(policy.config.findings, row, strict=True)
-        of = {statement.truth: logit for statement, logit in told if statement.about == sample.extra["about"]}
+        told = zip(policy.config.attributes, row, strict=True)
+        of = {statement.truth: logit for statement, logit in told if statement.topic == sample.extra["topic"]}
         truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
     return truths
 
@@ -125,7 +125,7 @@ def commonest(poses: np.ndarray) -> dict[str, str]:
     truths: dict[str, Counter[str]] = defaultdict(Counter, {"facing": Counter({"yes": 1})})
     for seed in range(4):
         for question in ask(joints, seed, ("yes_no", "which")):
-            truths[question.about][question.truth] += 1
+            truths[question.topic][question.truth] += 1
     return defaultdict(lambda: "yes", {about: counts.most_common(1)[0][0] for about, counts in truths.items()})
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.mocap import read_mocap, train_test_split
-from pose_rft.data.questions import ask
+from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.questions.questions import ask
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     about: dict[str, Counter[str]] = defaultdict(Counter)
     for question in questions:
         if question.truth:
-            about[question.about][question.truth] += 1
+            about[question.topic][question.truth] += 1
     asked = sum(sum(counts.values()) for counts in about.values())
     always = sum(max(counts.values()) for counts in about.values())
     print(

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pose_rft.data.mocap import read_mocap
-from pose_rft.data.renders import render_people
+from pose_rft.data.mocap.clips import read_mocap
+from pose_rft.data.rendering.renders import render_people
 
 PARTS = {
     "posed": "skinning",

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from pose_rft.body.distances import pa_mpjpe
-from pose_rft.data.mocap import read_mocap, train_test_split
-from pose_rft.data.renders import render_people
-from pose_rft.policy.eyes import COMMON
+from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.rendering.renders import render_people
 from pose_rft.vision import load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
+from pose_rft.vision.image_encoder import COMMON
 
 LANDMARKS = list(COMMON_JOINTS.values())
 

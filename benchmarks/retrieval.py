@@ -30,7 +30,7 @@ from pose_rft.evaluation.retrieval_models import (
     statements,
 )
 from pose_rft.posescript.captions import Style
-from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file
 
 COLUMNS = [f"{way}/recall@{k}" for way in ("text_to_pose", "pose_to_text") for k in (1, 5, 10)]

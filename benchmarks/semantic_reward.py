@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pose_rft.config import read_config
-from pose_rft.data.mixtures import text_to_pose_mixture
+from pose_rft.data.mixtures.text_to_pose import text_to_pose_mixture
 from pose_rft.devices import pick_device
+from pose_rft.evaluation.benchmarks import JUDGE, load_benchmark
 from pose_rft.evaluation.grading import answered_poses, grade_poses, summarise
-from pose_rft.evaluation.judging import judge_answers, judge_scores
-from pose_rft.evaluation.protocols import JUDGE, load_benchmark
+from pose_rft.evaluation.retrieval_judge import judge_answers, judge_scores
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.states import cache_states
-from pose_rft.posescript.retrieval import RetrievalModel
-from pose_rft.rft import POSE_PHASE, RftConfig, run_rft
+from pose_rft.policy.hidden_state_cache import cache_hidden_states
+from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.runs.rft import POSE_PHASE, RftConfig, run_rft
 from pose_rft.storage import atomic_file, ensure_directory
-from pose_rft.training import STATES_FILE, has_begun
+from pose_rft.trainer import STATES_FILE, has_begun
 
 SAMPLES = 8
 BATCH = 32  # prompts that are answered at once
@@ -90,7 +90,7 @@ def main() -> None:
     told = [sample for sample in drawn if sample.pose is not None and sample.checks]
     states = arguments.out / STATES_FILE  # of all variants
     ensure_directory(arguments.out)
-    cache_states(PosePolicy.from_pretrained(config.policy, device), told, config.hygrpo.row_tokens, file=states)
+    cache_hidden_states(PosePolicy.from_pretrained(config.policy, device), told, config.hygrpo.row_tokens, file=states)
     rows = {"SFT start": judged(arguments.out / "start.json", config.policy)}
     for name, rewards in VARIANTS.items():
         folder = arguments.out / name.replace(", ", "-")

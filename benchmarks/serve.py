@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from steps import markdown
 
-from pose_rft.evaluation.everyday import everyday_prompts
+from pose_rft.data.everyday import everyday_prompts
 
 
 @contextmanager

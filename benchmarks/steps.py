@@ -141,14 +141,14 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     from torch.utils.flop_counter import FlopCounterMode
 
     from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
-    from pose_rft.policy import Query
+    from pose_rft.policy import PromptInput
     from pose_rft.policy.backbone import PromptTokens
 
     tokenizer = policy.backbone.tokenizer
     policy.backbone.read = lambda text, *_: PromptTokens(tokenizer(text).input_ids)  # without a chat template
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
-    samples = [Query(text) for text in prompt_texts(tokenizer, prompts, length)]
+    samples = [PromptInput(text) for text in prompt_texts(tokenizer, prompts, length)]
     act = type(policy).act.__get__(policy)
 
     def act_with_pose(*args: Any, **kwargs: Any) -> Any:

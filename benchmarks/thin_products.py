@@ -17,7 +17,7 @@ from rich.table import Table
 from steps import cores
 from torch.nn.functional import linear
 
-from pose_rft.policy.thin_products import plain_products_are_slow, thin_product
+from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, thin_product
 
 SHAPES = [(576, 576), (576, 1536), (1536, 576), (576, 49153), (2048, 2048), (2048, 8192), (8192, 2048)]
 FLOATS = 30e6  # in the copies of one matrix

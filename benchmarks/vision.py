@@ -21,9 +21,9 @@ from pose_rft.body.amass import read_poses
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.render import VIEWS, render
 from pose_rft.errors import UserError
-from pose_rft.policy.eyes import COMMON
 from pose_rft.vision import load_encoder, look
 from pose_rft.vision.blazepose import COMMON_JOINTS
+from pose_rft.vision.image_encoder import COMMON
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ from rich.progress import track
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.render import render
-from pose_rft.data.concepts import load_concepts
-from pose_rft.data.procedural import sample_poses
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.errors import UserError
 from pose_rft.evaluation.report_style import STYLE
 from pose_rft.posescript.captions import caption
-from pose_rft.posescript.edits import edit_instructions
+from pose_rft.posescript.edits.instructions import edit_instructions
 from pose_rft.posescript.posecodes import classify, load_posecodes, load_statistics
 from pose_rft.storage import atomic_file, ensure_writable
 

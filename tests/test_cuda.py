@@ -8,19 +8,19 @@ import torch
 from image_text_models import MODELS
 from PIL import Image
 
-from pose_rft.data.image_samples import ImageMixtureConfig
+from pose_rft.data.mixtures.image_samples import ImageMixtureConfig
 from pose_rft.data.sample import Sample
+from pose_rft.generation.packing import pack_groups
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
-from pose_rft.hygrpo.layout import pack_groups
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, Query
-from pose_rft.policy.pictures import PicturesConfig, with_pictures
-from pose_rft.policy.sight import Seen
-from pose_rft.posescript.retrieval import RetrievalSettings
-from pose_rft.posescript.retrieval_training import RetrievalTraining, train_retrieval
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, PromptInput
+from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
+from pose_rft.retrieval.model import RetrievalSettings
+from pose_rft.retrieval.training import RetrievalTraining, train_retrieval
 from pose_rft.rewards import reward_specs
-from pose_rft.rft import Grader, PosePhaseConfig, RftConfig, run_rft
-from pose_rft.sft.run import SftConfig, run_sft
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, RolloutRewarder, run_rft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
+from pose_rft.vision.encoded_images import EncodedImages
 
 DEVICE = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -43,7 +43,7 @@ def texts(count: int) -> list[Sample]:
 
 
 def test_scores_on_the_gpu_equal_those_on_the_cpu(tiny_policy):
-    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
     packed = tiny_policy.pack(rollout, row_tokens=80)
     on_cpu = tiny_policy(packed)
     on_gpu = tiny_policy.to(DEVICE)(packed.to(DEVICE))
@@ -75,7 +75,7 @@ def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(config,
     pose = policy.backbone.pose_token
     prompts = [[5, 6, 7, 8, 9, 10], [11, 12, 13]]
     answers = [[[20, pose, 21], [22, 23, 24, pose, 0], [25]], [[pose, 26], [27, 28, pose]]]
-    assert policy.shares_prompts
+    assert policy.supports_prefix_sharing
     found = []
     for share in (True, False):
         packed = pack_groups(prompts, answers, pose, share_prompts=share).to(DEVICE)
@@ -113,12 +113,12 @@ def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
     policy = PosePolicy.create(config, DEVICE)
     drawn = PicturesConfig(8, 2, ImageMixtureConfig(single=1.0, pairs=0.0, questions=0.0))
     samples = with_pictures(policy, texts(8), 5, drawn)  # drawn by other processes, encoded on the GPU
-    assert sum(isinstance(sample.image, Seen) for sample in samples) == 8
+    assert sum(isinstance(sample.image, EncodedImages) for sample in samples) == 8
     sft = SftConfig(
-        config, output_dir=str(tmp_path / "sft"), head=PHASE, findings=PHASE, joint=PHASE, loop=LoopConfig(workers=2),
+        config, output_dir=str(tmp_path / "sft"), head=PHASE, attributes=PHASE, joint=PHASE, loop=LoopConfig(workers=2),
         device=DEVICE,
     )  # fmt: skip
-    assert run_sft(sft, samples=samples).config.findings
+    assert run_sft(sft, samples=samples).config.attributes
     rft = RftConfig(
         policy=str(tmp_path / "sft" / "policy"),
         output_dir=str(tmp_path / "rft"),
@@ -130,7 +130,7 @@ def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
     seeing, history = run_rft(rft, samples=samples)
     assert any("rewards/spatial_bounded/mean" in entry for entry in history)
     pictured = next(sample for sample in samples if sample.image is not None)
-    rollout = seeing.act([pictured, "pose 1"], answers=2, poses=3, max_new_tokens=6)
+    rollout = seeing.rollout([pictured, "pose 1"], answers=2, poses=3, max_new_tokens=6)
     assert rollout.action.isfinite().all()
 
 
@@ -164,7 +164,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(config, tmp_path):
         policy.freeze_reference()
         start = torch.cat([weight.detach().flatten() for weight in policy.trainable().values()])
         hygrpo = replace(HYGRPO, steps=4, save_steps=4, learning_rate=1e-3, schedule="constant")
-        grader = Grader(policy, reward_specs(["format", "posecodes"]), "raise")
+        grader = RolloutRewarder(policy, reward_specs(["format", "posecodes"]), "raise")
         trainer = HyGRPOTrainer(policy, replace(hygrpo, steps=steps), texts(8), grader, str(tmp_path / name))
         trainer.train(resume_from_checkpoint=resume)
         return torch.cat([weight.detach().flatten() for weight in policy.trainable().values()]) - start
@@ -189,8 +189,8 @@ def test_retrieval_models_are_trained_on_the_gpu(text, pose):
 def test_a_rollout_is_the_same_on_both_devices(tiny_policy):
     """What is drawn comes from the CPU's generator on either."""
     asked = {"answers": 4, "poses": 2, "seeds": 3, "max_new_tokens": 8}
-    on_cpu = tiny_policy.act([Query("one"), "a longer prompt"], **asked)
-    on_gpu = tiny_policy.to(DEVICE).act([Query("one"), "a longer prompt"], **asked)
+    on_cpu = tiny_policy.rollout([PromptInput("one"), "a longer prompt"], **asked)
+    on_gpu = tiny_policy.to(DEVICE).rollout([PromptInput("one"), "a longer prompt"], **asked)
     assert on_gpu.answer_ids == on_cpu.answer_ids
     torch.testing.assert_close(on_gpu.action.cpu(), on_cpu.action, atol=1e-2, rtol=1e-2)
 
@@ -198,15 +198,15 @@ def test_a_rollout_is_the_same_on_both_devices(tiny_policy):
 @pytest.mark.parametrize("answers", [1, 4])
 def test_replayed_passes_sample_the_same_answers(tiny_policy, answers):
     asked = {"answers": answers, "poses": 2, "seeds": 3, "max_new_tokens": 12}
-    prompts = [Query("one"), "a longer prompt"]
+    prompts = [PromptInput("one"), "a longer prompt"]
     policy = tiny_policy.to(DEVICE)
     for _ in range(2):  # a second recording takes over the first one's memory
-        replayed = policy.act(prompts, **asked)
-    assert policy.replays.works
-    assert policy.replays.recorded == 2
-    policy.replays.works = False
-    plain = policy.act(prompts, **asked)
-    assert policy.replays.recorded == 2
+        replayed = policy.rollout(prompts, **asked)
+    assert policy.recorder.works
+    assert policy.recorder.recorded == 2
+    policy.recorder.works = False
+    plain = policy.rollout(prompts, **asked)
+    assert policy.recorder.recorded == 2
     assert replayed.answer_ids == plain.answer_ids
     torch.testing.assert_close(replayed.action, plain.action, atol=1e-3, rtol=1e-3)
 
@@ -214,14 +214,14 @@ def test_replayed_passes_sample_the_same_answers(tiny_policy, answers):
 def test_a_model_that_cannot_be_recorded_samples_all_the_same_and_says_so(tiny_policy, caplog):
     policy = tiny_policy.to(DEVICE)
     asked = {"answers": 4, "seeds": 3, "max_new_tokens": 8}
-    expected = policy.act(["one", "a longer prompt"], **asked)
+    expected = policy.rollout(["one", "a longer prompt"], **asked)
 
     def look(layer, given, out):
         assert out[0].sum().item() is not None
 
     policy.decoder.layers[0].register_forward_hook(look)
     with caplog.at_level("WARNING"):
-        found = policy.act(["one", "a longer prompt"], **asked)
+        found = policy.rollout(["one", "a longer prompt"], **asked)
     assert "cannot be recorded" in caplog.text
     assert found.answer_ids == expected.answer_ids
-    assert policy.act(["one", "a longer prompt"], **asked).answer_ids == expected.answer_ids
+    assert policy.rollout(["one", "a longer prompt"], **asked).answer_ids == expected.answer_ids

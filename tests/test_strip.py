@@ -11,7 +11,18 @@ from PIL import Image
 
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
-from pose_rft.strip import CELL, GAP, TOLD, Strip, StripConfig, draw_row, mean_answers, read_strip, strips, write_strip
+from pose_rft.runs.pose_timeline import (
+    CELL,
+    GAP,
+    TOLD,
+    PoseTimelineConfig,
+    Strip,
+    draw_row,
+    mean_answers,
+    read_strip,
+    strips,
+    write_strip,
+)
 
 PROMPTS = ["wave", "sit down"]
 
@@ -50,9 +61,9 @@ def steps(path) -> list[int]:
 @pytest.mark.parametrize("updates", [1, 2])
 def test_there_is_a_row_for_the_start_every_few_steps_and_the_end_of_each_phase(tmp_path, updates):
     policy, path = Poser(), tmp_path / "strip.png"
-    train(Strip(policy, StripConfig(4, PROMPTS), path), policy, 0, 6)
+    train(Strip(policy, PoseTimelineConfig(4, PROMPTS), path), policy, 0, 6)
     assert steps(path) == [0, 4, 6]
-    train(Strip(policy, StripConfig(4, PROMPTS), path, before=6, updates=updates), policy, 0, 3, updates)
+    train(Strip(policy, PoseTimelineConfig(4, PROMPTS), path, before=6, updates=updates), policy, 0, 3, updates)
     assert steps(path) == [0, 4, 6, 8, 9]
     assert [name.name for name in tmp_path.iterdir()] == ["strip.png"]
     rows = read_strip(path, PROMPTS)
@@ -63,10 +74,12 @@ def test_there_is_a_row_for_the_start_every_few_steps_and_the_end_of_each_phase(
 def test_a_resumed_run_draws_the_picture_of_an_unbroken_one(tmp_path):
     policy = Poser()
     whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
-    train(Strip(policy, StripConfig(2, PROMPTS), whole), policy, 0, 6)
+    train(Strip(policy, PoseTimelineConfig(2, PROMPTS), whole), policy, 0, 6)
     policy.angle = 0.0
-    train(Strip(policy, StripConfig(2, PROMPTS), broken), policy, 0, 5)  # killed after step 5, its checkpoint is of 3
-    train(Strip(policy, StripConfig(2, PROMPTS), broken), policy, 3, 6)
+    train(
+        Strip(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 0, 5
+    )  # killed after step 5, its checkpoint is of 3
+    train(Strip(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 3, 6)
     assert steps(broken) == [0, 2, 4, 6]
     assert broken.read_bytes() == whole.read_bytes()
 
@@ -99,9 +112,9 @@ def test_drawing_asks_without_dropout_and_leaves_every_mode_as_it_was():
 
 
 def test_nothing_is_drawn_where_the_config_says_so_and_of_all_processes_one_draws(tmp_path):
-    assert strips(Poser(), StripConfig(every=0), tmp_path) == []
+    assert strips(Poser(), PoseTimelineConfig(every=0), tmp_path) == []
     second = Poser()  # of two processes that share a language model out: it answers, and draws nothing
-    (strip,) = strips(second, StripConfig(1, PROMPTS), tmp_path)
+    (strip,) = strips(second, PoseTimelineConfig(1, PROMPTS), tmp_path)
     strip.on_train_begin(None, SimpleNamespace(global_step=0, is_world_process_zero=False), None)
     assert len(second.modes) == 1
     assert not list(tmp_path.iterdir())
@@ -110,7 +123,7 @@ def test_nothing_is_drawn_where_the_config_says_so_and_of_all_processes_one_draw
 @pytest.mark.parametrize("fields", [{"every": -1}, {"prompts": []}, {"prompts": ["wave", " "]}, {"prompts": [3]}])
 def test_a_strip_that_cannot_be_is_refused(fields):
     with pytest.raises(UserError, match=r"^strip\.(every|prompts)"):
-        StripConfig(**fields)
+        PoseTimelineConfig(**fields)
 
 
 def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictures(trained_policy, tmp_path):
@@ -118,8 +131,8 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
 
     from pose_rft.data.sample import Sample
     from pose_rft.hygrpo import HyGRPOConfig
-    from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
-    from pose_rft.training import newest_checkpoint
+    from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
+    from pose_rft.trainer import newest_checkpoint
 
     pose = np.zeros((22, 3), np.float32)
     samples = [Sample(f"pose {n}", "Done <POSE>.", pose, checks=("angle(left_knee) < 90",)) for n in range(4)]
@@ -131,7 +144,7 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
             output_dir=str(tmp_path / name),
             pose_phase=PosePhaseConfig(steps=4, prompts_per_step=2, learning_rate=1e-2),
             hygrpo=HyGRPOConfig(steps=4, save_steps=2, learning_rate=1e-2, row_tokens=128, **sizes),
-            strip=StripConfig(every, PROMPTS),
+            strip=PoseTimelineConfig(every, PROMPTS),
             device="cpu",
         )
         torch.manual_seed(5)

@@ -11,9 +11,9 @@ from transformers.integrations import integration_utils
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.pose_timeline import PoseTimelineConfig
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.sft.trainer import LoopConfig
-from pose_rft.strip import StripConfig
 
 
 class Writer:
@@ -56,7 +56,7 @@ def test_tensorboard_gets_both_phases_of_a_run_with_the_policy_s_config(trained_
             max_new_tokens=12,
             report_to="tensorboard",
         ),
-        strip=StripConfig(every=0),
+        strip=PoseTimelineConfig(every=0),
         device="cpu",
     )
     samples = [Sample(f"{n}", "Done <POSE>.", pose, checks=("angle(left_knee) < 90",)) for n in range(2)]

@@ -123,7 +123,7 @@ def rft(
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
     from pose_rft.config import read_config
-    from pose_rft.rft import RftConfig, run_rft
+    from pose_rft.runs.rft import RftConfig, run_rft
 
     settings = read_config(RftConfig, config, context.args)
     run_rft(settings, resume)
@@ -200,8 +200,8 @@ def evaluate(
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
     from pose_rft.devices import pick_device
-    from pose_rft.evaluation.protocols import evaluate as run_benchmark
-    from pose_rft.evaluation.protocols import results_table, save_result
+    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
+    from pose_rft.evaluation.benchmarks import results_table, save_result
     from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_writable
 
@@ -228,7 +228,7 @@ def evaluate(
 @app.command()
 def benchmarks() -> None:
     """List the benchmarks and what each needs."""
-    from pose_rft.evaluation.protocols import list_benchmarks
+    from pose_rft.evaluation.benchmarks import list_benchmarks
 
     table = Table("name", "what it measures", "needs")
     for entry in list_benchmarks():
@@ -253,7 +253,7 @@ def caption(
     Example:  pose-rft caption out/pose_00.npz --out captions.jsonl
     """
     from pose_rft.posescript.captions import caption_file
-    from pose_rft.posescript.edits import edit_file
+    from pose_rft.posescript.edits.instructions import edit_file
 
     if to is None:
         caption_file(poses, out, captions, seed)
@@ -294,7 +294,7 @@ def retrieval_train(
 ) -> None:
     """Train a model by contrast of captions and poses. Any field of the YAML can be set here too: --samples 20000"""
     from pose_rft.config import read_config
-    from pose_rft.posescript.retrieval_training import RetrievalConfig, train
+    from pose_rft.retrieval.training import RetrievalConfig, train
 
     train(read_config(RetrievalConfig, config, context.args))
 
@@ -310,7 +310,7 @@ def retrieval_score(
 
     Example:  pose-rft retrieval score "Both arms are raised." out/pose_00.npz --model judge
     """
-    from pose_rft.posescript.retrieval import score_file
+    from pose_rft.retrieval.model import score_file
     from pose_rft.storage import atomic_file
 
     scores = score_file(text, poses, model)

@@ -12,17 +12,17 @@ from PIL.Image import Image
 from rich.console import Console
 
 from pose_rft.answers import write_answers
-from pose_rft.data.mixtures import MixtureConfig
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.protocols import JUDGE, judge, load_benchmark, save_result
+from pose_rft.evaluation.benchmarks import JUDGE, judge, load_benchmark, save_result
 from pose_rft.evaluation.report import Picture, write_report
 from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
-from pose_rft.posescript.retrieval import RetrievalModel
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.vision.images import read_image
 
 PER_STEP = 5  # steps of the opening phase for each step of the language model

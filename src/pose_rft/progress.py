@@ -26,7 +26,7 @@ SHORT_NAMES = {
     "loss/likelihood": "nll",
     "loss/joints": "joints m",
     "loss/aligned": "aligned m",
-    "loss/findings": "findings",
+    "loss/attributes": "attributes",
     "loss/checks": "checks off",
     "loss/sampled_checks": "sampled",
     "valid_share": "valid",

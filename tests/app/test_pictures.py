@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pose_rft.app.limits import Limits
-from pose_rft.app.pictures import PictureTooLarge, read_picture
+from pose_rft.app.uploads import PictureTooLarge, read_picture
 from pose_rft.errors import UserError
 
 

@@ -5,7 +5,7 @@ import pytest
 import roma
 import torch
 
-from pose_rft.data.amass import read_amass
+from pose_rft.data.readers.amass import read_amass
 from pose_rft.errors import UserError
 
 

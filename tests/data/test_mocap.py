@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_rft.data.held_out import is_held_out
-from pose_rft.data.mocap import concatenated, everyday_phrases, read_mocap, train_test_split
+from pose_rft.data.mocap.clips import concatenated, everyday_phrases, read_mocap, train_test_split
+from pose_rft.data.splits import is_held_out
 from pose_rft.data.verbs import with_verb
 from pose_rft.errors import UserError
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pose_rft.data.pose_language import Direction, parse_direction, parse_pose, parse_reach, swap_sides
+from pose_rft.data.concepts.pose_language import Direction, parse_direction, parse_pose, parse_reach, swap_sides
 from pose_rft.errors import UserError
 
 

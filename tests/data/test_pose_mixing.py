@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from pose_rft.body.skeleton import mirror_pose
-from pose_rft.data.pose_mixing import interpolated, mixed_poses
+from pose_rft.data.mocap.pose_mixing import interpolated, mixed_poses
 
 
 def poses(n: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.questions import (
+from pose_rft.data.questions.questions import (
     COMPARISONS,
     Question,
     ask,
@@ -64,10 +64,10 @@ def test_every_answer_answers_its_own_question_rightly_and_no_other_truth(questi
 def test_the_pose_that_a_question_was_made_from_answers_it_rightly(joints, questions: list[Question]) -> None:
     told = [(question, pose) for question, pose in zip(questions, joints, strict=True) if question.truth]
     assert len({question.truth for question, _ in told}) == 6
-    assert [truth_in(question.about, pose) for question, pose in told] == [question.truth for question, _ in told]
+    assert [truth_in(question.topic, pose) for question, pose in told] == [question.truth for question, _ in told]
     faced = [(question, pose) for question, pose in zip(facing(joints, 0), joints, strict=True) if question]
     assert all(truth_in("facing", pose) == question.truth for question, pose in faced)
-    assert all(clearness(question.about, pose) > 0.04 for question, pose in told)
+    assert all(clearness(question.topic, pose) > 0.04 for question, pose in told)
     barely, clearly = torch.zeros(2, 22, 3)
     barely[18, 1], clearly[18, 1] = -1.4, -2.2  # the left elbow: 80 and 126 degrees from straight
     bent = [clearness("elbow_bent_more", load_body().joints(pose[None])[0]) for pose in (barely, clearly)]
@@ -85,10 +85,10 @@ def test_yes_is_said_only_where_the_posecode_holds(joints: torch.Tensor, questio
 def test_no_is_said_only_where_the_same_question_would_not_be_answered_yes(
     joints: torch.Tensor, questions: list[Question]
 ) -> None:
-    checks = {q.about: q.checks for q in questions if q.truth == "yes"}
-    said_no = [(row, q) for row, q in enumerate(questions) if q.truth == "no" and q.about in checks]
+    checks = {q.topic: q.checks for q in questions if q.truth == "yes"}
+    said_no = [(row, q) for row, q in enumerate(questions) if q.truth == "no" and q.topic in checks]
     assert len(said_no) > 200
-    assert not any(bool(satisfied(checks[q.about], joints[row]).all()) for row, q in said_no)
+    assert not any(bool(satisfied(checks[q.topic], joints[row]).all()) for row, q in said_no)
 
 
 def test_yes_and_no_and_left_and_right_come_equally_often(questions: list[Question]) -> None:
@@ -107,13 +107,13 @@ def test_a_question_hangs_on_its_seed_number_and_pose_alone(joints: torch.Tensor
 
 def test_only_the_kinds_asked_for_come(joints: torch.Tensor) -> None:
     names = {comparison.name for comparison in COMPARISONS}
-    assert {q.about for q in ask(joints[:200], 0, ["which"])} <= names | {"description"}
-    assert {q.about for q in ask(joints[:20], 0, ["describe"])} == {"description"}
+    assert {q.topic for q in ask(joints[:200], 0, ["which"])} <= names | {"description"}
+    assert {q.topic for q in ask(joints[:20], 0, ["describe"])} == {"description"}
     assert all(q.checks for q in ask(joints[:20], 0, ["describe"]))
 
 
 @pytest.mark.parametrize(
-    ("degrees", "about", "truth"),
+    ("degrees", "topic", "truth"),
     [
         ({"left_shoulder": (0, 0, 80)}, "arm_raised", "left"),
         ({"right_shoulder": (0, 0, -80)}, "arm_raised", "right"),
@@ -127,7 +127,7 @@ def test_only_the_kinds_asked_for_come(joints: torch.Tensor) -> None:
     ],
 )
 def test_the_side_is_that_of_the_pose(degrees: dict, about: str, truth: str) -> None:
-    asked = {q.about: q.truth for q in ask(joints_of(**degrees).expand(150, -1, -1), 0, ["which"])}
+    asked = {q.topic: q.truth for q in ask(joints_of(**degrees).expand(150, -1, -1), 0, ["which"])}
     assert asked[about] == truth
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.render_camera import axes_of, crop_at, draw_axes, person_crop, project
-from pose_rft.data.render_kernels import BOXES, noise_table
-from pose_rft.data.renders import Renders, RenderSpec, render_batches, render_pair, render_people, upright
+from pose_rft.data.rendering.camera import axes_of, crop_at, draw_axes, person_crop, project
+from pose_rft.data.rendering.kernels import BOXES, noise_table
+from pose_rft.data.rendering.renders import Renders, RenderSpec, render_batches, render_pair, render_people, upright
 from pose_rft.errors import UserError
 
 SIZE = 96

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pose_rft.data.concepts import load_concepts
+from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.verbs import base_form, third_person, with_verb
 
 # Spellings checked by hand: doubled letters, silent e, -ie, and verbs that look like either.

@@ -9,10 +9,10 @@ from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.baselines import MeanPose, NearestPose, VaePolicy
+from pose_rft.evaluation.benchmarks import judge
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.pose_vae import VaeTraining, gaussian_kl, train_pose_vae
-from pose_rft.evaluation.protocols import judge
-from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
+from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 
 ELBOW = JOINT_INDEX["left_elbow"]
 SMALL = VaeTraining(latent=4, width=16, steps=150, batch_size=32, learning_rate=1e-2, kl=1e-4, kl_standard=1e-6)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.data.everyday import everyday_prompts, is_everyday_prompt, leaked, words
 from pose_rft.errors import UserError
-from pose_rft.evaluation.everyday import everyday_prompts, is_everyday_prompt, leaked, words
 from pose_rft.posescript.checks import mirrored, satisfaction
 
 PROMPTS = everyday_prompts("all")

@@ -9,9 +9,9 @@ import torch
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.judging import judge_answers, judge_scores
-from pose_rft.evaluation.protocols import judge, results_table
-from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
+from pose_rft.evaluation.benchmarks import judge, results_table
+from pose_rft.evaluation.retrieval_judge import judge_answers, judge_scores
+from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 
 
 class Literally(RetrievalModel):

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.protocols import evaluate, judge, list_benchmarks, results_table, save_result
+from pose_rft.evaluation.benchmarks import evaluate, judge, list_benchmarks, results_table, save_result
 
 REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()

@@ -11,8 +11,8 @@ import torch
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.evaluation.benchmarks import judge
 from pose_rft.evaluation.charts import curve, number
-from pose_rft.evaluation.protocols import judge
 from pose_rft.evaluation.report import write_report
 
 REST = torch.zeros(22, 3)

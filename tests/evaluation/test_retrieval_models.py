@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.held_out import is_held_out
+from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.evaluation.retrieval_models import (
     captions_of_gallery,
@@ -17,7 +17,7 @@ from pose_rft.evaluation.retrieval_models import (
 )
 from pose_rft.posescript.captions import Caption
 from pose_rft.posescript.posecodes import classify, load_posecodes
-from pose_rft.posescript.retrieval import RetrievalModel, RetrievalSettings
+from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 
 HELD_OUT = next(name for name in map(str, range(100)) if is_held_out(name))
 TRAINED = next(name for name in map(str, range(100)) if not is_held_out(name))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_rft.hygrpo.layout import additive_mask, pack_groups
+from pose_rft.generation.packing import additive_mask, pack_groups
 
 ACTION = 7
 tokens = st.lists(st.integers(1, 9), min_size=1, max_size=6)

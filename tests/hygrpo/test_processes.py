@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy
-from pose_rft.training import join_processes
+from pose_rft.trainer import join_processes
 
 SCRIPT = Path(__file__).parent / "train_everywhere.py"
 
@@ -55,7 +55,7 @@ def supervised(tiny_backbone, tmp_path_factory) -> Path:
 def test_supervised_training_on_two_processes_is_that_of_one(supervised, tiny_backbone, tmp_path):
     train(2, "sft", tiny_backbone, tmp_path / "two")
     alone, together = weights(supervised), weights(tmp_path / "two" / "policy")
-    assert PosePolicy.from_pretrained(supervised, dtype=torch.float32).head.centre.abs().sum() > 0
+    assert PosePolicy.from_pretrained(supervised, dtype=torch.float32).head.action_mean.abs().sum() > 0
     assert_same(together, alone, atol=2e-5, rtol=1e-4)
 
 

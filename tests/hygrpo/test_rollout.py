@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pose_rft.hygrpo.drafts import Drafts
-from pose_rft.hygrpo.noise import normal, prompt_seeds, uniform
-from pose_rft.hygrpo.rollout import _choose
+from pose_rft.generation.drafts import DraftTable
+from pose_rft.generation.random_streams import normal, prompt_seeds, uniform
+from pose_rft.generation.sampling import _choose
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -34,7 +34,7 @@ def test_streams_differ_between_prompts_steps_seeds_and_kinds_and_repeat():
 
 
 def test_the_commonest_answer_that_begins_so_is_guessed():
-    drafts = Drafts([[1, 2, 3], [1, 2, 4, 5], [6]])
+    drafts = DraftTable([[1, 2, 3], [1, 2, 4, 5], [6]])
     assert drafts.after([1]) == [2, 3]
     assert drafts.after([1, 2, 4]) == [5]
     assert drafts.after([1, 2, 3]) == drafts.after([6]) == drafts.after([9]) == []

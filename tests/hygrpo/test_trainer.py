@@ -10,10 +10,10 @@ import torch
 
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
-from pose_rft.policy import Query
-from pose_rft.training import NonFiniteError
+from pose_rft.policy import PromptInput
+from pose_rft.trainer import NonFiniteError
 
-SAMPLES = [Query(f"pose number {i}") for i in range(6)]
+SAMPLES = [PromptInput(f"pose number {i}") for i in range(6)]
 
 
 def grade(step, samples, rollout):

@@ -11,7 +11,7 @@ from trl import GRPOConfig, GRPOTrainer
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer, group_advantages
 from pose_rft.hygrpo.trainer import GradedRollout
 from pose_rft.policy.backbone import PromptTokens, load_backbone
-from pose_rft.policy.prompts import Reading
+from pose_rft.policy.prompt_encoder import EncodedPrompt
 
 EPSILON, BETA, GROUP = 0.2, 0.04, 4
 # Two prompts of different lengths, four answers each, also of different lengths. Token 0 ends an answer.
@@ -70,7 +70,7 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
     answers = [answer for group in ANSWERS for answer in group]
     tokens, mask = padded(answers, left=False)
     packed = policy.pack(
-        SimpleNamespace(readings=[Reading(PromptTokens(ids)) for ids in PROMPTS], answer_ids=ANSWERS),
+        SimpleNamespace(readings=[EncodedPrompt(PromptTokens(ids)) for ids in PROMPTS], answer_ids=ANSWERS),
     )
     with torch.no_grad():
         logp = policy(packed).logp_text

@@ -13,9 +13,9 @@ import pose_rft.policy.policy
 from pose_rft.data.sample import Sample
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import LossWeights
-from pose_rft.sft.run import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 
 ANSWER = "Here: <POSE>."

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.evaluation.everyday import everyday_prompts
+from pose_rft.data.everyday import everyday_prompts
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.comparisons import compare
-from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.posescript.edits.comparisons import compare
+from pose_rft.retrieval.model import RetrievalModel
 
 
 def some_poses(frames: int = 3) -> np.ndarray:

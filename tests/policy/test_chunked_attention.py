@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from pose_rft.hygrpo.layout import additive_mask, pack_groups
-from pose_rft.policy import chunked_attention as chunked
+from pose_rft.generation.packing import additive_mask, pack_groups
+from pose_rft.policy.kernels import chunked_attention as chunked
 
 ROWS, HEADS, GROUPS, SIZE = 2, 6, 2, 8
 
@@ -112,7 +112,7 @@ def test_policies_use_it_in_training_and_in_sampling(tiny_policy, monkeypatch):
     used = []
     weights = chunked._weights
     monkeypatch.setattr(chunked, "_weights", lambda *given: used.append(1) or weights(*given))
-    rollout = tiny_policy.act(["stand"], answers=2, max_new_tokens=3)
+    rollout = tiny_policy.rollout(["stand"], answers=2, max_new_tokens=3)
     sampled = len(used)
     assert sampled
     tiny_policy(tiny_policy.pack(rollout))

@@ -66,7 +66,7 @@ def test_temperature_zero_is_the_mean_and_temperature_scales_the_spread():
 @pytest.mark.parametrize("diagonal", [True, False])
 def test_places_without_a_distribution_of_their_own_are_standard_normal(diagonal):
     gaussian, _ = make(0, diagonal)
-    spread = gaussian.spread(torch.tensor([3, 1]), 5)
+    spread = gaussian.scatter(torch.tensor([3, 1]), 5)
     action = torch.randn(5, 1, JOINTS, 6, dtype=torch.float64)
     expected = torch.distributions.Normal(0, 1).log_prob(action).sum(dim=-1)
     expected[[3, 1]] = gaussian.log_prob(action[[3, 1]])

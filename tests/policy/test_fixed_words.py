@@ -11,9 +11,9 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.fixed_words import FixedWordsPolicy
-from pose_rft.policy.states import cache_states, pack_samples
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
+from pose_rft.policy.pose_only import PoseOnlyPolicy
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 
 RAISED = ("y(left_wrist) > y(head)",)
 SAMPLES = [
@@ -24,11 +24,11 @@ SAMPLES = [
 
 @pytest.fixture
 def fixed(tiny_policy):
-    return FixedWordsPolicy(tiny_policy, SAMPLES, cache_states(tiny_policy, SAMPLES, progress=False))
+    return PoseOnlyPolicy(tiny_policy, SAMPLES, cache_hidden_states(tiny_policy, SAMPLES, progress=False))
 
 
 def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
-    rollout = fixed.act([SAMPLES[2], SAMPLES[0]], poses=3)
+    rollout = fixed.rollout([SAMPLES[2], SAMPLES[0]], poses=3)
     assert rollout.texts == [["So: <POSE>."], ["Here: <POSE>."]]
     assert rollout.action.shape == (2, 1, 3, 22, 6)
     scores = fixed(fixed.pack(rollout))
@@ -38,7 +38,7 @@ def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
 
 
 def test_the_reference_stays_what_the_head_was(fixed):
-    layout = fixed.pack(fixed.act([SAMPLES[0]]))
+    layout = fixed.pack(fixed.rollout([SAMPLES[0]]))
     start = fixed(layout).pose.mean.detach()
     with torch.no_grad():
         fixed.policy.head.mean.bias.add_(1.0)
@@ -50,7 +50,7 @@ def test_the_reference_stays_what_the_head_was(fixed):
 
 def test_more_than_one_answer_makes_no_sense(fixed):
     with pytest.raises(ValueError, match="fixed"):
-        fixed.act([SAMPLES[0]], answers=2)
+        fixed.rollout([SAMPLES[0]], answers=2)
 
 
 def test_the_trainer_moves_the_head_alone_and_towards_reward(fixed, tmp_path):
@@ -105,7 +105,7 @@ def test_a_run_that_opens_with_the_pose_phase_resumes_bit_for_bit(tiny_policy, t
     if interrupted == "states":
         shutil.rmtree(broken / "pose_phase")
         start = PosePolicy.from_pretrained(tmp_path / "start")
-        cache_states(start, SAMPLES, 512, file=broken / "states.safetensors", progress=False)
+        cache_hidden_states(start, SAMPLES, 512, file=broken / "states.safetensors", progress=False)
     resumed, again = run("broken", resume=True)
     assert [entry["step"] for entry in again if "objective" in entry] == list(range(1, 9))
     assert all((tmp_path / name / "report.html").stat().st_size > 10_000 for name in ("whole", "broken"))

@@ -4,7 +4,7 @@ import torch
 
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.errors import UserError
-from pose_rft.policy.heads import HeadConfig, PoseHead
+from pose_rft.policy.pose_head import HeadConfig, PoseHead
 
 HIDDEN = 16
 

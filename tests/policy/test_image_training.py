@@ -12,8 +12,8 @@ from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.backbone import load_backbone
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
-from pose_rft.sft.run import SftConfig, run_sft
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 
 ANSWER = "Here: <POSE>."

@@ -12,12 +12,12 @@ from PIL import Image
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, Query
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, PromptInput
 from pose_rft.policy.backbone import load_backbone, with_room
-from pose_rft.policy.eyes import COMMON, Look
-from pose_rft.policy.sight import Seen
-from pose_rft.policy.states import cache_states
+from pose_rft.policy.hidden_state_cache import cache_hidden_states
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.encoded_images import EncodedImages
+from pose_rft.vision.image_encoder import COMMON, EncodedPerson
 
 HEAD = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
 LORA = LoraSettings(rank=2, alpha=4)
@@ -26,10 +26,10 @@ UPRIGHT = PICTURE.rotate(90, expand=True)
 ANSWER = "The SMPL pose of this person is <POSE>."
 
 
-def seen(seed: int) -> Seen:
+def seen(seed: int) -> EncodedImages:
     """Features such as BlazePose's."""
     generator = torch.Generator().manual_seed(seed)
-    return Seen(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
+    return EncodedImages(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,14 @@ def policies(tmp_path_factory, byte_tokenizer, tiny_backbone):
     return make
 
 
-def queries(policy: PosePolicy) -> list[Query]:
+def queries(policy: PosePolicy) -> list[PromptInput]:
     """Two pictures of different shapes, and words alone between them."""
     pictures = [seen(1), seen(2)] if policy.backbone.processor is None else [PICTURE, UPRIGHT]
-    return [Query("Who?", pictures[0]), Query("A person waves."), Query("What is this pose?", pictures[1])]
+    return [
+        PromptInput("Who?", pictures[0]),
+        PromptInput("A person waves."),
+        PromptInput("What is this pose?", pictures[1]),
+    ]
 
 
 def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
@@ -72,23 +76,23 @@ def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dic
 def blind_detector(monkeypatch):
     """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
     monkeypatch.setattr(
-        "pose_rft.policy.eyes.Eyes.see",
-        lambda self, image, *_: Look(seen(image.width), torch.eye(3)),
+        "pose_rft.vision.image_encoder.ImageEncoder.see",
+        lambda self, image, *_: EncodedPerson(seen(image.width), torch.eye(3)),
     )
 
 
 @pytest.mark.parametrize("name", ["eyes", *MODELS, "llava+eyes", "gemma3+eyes", "qwen3+eyes"])
 def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(policies, name, blind_detector):
     policy = policies(name)
-    assert policy.shares_prompts
-    rollout = policy.act(queries(policy), answers=3, poses=2, seeds=[1, 2, 3], max_new_tokens=5)
+    assert policy.supports_prefix_sharing
+    rollout = policy.rollout(queries(policy), answers=3, poses=2, seeds=[1, 2, 3], max_new_tokens=5)
     for group in rollout.answer_ids:  # an untrained model never says <POSE>
         for answer in group:
             answer[-1] = policy.backbone.pose_token
     text, pose, gradient = scores(policy, rollout)
     for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
         torch.testing.assert_close(text[row, : len(logp) - 1], torch.tensor(logp[:-1]), atol=5e-5, rtol=5e-5)
-    policy.__dict__["shares_prompts"] = False
+    policy.__dict__["supports_prefix_sharing"] = False
     padded_text, padded_pose, padded_gradient = scores(policy, rollout)
     torch.testing.assert_close(text, padded_text, atol=5e-5, rtol=5e-5)
     torch.testing.assert_close(pose, padded_pose, atol=2e-2, rtol=1e-4)
@@ -101,9 +105,9 @@ def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(po
 @pytest.mark.parametrize("name", ["gemma3", "qwen3"])
 def test_sampling_that_cannot_share_prompts_says_the_same_about_images(policies, name):
     policy = policies(name)
-    shared = policy.act(queries(policy), answers=2, seeds=3, max_new_tokens=4)
-    policy.__dict__["shares_prompts"] = False
-    alone = policy.act(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    shared = policy.rollout(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    policy.__dict__["supports_prefix_sharing"] = False
+    alone = policy.rollout(queries(policy), answers=2, seeds=3, max_new_tokens=4)
     assert alone.answer_ids == shared.answer_ids
     for group, expected in zip(alone.logp_text, shared.logp_text, strict=True):
         for logp, other in zip(group, expected, strict=True):
@@ -114,7 +118,7 @@ def test_sampling_that_cannot_share_prompts_says_the_same_about_images(policies,
 def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_gives_it(policies, name):
     policy = policies(name)
     backbone, answer = policy.backbone, [10, 20, 30, 0]
-    reading = policy.read(Query("hello", PICTURE))
+    reading = policy.read(PromptInput("hello", PICTURE))
     scored = policy(policy.pack(SimpleNamespace(readings=[reading], answer_ids=[[answer]]))).logp_text[0].detach()
     inputs = backbone.processor(text=[backbone._chat("hello", 1)], images=[PICTURE], return_tensors="pt")
     inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
@@ -131,8 +135,11 @@ def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_give
 def test_another_image_gives_another_pose_and_other_words(policies, name, blind_detector):
     policy = policies(name)
     first, _, second = queries(policy)
-    rollout = policy.act(
-        [Query("Who?", first.image), Query("Who?", second.image)], temperature=0.0, seeds=0, max_new_tokens=1
+    rollout = policy.rollout(
+        [PromptInput("Who?", first.image), PromptInput("Who?", second.image)],
+        temperature=0.0,
+        seeds=0,
+        max_new_tokens=1,
     )
     assert rollout.logp_text[0] != rollout.logp_text[1]
     rollout.answer_ids = [[[policy.backbone.pose_token]]] * 2
@@ -193,12 +200,12 @@ def test_a_policy_with_eyes_is_saved_and_loaded_whole(tiny_backbone, tmp_path):
     config = PolicyConfig(tiny_backbone, -1, HEAD, LORA, "blazepose")
     policy = PosePolicy.create(config, dtype=torch.float32)
     with torch.no_grad():
-        for parameter in policy.sight.parameters():
+        for parameter in policy.image_branch.parameters():
             parameter.add_(0.1)
     policy.save_pretrained(tmp_path / "policy")
     again = PosePolicy.from_pretrained(tmp_path / "policy", dtype=torch.float32)
-    query = Query("Who?", seen(1))
-    first, second = (p.act([query], temperature=0.0, max_new_tokens=2).action for p in (policy, again))
+    query = PromptInput("Who?", seen(1))
+    first, second = (p.rollout([query], temperature=0.0, max_new_tokens=2).action for p in (policy, again))
     assert torch.equal(first, second)
 
 
@@ -210,7 +217,7 @@ def test_cached_states_hold_pictures_and_give_the_same_poses(policies, name):
     samples = [
         Sample(f"number {i}", ANSWER, np.zeros((22, 3), np.float32), image=image) for i, image in enumerate(images)
     ]
-    cache = cache_states(policy, samples, progress=False)
+    cache = cache_hidden_states(policy, samples, progress=False)
     for rows in ([0, 1, 2, 3], [1, 3], [2, 1]):
         cached = policy.predict(*cache.batch(torch.tensor(rows)))
         whole = policy(policy.pack(_said(policy, [samples[row] for row in rows]))).pose
@@ -240,16 +247,16 @@ def test_as_many_images_as_prompts(policies):
 
 def test_an_image_is_encoded_once(policies, tmp_path):
     policy = policies("qwen")
-    policy.remember_images(tmp_path / "images")
+    policy.set_feature_cache(tmp_path / "images")
     calls = []
     policy.backbone.model.base_model.visual.register_forward_hook(lambda *_: calls.append(True))
-    first = policy.read(Query("hello", PICTURE)).tokens
-    again = policy.read(Query("hello", PICTURE.copy())).tokens
+    first = policy.read(PromptInput("hello", PICTURE)).tokens
+    again = policy.read(PromptInput("hello", PICTURE.copy())).tokens
     assert len(calls) == 1
     assert again.ids == first.ids
     assert torch.equal(again.image, first.image)
     assert torch.equal(again.positions, first.positions)
-    policy.read(Query("hello", UPRIGHT))
+    policy.read(PromptInput("hello", UPRIGHT))
     assert len(calls) == 2
 
 
@@ -257,9 +264,9 @@ def test_a_policy_that_is_given_eyes_answers_texts_as_before(tiny_backbone, tmp_
     blind = PosePolicy.create(PolicyConfig(tiny_backbone, -1, HEAD, LORA), dtype=torch.float32)
     blind.save_pretrained(tmp_path / "blind")
     seeing = PosePolicy.from_pretrained(tmp_path / "blind", dtype=torch.float32, encoder="blazepose")
-    first, second = (p.act(["A person waves."], temperature=0.0, max_new_tokens=2) for p in (blind, seeing))
+    first, second = (p.rollout(["A person waves."], temperature=0.0, max_new_tokens=2) for p in (blind, seeing))
     assert torch.equal(first.action, second.action)
-    assert seeing.act([Query("Who?", seen(1))], max_new_tokens=2).action.shape == (1, 1, 1, 22, 6)
+    assert seeing.rollout([PromptInput("Who?", seen(1))], max_new_tokens=2).action.shape == (1, 1, 1, 22, 6)
     seeing.save_pretrained(tmp_path / "seeing")
     assert PosePolicy.from_pretrained(tmp_path / "seeing").config.encoder == "blazepose"
 
@@ -268,8 +275,13 @@ def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monk
     policy = policies("eyes")
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     places = torch.rand(12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 100
-    looks = iter([Look(seen(1), torch.eye(3)), Look(seen(1), quarter, places, torch.ones(12).double(), PICTURE)])
-    monkeypatch.setattr("pose_rft.policy.eyes.Eyes.see", lambda self, image, *_: next(looks))
+    looks = iter(
+        [
+            EncodedPerson(seen(1), torch.eye(3)),
+            EncodedPerson(seen(1), quarter, places, torch.ones(12).double(), PICTURE),
+        ]
+    )
+    monkeypatch.setattr("pose_rft.vision.image_encoder.ImageEncoder.see", lambda self, image, *_: next(looks))
     monkeypatch.setattr("pose_rft.policy.policy.sample_answers", _says_pose(policy))
     plain, turned = (policy.generate(["Who?"], [PICTURE], temperature=0.0)[0][0] for _ in range(2))
     first = roma.rotvec_to_rotmat(torch.as_tensor(plain.pose.global_orient))
@@ -289,7 +301,7 @@ def shown_size(answer) -> tuple[int, int]:
 
 def _says_pose(policy):
     """Sampling that always answers ``<POSE>``."""
-    from pose_rft.hygrpo.rollout import sample_answers
+    from pose_rft.generation.sampling import sample_answers
 
     def sample(*arguments, **options):
         sampled = sample_answers(*arguments, **options)
@@ -330,7 +342,7 @@ def test_what_the_projector_learns_leaves_the_pose_as_it_is(policies):
     samples = [Sample("Who?", ANSWER, np.zeros((22, 3), np.float32), image=seen(1))]
     before = policy(policy.pack(_said(policy, samples)))
     with torch.no_grad():
-        for parameter in policy.sight.for_words.parameters():
+        for parameter in policy.image_branch.for_words.parameters():
             parameter.add_(torch.randn_like(parameter))
     after = policy(policy.pack(_said(policy, samples)))
     assert torch.equal(before.pose.mean, after.pose.mean)
@@ -344,11 +356,11 @@ def test_looked_at_in_a_mirror_too_a_mirrored_picture_has_the_mirrored_pose(poli
     policy.config.mirror = True
     prompts, images = ["Who?", "Who?", "A person waves."], [one, other, None]
     first, second, of_text = (group[0] for group in policy.generate(prompts, images, temperature=0.0))
-    mirrored = policy.act([Query("Who?", one), Query("A person waves.")], temperature=0.0, mirror=True)
-    direct = policy.act([Query("Who?", one), Query("A person waves.")], temperature=0.0)
+    mirrored = policy.rollout([PromptInput("Who?", one), PromptInput("A person waves.")], temperature=0.0, mirror=True)
+    direct = policy.rollout([PromptInput("Who?", one), PromptInput("A person waves.")], temperature=0.0)
     assert not torch.allclose(mirrored.action[0], direct.action[0], atol=1e-3)
     assert torch.equal(mirrored.action[1], direct.action[1])
-    again = policy.act([Query("Who?", other)], temperature=0.0, mirror=True)
+    again = policy.rollout([PromptInput("Who?", other)], temperature=0.0, mirror=True)
     exchanged = policy.head.mirrored(again.action[0, 0].flatten(-2)).unflatten(-1, (22, 6))
     torch.testing.assert_close(exchanged, mirrored.action[0, 0], atol=1e-4, rtol=1e-4)
     assert first.valid == second.valid

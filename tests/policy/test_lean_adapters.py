@@ -6,9 +6,9 @@ from peft.tuners.lora import Linear, LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pose_rft.hygrpo.layout import pack_groups
+from pose_rft.generation.packing import pack_groups
 from pose_rft.policy import PolicyConfig, PosePolicy
-from pose_rft.policy.lean_adapters import LeanLinear, TokenRows, inputs_uncast, merged_weight
+from pose_rft.policy.kernels.fused_lora import FusedLoraLinear, TokenRows, inputs_uncast, merged_weight
 from pose_rft.policy.policy import LoraSettings
 
 
@@ -63,7 +63,7 @@ def test_token_rows_have_the_values_and_gradients_of_pefts(tmp_path, byte_tokeni
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_lean_layers_have_the_values_and_gradients_of_pefts(tmp_path, byte_tokenizer, family, dtype):
     policy = make_policy(tmp_path, byte_tokenizer, family, dtype)
-    ours = [layer for layer in policy.modules() if isinstance(layer, LeanLinear)]
+    ours = [layer for layer in policy.modules() if isinstance(layer, FusedLoraLinear)]
     assert len(ours) == 14
     values, gradients = scores_and_gradients(policy)
     for layer in ours:
@@ -79,7 +79,7 @@ def test_lean_layers_have_the_values_and_gradients_of_pefts(tmp_path, byte_token
 
 def test_layers_with_dropout_stay_pefts(tmp_path, byte_tokenizer):
     policy = make_policy(tmp_path, byte_tokenizer, dropout=0.1)
-    assert not any(isinstance(layer, LeanLinear) for layer in policy.modules())
+    assert not any(isinstance(layer, FusedLoraLinear) for layer in policy.modules())
 
 
 def test_a_merged_weight_is_pefts(tmp_path, byte_tokenizer):

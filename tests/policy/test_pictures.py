@@ -9,21 +9,22 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
-from pose_rft.data.image_samples import ImageMixtureConfig
-from pose_rft.data.questions import statements
-from pose_rft.data.renders import RenderSpec, seen_from
+from pose_rft.data.mixtures.image_samples import ImageMixtureConfig
+from pose_rft.data.questions.questions import statements
+from pose_rft.data.rendering.renders import RenderSpec, seen_from
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.pictures import pictured_poses
+from pose_rft.evaluation.renders import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, pictures
-from pose_rft.policy.pictures import PicturesConfig, circle_of, crop_of, encoded, in_mirror, with_pictures
-from pose_rft.policy.sight import Seen
-from pose_rft.policy.states import cache_states, pack_samples
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.policy import training_pictures as pictures
+from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
+from pose_rft.policy.training_pictures import PicturesConfig, circle_of, crop_of, encoded, in_mirror, with_pictures
 from pose_rft.posescript.checks import satisfied
-from pose_rft.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
+from pose_rft.vision.encoded_images import EncodedImages
 
 ANSWER = "The SMPL pose of this person is <POSE>."
 MIXTURE = ImageMixtureConfig(single=1.0, pairs=0.0, questions=0.0)
@@ -76,7 +77,7 @@ def test_pictures_are_encoded_the_same_by_any_number_of_processes(config):
     assert len(mixed) == 10
     pictures = [sample for sample in mixed if sample.image is not None]
     assert len(pictures) == 4
-    assert all(isinstance(sample.image, Seen) and sample.task == "image_to_pose" for sample in pictures)
+    assert all(isinstance(sample.image, EncodedImages) and sample.task == "image_to_pose" for sample in pictures)
     again = with_pictures(policy, texts(6), 5, PicturesConfig(4, 2, MIXTURE))
     for one, other in zip(mixed, again, strict=True):
         assert one.prompt == other.prompt
@@ -86,8 +87,8 @@ def test_pictures_are_encoded_the_same_by_any_number_of_processes(config):
 
 
 def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("pose_rft.policy.pictures.SHARD", 4)
-    monkeypatch.setattr("pose_rft.policy.pictures.BATCH", 2)
+    monkeypatch.setattr("pose_rft.policy.training_pictures.SHARD", 4)
+    monkeypatch.setattr("pose_rft.policy.training_pictures.BATCH", 2)
     policy = PosePolicy.create(config, dtype=torch.float32)
     asked = PicturesConfig(6, 1, MIXTURE, texts=0)
     first = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
@@ -96,7 +97,8 @@ def test_pictures_once_encoded_are_not_drawn_again(config, tmp_path, monkeypatch
     shards[1].unlink()  # the run was killed before it
     drawn = []
     monkeypatch.setattr(
-        "pose_rft.policy.pictures._cropped", lambda jobs, draw=pictures._cropped: drawn.append(len(jobs)) or draw(jobs)
+        "pose_rft.policy.training_pictures._cropped",
+        lambda jobs, draw=pictures._cropped: drawn.append(len(jobs)) or draw(jobs),
     )
     again = with_pictures(policy, texts(6), 5, asked, tmp_path / "pictures")
     assert drawn == [2]
@@ -120,7 +122,7 @@ def test_a_policy_without_an_encoder_cannot_be_shown_pictures(tiny_backbone):
 def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path):
     policy = PosePolicy.create(config, dtype=torch.float32)
     samples = with_pictures(policy, texts(8), 5, PicturesConfig(8, 1, MIXTURE))
-    before = {name: weight.clone() for name, weight in policy.sight.state_dict().items()}
+    before = {name: weight.clone() for name, weight in policy.image_branch.state_dict().items()}
     trained = run_sft(
         SftConfig(
             policy=config,
@@ -131,7 +133,9 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
         ),
         samples=samples,
     )
-    moved = {name for name, weight in trained.sight.state_dict().items() if not torch.equal(weight, before[name])}
+    moved = {
+        name for name, weight in trained.image_branch.state_dict().items() if not torch.equal(weight, before[name])
+    }
     assert any(name.startswith("for_head") for name in moved)
     assert any(name.startswith("for_words") for name in moved)
     pictures = [sample for sample in samples if sample.image is not None]
@@ -166,7 +170,7 @@ def made_up(count: int) -> list[Sample]:
     """Pictures of poses, as if they had been drawn and encoded."""
     generator = torch.Generator().manual_seed(0)
     seen = [
-        Seen(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
+        EncodedImages(torch.randn(1, 64, 288, generator=generator), torch.randn(1, 39, 8, generator=generator))
         for _ in range(count)
     ]
     return [replace(sample, image=image) for sample, image in zip(texts(count), seen, strict=True)]
@@ -183,50 +187,50 @@ def test_what_pictures_teach_leaves_the_poses_of_texts_bit_for_bit(config, tmp_p
         joint=PhaseConfig(samples=8, steps=0),
     )
     seeing = run_sft(run, samples=made_up(8))
-    first, second = (policy.act(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (blind, seeing))
+    first, second = (policy.rollout(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (blind, seeing))
     assert torch.equal(first.action, second.action)
     query, looked = made_up(1)[0], [PosePolicy.create(config), seeing]
     looked[0].load_weights(tmp_path / "blind", fresh_eyes=True)
-    before, after = (policy.act([query], temperature=0.0, max_new_tokens=4).action for policy in looked)
+    before, after = (policy.rollout([query], temperature=0.0, max_new_tokens=4).action for policy in looked)
     assert not torch.allclose(before, after, atol=1e-3)
 
 
 def test_pictures_get_a_head_of_another_shape(config, tmp_path):
     old = PosePolicy.create(config, dtype=torch.float32)
     old.fit_action_space(torch.randn(9, 22, 3, generator=torch.Generator().manual_seed(2)) * 0.3)
-    old.find(statements())
+    old.enable_attributes(statements())
     old.save_pretrained(tmp_path / "old")
     larger = replace(config.head, width=48, depth=2)
     run = SftConfig(
         start=str(tmp_path / "old"),
-        sight_head=larger,
+        image_head=larger,
         output_dir=str(tmp_path / "sft"),
         head=PhaseConfig(samples=8, steps=2, batch_size=8, learning_rate=1e-2),
         joint=PhaseConfig(steps=0),
     )
     run_sft(run, samples=made_up(8))
     new = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32)
-    assert new.sight.head.config == new.config.sight_head == larger
-    assert new.config.findings == []  # they were read off the features of the other head
-    assert torch.equal(new.sight.head.spread, old.head.spread)
-    first, second = (policy.act(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (old, new))
+    assert new.image_branch.head.config == new.config.image_head == larger
+    assert new.config.attributes == []  # they were read off the features of the other head
+    assert torch.equal(new.image_branch.head.spread, old.head.spread)
+    first, second = (policy.rollout(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (old, new))
     assert torch.equal(first.action, second.action)
-    again = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32, sight_head=larger)
-    assert torch.equal(again.sight.head.queries, new.sight.head.queries)  # it has that shape already
+    again = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32, image_head=larger)
+    assert torch.equal(again.image_branch.head.queries, new.image_branch.head.queries)  # it has that shape already
 
 
 def test_a_head_of_pictures_fits_the_policy(config):
     with pytest.raises(UserError, match="encoder"):
-        replace(config, encoder=None, sight_head=config.head)
+        replace(config, encoder=None, image_head=config.head)
     for unfit in ({"kind": "mlp"}, {"covariance": "diagonal"}):
-        with pytest.raises(UserError, match="sight_head"):
-            replace(config, sight_head=replace(config.head, **unfit))
+        with pytest.raises(UserError, match="image_head"):
+            replace(config, image_head=replace(config.head, **unfit))
 
 
 def test_equal_prompts_are_read_once(config):
     policy = PosePolicy.create(config, dtype=torch.float32)
     alike = [replace(sample, prompt="Who?") for sample in made_up(4)]
-    cache = cache_states(policy, [*alike, texts(1)[0]], batch=2, progress=False)
+    cache = cache_hidden_states(policy, [*alike, texts(1)[0]], batch=2, progress=False)
     assert len(cache) == 5
     assert len(cache.starts) == 3
     assert cache.read_as.tolist() == [0, 0, 0, 0, 1]
@@ -256,13 +260,13 @@ def test_a_mirror_doubles_the_pictures(config, tmp_path):
 
 def test_a_question_in_a_mirror_has_the_mirrored_answer():
     pose = np.random.default_rng(0).normal(scale=0.3, size=(22, 3)).astype(np.float32)
-    extra = {"pose": pose, "up": np.array([0.1, 0.9, 0.0]), "about": "left_knee.bent", "truth": "yes", "person": 0}
+    extra = {"pose": pose, "up": np.array([0.1, 0.9, 0.0]), "topic": "left_knee.bent", "truth": "yes", "person": 0}
     check = "angle(left_knee) < 120"
     sample = Sample("Is the left knee bent?", "Yes, the left knee is bent.", checks=(check,), extra=extra)
-    seen = Seen(torch.zeros(1, 64, 288), torch.zeros(1, 39, 8))
+    seen = EncodedImages(torch.zeros(1, 64, 288), torch.zeros(1, 39, 8))
     twin = in_mirror(sample, seen)
     assert (twin.prompt, twin.answer) == ("Is the right knee bent?", "Yes, the right knee is bent.")
-    assert twin.extra["about"] == "right_knee.bent"
+    assert twin.extra["topic"] == "right_knee.bent"
     assert twin.pose is None
     assert twin.image is seen
     joints = load_body().joints(torch.from_numpy(np.stack([pose, twin.extra["pose"]])))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pose_rft.errors import UserError
-from pose_rft.hygrpo.readers import Prompt
-from pose_rft.hygrpo.rollout import SampledAnswers, sample_answers
+from pose_rft.generation.decoders import DecoderInput
+from pose_rft.generation.sampling import SampledAnswers, sample_answers
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.backbone import load_backbone
 
@@ -20,7 +20,7 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def act(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48, mirror=False):
+    def rollout(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48, mirror=False):
         return original(prompts, answers, poses, temperature, seeds, max_new_tokens)
 
     original = tiny_policy.act
@@ -34,7 +34,7 @@ def speaking_policy(tiny_policy):
             values[:, token if said % 2 == 0 else 0] += 1e4
         return values
 
-    tiny_policy.act, tiny_policy.logits = act, logits
+    tiny_policy.rollout, tiny_policy.logits = rollout, logits
     return tiny_policy
 
 
@@ -62,8 +62,8 @@ def test_what_is_sampled_for_a_prompt_depends_on_no_other_prompt(tiny_policy):
     apart = tiny_policy.generate(["one", "a longer prompt", "3"], num_samples=2, seed=4, max_new_tokens=8, batch_size=1)
     assert [[a.text for a in group] for group in together] == [[a.text for a in group] for group in apart]
     assert together[0][0].text != together[0][1].text
-    rollout = tiny_policy.act(["one", "a longer prompt"], poses=2, seeds=[7, 8], max_new_tokens=4)
-    alone = tiny_policy.act(["a longer prompt"], poses=2, seeds=[8], max_new_tokens=4)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], poses=2, seeds=[7, 8], max_new_tokens=4)
+    alone = tiny_policy.rollout(["a longer prompt"], poses=2, seeds=[8], max_new_tokens=4)
     torch.testing.assert_close(rollout.action[1], alone.action[0], atol=1e-4, rtol=1e-4)
 
 
@@ -105,7 +105,7 @@ def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, 
 
 
 def test_an_answer_that_is_cut_off_is_read_to_its_end_only_behind_a_wanted_token(tiny_policy):
-    prompt = Prompt([5, 6, 7])
+    prompt = DecoderInput([5, 6, 7])
 
     def sample(wanted):
         policy, chances = tiny_policy, torch.rand(1, 2, 4, generator=torch.Generator().manual_seed(0))
@@ -122,7 +122,7 @@ def test_an_answer_that_is_cut_off_is_read_to_its_end_only_behind_a_wanted_token
 
 
 def test_sampling_and_scoring_agree(tiny_policy):
-    rollout = tiny_policy.act(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
     scores = tiny_policy(tiny_policy.pack(rollout, row_tokens=80))
     sampled = [logp for group in rollout.logp_text for logp in group]
     for row, logp in enumerate(sampled):
@@ -206,7 +206,7 @@ def test_a_layer_the_backbone_lacks_is_refused(tiny_backbone):
 def test_deterministic_heads_always_answer_the_mean(tiny_backbone):
     config = PolicyConfig(tiny_backbone, 2, HeadConfig(covariance="none", width=32, depth=1, heads=4))
     policy = PosePolicy.create(config, dtype=torch.float32)
-    action = policy.act(["hi"], poses=3, max_new_tokens=3).action
+    action = policy.rollout(["hi"], poses=3, max_new_tokens=3).action
     assert torch.equal(action[0, 0, 0], action[0, 0, 2])
 
 
@@ -222,7 +222,7 @@ def test_only_adapters_pose_embedding_and_head_are_trained(tiny_policy):
 
 
 def test_states_for_the_head_do_not_need_the_layers_above(tiny_policy):
-    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
     ran = []
     last = tiny_policy.decoder.layers[-1]
     tiny_policy.config.layer = tiny_policy.layer = 1
@@ -238,7 +238,7 @@ def test_merged_adapters_answer_the_same_and_leave_the_weights_as_they_were(tiny
     with torch.no_grad():
         for parameter in tiny_policy.trainable().values():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
     before = {name: weight.clone() for name, weight in tiny_policy.state_dict().items()}
     apart = tiny_policy.hidden_states(packed).detach()
     plain = tiny_policy.language_model.disable_adapter()
@@ -254,7 +254,7 @@ def test_a_head_over_bfloat16_states_gives_a_float32_distribution(tiny_backbone)
     policy = PosePolicy.create(
         PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4)), dtype=torch.bfloat16
     )
-    rollout = policy.act(["hi"], poses=2, max_new_tokens=3)
+    rollout = policy.rollout(["hi"], poses=2, max_new_tokens=3)
     scores = policy(policy.pack(rollout))
     assert scores.pose.mean.dtype == torch.float32
     (scores.pose.log_prob(rollout.action[0]).sum() + scores.logp_text.sum()).backward()
@@ -270,7 +270,7 @@ def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, 
 
     if trained:
         shake()
-    packed = tiny_policy.pack(tiny_policy.act(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
     before = tiny_policy(packed)
     tiny_policy.freeze_reference()
     assert tiny_policy._reference_is_bare == (not trained)

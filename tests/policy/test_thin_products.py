@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from pose_rft.policy import thin_products
-from pose_rft.policy.thin_products import ROWS, SLICE, WIDE, ThinLinear, is_plain_linear, thin_product
+from pose_rft.policy.kernels import sliced_linear as thin_products
+from pose_rft.policy.kernels.sliced_linear import ROWS, SLICE, WIDE, SlicedLinear, is_plain_linear, thin_product
 
 
 @pytest.fixture
 def layer(monkeypatch) -> nn.Linear:
     monkeypatch.setattr(thin_products, "plain_products_are_slow", lambda: True)
     model = nn.Sequential(nn.Linear(12, WIDE + 5), nn.Linear(12, WIDE - 1))
-    ThinLinear.replace_in(model)
-    assert [type(each) for each in model] == [ThinLinear, nn.Linear]
+    SlicedLinear.replace_in(model)
+    assert [type(each) for each in model] == [SlicedLinear, nn.Linear]
     assert all(is_plain_linear(each) for each in model)
     return model[0]
 
@@ -57,7 +57,7 @@ def test_everything_else_is_left_to_torch(layer, monkeypatch):
 def test_layers_stay_as_they_are_where_plain_products_are_fast(monkeypatch):
     monkeypatch.setattr(thin_products, "plain_products_are_slow", lambda: False)
     model = nn.Sequential(nn.Linear(4, WIDE))
-    ThinLinear.replace_in(model)
+    SlicedLinear.replace_in(model)
     assert type(model[0]) is nn.Linear
 
 
@@ -68,7 +68,7 @@ def test_policies_sample_and_train_with_them_as_without(tiny_policy, monkeypatch
     monkeypatch.setattr(thin_products, "SLICE", 4)
 
     def run() -> tuple:
-        rollout = tiny_policy.act(["stand", "sit down"], answers=3, max_new_tokens=5)
+        rollout = tiny_policy.rollout(["stand", "sit down"], answers=3, max_new_tokens=5)
         tiny_policy(tiny_policy.pack(rollout)).logp_text.sum().backward()
         gradients = [p.grad.clone() for p in tiny_policy.parameters() if p.grad is not None]
         tiny_policy.zero_grad()
@@ -79,8 +79,8 @@ def test_policies_sample_and_train_with_them_as_without(tiny_policy, monkeypatch
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
     expected, expected_gradients = run()
-    ThinLinear.replace_in(tiny_policy.language_model)
-    assert any(isinstance(layer, ThinLinear) for layer in tiny_policy.language_model.modules())
+    SlicedLinear.replace_in(tiny_policy.language_model)
+    assert any(isinstance(layer, SlicedLinear) for layer in tiny_policy.language_model.modules())
     got, gradients = run()
     assert got.answer_ids == expected.answer_ids
     torch.testing.assert_close(got.action, expected.action, atol=1e-4, rtol=1e-4)

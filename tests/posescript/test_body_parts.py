@@ -8,8 +8,8 @@ from stick_figure import mirror, random_joints
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirrored_name
-from pose_rft.data.concepts import load_concepts
-from pose_rft.data.procedural import sample_poses
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.posescript.body_parts import PARTS
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import compile_check, measure

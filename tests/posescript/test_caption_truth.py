@@ -8,8 +8,8 @@ from stick_figure import moved, random_joints, t_pose, turned
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_NAMES
-from pose_rft.data.concepts import load_concepts
-from pose_rft.data.procedural import sample_poses
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.measurements import ANGLED_JOINTS

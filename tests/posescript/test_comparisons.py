@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stick_figure import mirror, moved, random_joints, t_pose, turned
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.comparisons import Comparison, compare, read_comparison
+from pose_rft.posescript.edits.comparisons import Comparison, compare, read_comparison
 
 QUANTITIES = (
     "angle(left_knee)",

@@ -12,8 +12,8 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX as J
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import mirrored, satisfied
-from pose_rft.posescript.comparisons import compare, read_comparison
-from pose_rft.posescript.edits import STAY, edit_file, edit_instructions, edit_satisfaction
+from pose_rft.posescript.edits.comparisons import compare, read_comparison
+from pose_rft.posescript.edits.instructions import STAY, edit_file, edit_instructions, edit_satisfaction
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes
 
 CHECKS = {code.id: code.check for code in load_posecodes()}

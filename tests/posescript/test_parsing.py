@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_rft.body import load_body
-from pose_rft.data.concepts import load_concepts
-from pose_rft.data.procedural import sample_poses
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript import lexicon, parsing
 from pose_rft.posescript.captions import caption, say

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pose_rft.posescript.ranks import rank_correlation, rankings_agree, retrieval_ranks
+from pose_rft.retrieval.ranks import rank_correlation, rankings_agree, retrieval_ranks
 
 
 def test_the_rank_is_one_more_than_the_number_of_better_items():

@@ -13,13 +13,13 @@ from safetensors import safe_open
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.mixtures import MixtureConfig
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.posecodes import classify, load_posecodes
-from pose_rft.posescript.retrieval import BUNDLED, RetrievalModel, RetrievalSettings
-from pose_rft.posescript.retrieval_encoders import BidirectionalGru
-from pose_rft.posescript.retrieval_training import (
+from pose_rft.retrieval.encoders import BidirectionalGru
+from pose_rft.retrieval.model import BUNDLED, RetrievalModel, RetrievalSettings
+from pose_rft.retrieval.training import (
     PosecodeReader,
     RetrievalConfig,
     RetrievalTraining,
@@ -31,7 +31,7 @@ from pose_rft.posescript.retrieval_training import (
     train,
     train_retrieval,
 )
-from pose_rft.posescript.retrieval_words import START, UNKNOWN, WordEmbedding, build_vocabulary, ngram_buckets, words
+from pose_rft.retrieval.words import START, UNKNOWN, WordEmbedding, build_vocabulary, ngram_buckets, words
 
 SMALL = RetrievalSettings(width=32, heads=2, pose_width=64, pose_blocks=1, vocabulary_size=60, buckets=64)
 SMALL_JUDGE = replace(SMALL, role="judge", text="recurrent", pose="joints", pose_width=32)
@@ -217,7 +217,7 @@ def test_a_run_draws_pairs_trains_saves_and_reports(tmp_path, monkeypatch, capsy
         drawn.append((n, seed))
         return toy_samples(n, seed)
 
-    monkeypatch.setattr("pose_rft.posescript.retrieval_training.text_to_pose_mixture", mixture)
+    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", mixture)
     training = RetrievalTraining(SMALL, steps=3, batch_size=16, seed=5)
     output = tmp_path / "new" / "model.safetensors"
     metrics = train(RetrievalConfig(str(output), samples=40, held_out=20, training=training, device="cpu"))
@@ -239,7 +239,7 @@ def test_held_out_pairs_are_of_the_part_that_the_model_does_not_learn_from(tmp_p
         drawn.append(config.part)
         return toy_samples(n, seed)
 
-    monkeypatch.setattr("pose_rft.posescript.retrieval_training.text_to_pose_mixture", mixture)
+    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", mixture)
     training = RetrievalTraining(SMALL_JUDGE, steps=2, batch_size=16)
     data = MixtureConfig(part="judge")
     train(RetrievalConfig(str(tmp_path / "m"), samples=40, held_out=20, data=data, training=training, device="cpu"))
@@ -273,7 +273,7 @@ def test_a_reader_that_knows_nothing_loses_a_bit_a_posecode():
 
 
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr("pose_rft.posescript.retrieval_training.text_to_pose_mixture", None)  # would raise TypeError
+    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", None)  # would raise TypeError
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         train(RetrievalConfig(str(tmp_path / "file" / "model.safetensors")))

@@ -16,10 +16,10 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.states import cache_states, pack_samples
+from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
 from pose_rft.posescript.checks import measure, satisfied
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import LossWeights, check_loss, cross_entropy, pose_losses
-from pose_rft.sft.run import SftConfig, run_sft
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 
 ANSWER = "Here: <POSE>."
@@ -160,16 +160,16 @@ def test_the_loss_of_a_sample_narrows_the_gaussian_where_the_words_leave_no_choi
 
 def test_states_in_a_file_are_read_and_not_computed_again(tiny_policy, tmp_path, monkeypatch):
     data, file = samples()[:-1], tmp_path / "states.safetensors"
-    first = cache_states(tiny_policy, data, file=file, progress=False)
+    first = cache_hidden_states(tiny_policy, data, file=file, progress=False)
     monkeypatch.setattr(tiny_policy, "hidden_states", None)
-    again = cache_states(tiny_policy, data, file=file, progress=False)
+    again = cache_hidden_states(tiny_policy, data, file=file, progress=False)
     assert torch.equal(first.states, again.states)
     assert torch.equal(first.starts, again.starts)
     with pytest.raises(UserError, match="other samples"):
-        cache_states(tiny_policy, data[:5], file=file, progress=False)
+        cache_hidden_states(tiny_policy, data[:5], file=file, progress=False)
     others = [replace(sample, prompt=sample.prompt + "!") for sample in data]
     with pytest.raises(UserError, match="other samples"):  # as many, but of other words
-        cache_states(tiny_policy, others, file=file, progress=False)
+        cache_hidden_states(tiny_policy, others, file=file, progress=False)
 
 
 def test_cross_entropy_is_the_mean_over_real_tokens():
@@ -189,7 +189,7 @@ def test_length_batches_show_every_sample_once_per_round_and_hardly_pad(lengths,
 
 def test_cached_states_are_those_that_the_whole_policy_reads(make_config, tiny_policy):
     data = samples()[:-1]  # the last has no pose
-    cache = cache_states(tiny_policy, data, row_tokens=64, batch=5, progress=False)
+    cache = cache_hidden_states(tiny_policy, data, row_tokens=64, batch=5, progress=False)
     assert len(cache) == len(data)
     packed = pack_samples(tiny_policy, data[3:4], 64)
     states = tiny_policy.hidden_states(packed)[packed.memory[0]]

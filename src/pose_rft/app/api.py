@@ -23,7 +23,7 @@ from pose_rft.app.messages import (
     field_problem,
     first_problem,
 )
-from pose_rft.app.pictures import PictureTooLarge, read_picture
+from pose_rft.app.uploads import PictureTooLarge, read_picture
 from pose_rft.app.worker import PoseWorker, Question, QueueFull
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer

@@ -17,7 +17,7 @@ from pose_rft.app.api import answered
 from pose_rft.app.conversation import changed, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
 from pose_rft.app.page_style import CSS, theme
-from pose_rft.app.pictures import read_picture
+from pose_rft.app.uploads import read_picture
 from pose_rft.app.worker import PoseWorker, Question
 from pose_rft.body import Pose
 from pose_rft.errors import UserError

@@ -17,7 +17,7 @@ class Sample:
         prompt: what the user says.
         answer: what the model should say; holds ``<POSE>`` where a pose is asked for.
         pose: (22, 3) axis-angle radians in SMPL order (``global_orient`` first), or None for plain language.
-        image: a path, a PIL image, a ``pose_rft.data.renders.RenderSpec`` (its ``image()`` draws it), or None.
+        image: a path, a PIL image, a ``pose_rft.data.rendering.renders.RenderSpec`` (its ``image()`` draws it), or None.
         task: ``text_to_pose``, ``image_to_pose``, ``image_text_to_pose``, ``pose_question``, ``chat`` ...
         checks: geometric statements that the prompt makes about the pose, in the language of
             ``pose_rft.posescript.checks``; a pose that fulfils them all does what the prompt says.

@@ -29,7 +29,7 @@ class Run:
     Attributes:
         name: rows of the table are runs of one name, e.g. "HyGRPO" or "GRPO on tokens only".
         seed: of training.
-        result: what ``pose_rft.evaluation.protocols.judge`` returned.
+        result: what ``pose_rft.evaluation.benchmarks.judge`` returned.
         kl: Gaussian KL of the pose to the start at the end of training, nats; None if it was not trained.
     """
 

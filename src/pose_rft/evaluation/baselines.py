@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from pose_rft.body.pose import Pose
-from pose_rft.data.sources import ANSWER
+from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.evaluation.pose_vae import PoseVae
-from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.retrieval.model import RetrievalModel
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
-from pose_rft.data.concepts import load_concepts
-from pose_rft.data.held_out import is_held_out
-from pose_rft.data.mocap import facing_forward
-from pose_rft.data.procedural import sample_poses
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.procedural import sample_poses
+from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.sample import Sample
+from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 

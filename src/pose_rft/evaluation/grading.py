@@ -14,9 +14,9 @@ from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation import metrics
-from pose_rft.evaluation.judging import judge_scores
+from pose_rft.evaluation.retrieval_judge import judge_scores
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.retrieval.model import RetrievalModel
 
 MILLIMETRES = 1000.0
 # Columns of a row that are averaged over prompts. docs/evaluation.md says what each one means.

@@ -18,9 +18,9 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.posescript.retrieval_encoders import RecurrentText, RotationMlp
-from pose_rft.posescript.retrieval_training import stacked_poses
-from pose_rft.posescript.retrieval_words import WordEmbedding, build_vocabulary
+from pose_rft.retrieval.encoders import RecurrentText, RotationMlp
+from pose_rft.retrieval.training import stacked_poses
+from pose_rft.retrieval.words import WordEmbedding, build_vocabulary
 
 
 @dataclass(frozen=True)

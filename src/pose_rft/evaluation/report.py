@@ -55,7 +55,7 @@ def write_report(
     Args:
         path: the HTML file; an earlier one stays whole if writing fails.
         title: what was trained, in a few words.
-        before, after: results of ``pose_rft.evaluation.protocols.evaluate`` or ``judge`` on the same prompts.
+        before, after: results of ``pose_rft.evaluation.benchmarks.evaluate`` or ``judge`` on the same prompts.
         pictures: (prompt, PNG before, PNG after, note) - the note says what to look at, or is empty.
         curves: name -> (step, value) in training, drawn in the given order; NaN leaves a gap.
         facts: what was run: command, time, machine, version ...

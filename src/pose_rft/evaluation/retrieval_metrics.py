@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.evaluation.metrics import Interval, bootstrap_interval
-from pose_rft.posescript.ranks import retrieval_ranks
+from pose_rft.retrieval.ranks import retrieval_ranks
 
 KS = (1, 5, 10, 20)
 MEAN_OF = (1, 5, 10)  # mean recall, as PoseScript (Delmas et al., ECCV 2022) defines it

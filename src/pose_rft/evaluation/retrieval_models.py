@@ -9,17 +9,17 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import root_aligned
-from pose_rft.data.mocap import facing_forward
+from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import SEED, recorded_poses
 from pose_rft.evaluation.metrics import Interval
 from pose_rft.evaluation.retrieval_metrics import both_ranks, farthest_points, retrieval_figures
 from pose_rft.posescript.captions import Caption, Style, caption
 from pose_rft.posescript.posecodes import classify, posecode_index
-from pose_rft.posescript.ranks import rank_correlation, rankings_agree
-from pose_rft.posescript.retrieval import RetrievalModel
-from pose_rft.posescript.retrieval_training import shares
 from pose_rft.posescript.selection import CHANCE, preference
+from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.retrieval.ranks import rank_correlation, rankings_agree
+from pose_rft.retrieval.training import shares
 
 GALLERY = 1000
 MISSING = 1e4  # log-likelihood that a statement which does not hold costs: more than all that do

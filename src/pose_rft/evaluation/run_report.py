@@ -53,7 +53,7 @@ def write_run_report(
     Args:
         history: log entries with their ``step``, as ``run_rft`` returns them.
         config: the run's dataclass.
-        strip: the picture of ``pose_rft.strip``, if there is one.
+        strip: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
 
     Returns:
         The page's path.

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.errors import UserError
+from pose_rft.generation.packing import PackedGroups
+from pose_rft.generation.random_streams import prompt_seeds
 from pose_rft.hygrpo.advantages import AdvantageScale, group_advantages
-from pose_rft.hygrpo.layout import PackedGroups
-from pose_rft.hygrpo.noise import prompt_seeds
 from pose_rft.hygrpo.objective import hybrid_objective, token_kl
-from pose_rft.training import CheckpointTrainer, check_tracker
+from pose_rft.trainer import CheckpointTrainer, check_tracker
 
 
 class ActionDistribution(Protocol):
@@ -46,7 +46,7 @@ class Rollout(Protocol):
 class HybridPolicy(Protocol):
     """All that the trainer needs of a policy; ``pose_rft.policy.PosePolicy`` is one."""
 
-    def act(
+    def rollout(
         self,
         prompts: Sequence[Any],
         answers: int,
@@ -230,7 +230,7 @@ class GradedRollout:
     pose_mask: Tensor  # (M,)
     pose_advantages: Tensor  # (M,)
     reference: Any  # scores of the reference policy, or None
-    answered_share: float = 1.0  # see CheckpointTrainer.share
+    answered_share: float = 1.0  # see CheckpointTrainer.rank_loss_weight
     old_logp_text: Tensor | None = None  # (N, T)
     old_logp_pose: Tensor | None = None  # (M,) or (M, J)
 
@@ -272,7 +272,7 @@ class HyGRPOTrainer(CheckpointTrainer):
     def get_train_dataloader(self) -> DataLoader:
         config = self.config
         batches = RepeatedBatches(
-            len(self.samples), config.prompts_per_step, config.updates_per_rollout, config.seed, self.own_part
+            len(self.samples), config.prompts_per_step, config.updates_per_rollout, config.seed, self.rank_slice
         )
         return DataLoader(
             self.samples,  # type: ignore[arg-type]
@@ -295,7 +295,7 @@ class HyGRPOTrainer(CheckpointTrainer):
         policy: HybridPolicy = self.accelerator.unwrap_model(self.model)
         step = self.state.global_step // config.updates_per_rollout
         first = self.args.process_index * len(samples)  # of the whole batch's prompts
-        rollout = policy.act(
+        rollout = policy.rollout(
             samples,
             config.answers_per_prompt,
             config.poses_per_answer,
@@ -334,9 +334,9 @@ class HyGRPOTrainer(CheckpointTrainer):
             action=rollout.action.flatten(0, 1),
             text_advantages=text_advantages.flatten() * config.text_coefficient,
             pose_mask=valid.flatten(),
-            pose_advantages=pose_advantages.flatten() * config.pose_coefficient * self.share(valid.sum()),
+            pose_advantages=pose_advantages.flatten() * config.pose_coefficient * self.rank_loss_weight(valid.sum()),
             reference=reference,
-            answered_share=self.share(packed.has_action.sum()),
+            answered_share=self.rank_loss_weight(packed.has_action.sum()),
         )
 
     # ---- one update ----

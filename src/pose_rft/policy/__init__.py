@@ -1,9 +1,9 @@
 """What acts: a language model, a pose head, and the policy they make."""
 
 from pose_rft.data.sample import POSE_TOKEN
-from pose_rft.policy.heads import HeadConfig, PoseHead
 from pose_rft.policy.policy import Answer, LoraSettings, PolicyConfig, PosePolicy, Rollout, Scores
-from pose_rft.policy.prompts import Query
+from pose_rft.policy.pose_head import HeadConfig, PoseHead
+from pose_rft.policy.prompt_encoder import PromptInput
 
 __all__ = [
     "POSE_TOKEN",
@@ -13,7 +13,7 @@ __all__ = [
     "PolicyConfig",
     "PoseHead",
     "PosePolicy",
-    "Query",
+    "PromptInput",
     "Rollout",
     "Scores",
 ]

@@ -26,8 +26,8 @@ from transformers import (
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
-from pose_rft.policy.image_memory import ImageMemory
 from pose_rft.progress import no_bar_of_files
+from pose_rft.vision.feature_cache import FeatureCache
 
 SYSTEM_PROMPT = "Answer in words and poses."
 HERE = "\ue000"  # marks, in a text, where the pose-aware tokens of an image go
@@ -77,7 +77,7 @@ class Backbone:
     pose_token: int
     end_tokens: tuple[int, ...]
     processor: ProcessorMixin | None = None
-    memory: ImageMemory = field(default_factory=ImageMemory)
+    memory: FeatureCache = field(default_factory=FeatureCache)
 
     @property
     def decoder(self) -> PreTrainedModel:
@@ -139,7 +139,7 @@ class Backbone:
     @torch.no_grad()
     def _read_image(self, prompt: str, image: Image, behind: list[int] | None) -> PromptTokens:
         """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
-        found = self.memory.recall(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
+        found = self.memory.get_or_compute(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
         ids, device = found["ids"].tolist(), self.model.device
         embedded, added = found["image"].to(device), found.get("added")
         added = None if added is None else added.to(device)

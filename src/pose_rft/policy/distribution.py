@@ -44,12 +44,12 @@ class PoseGaussian:
         return PoseGaussian(self.mean.detach(), self.scale_tril.detach())
 
     @classmethod
-    def merged(cls, which: Tensor, first: "PoseGaussian", second: "PoseGaussian") -> "PoseGaussian":
+    def interleave(cls, which: Tensor, first: "PoseGaussian", second: "PoseGaussian") -> "PoseGaussian":
         """Where ``which`` (N,) bool is false the next of ``first``, where it is true the next of ``second``."""
         places = torch.cat([(~which).nonzero()[:, 0], which.nonzero()[:, 0]]).argsort()
         return cls(torch.cat([first.mean, second.mean]), torch.cat([first.scale_tril, second.scale_tril]))[places]
 
-    def spread(self, places: Tensor, count: int) -> "PoseGaussian":
+    def scatter(self, places: Tensor, count: int) -> "PoseGaussian":
         """``count`` Gaussians with these N at ``places`` (N,); the others are standard normal."""
         mean = self.mean.new_zeros(count, self.mean.shape[1]).index_copy(0, places, self.mean)
         size = self.scale_tril.shape[1:]
@@ -63,9 +63,9 @@ class PoseGaussian:
     def sample(self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """(N, count, J, 6); temperature scales the standard deviation, 0 gives the mean."""
         shape = (self.mean.shape[0], count, self.mean.shape[1])
-        return self.at(torch.randn(shape, generator=generator) * temperature)
+        return self.from_noise(torch.randn(shape, generator=generator) * temperature)
 
-    def at(self, noise: Tensor) -> Tensor:
+    def from_noise(self, noise: Tensor) -> Tensor:
         """The actions (N, K, J, 6) that standard normal numbers (N, K, J*6) stand for; zeros are the mean."""
         noise = noise.to(self.mean)
         spread = noise * self.scale_tril[:, None] if self.is_diagonal else noise @ self.scale_tril.mT

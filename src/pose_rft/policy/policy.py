@@ -29,35 +29,44 @@ from transformers import DynamicCache, PreTrainedModel
 
 from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
-from pose_rft.data.statements import Account, Statement
+from pose_rft.data.questions.attributes import Attribute, AttributeVerbalizer
 from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
-from pose_rft.hygrpo import noise
-from pose_rft.hygrpo.drafts import Drafts
-from pose_rft.hygrpo.layout import PackedGroups, added_in_layers, additive_mask, pack_groups
-from pose_rft.hygrpo.readers import Prompt
-from pose_rft.hygrpo.replay import Replays
-from pose_rft.hygrpo.rollout import sample_answers
+from pose_rft.generation import random_streams
+from pose_rft.generation.cuda_graph import GraphRecorder
+from pose_rft.generation.decoders import DecoderInput
+from pose_rft.generation.drafts import DraftTable
+from pose_rft.generation.packing import PackedGroups, added_in_layers, additive_mask, pack_groups
+from pose_rft.generation.sampling import sample_answers
 from pose_rft.policy.backbone import PRESETS, Backbone, load_backbone, output_logits
-from pose_rft.policy.chunked_attention import use_chunked_attention
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.eyes import Eyes, in_mirror, load_eyes
-from pose_rft.policy.heads import HeadConfig, PoseHead
-from pose_rft.policy.image_memory import ImageMemory
-from pose_rft.policy.lean_adapters import LeanLinear, TokenRows, inputs_uncast, merged_weight
-from pose_rft.policy.prompts import PackedPrompts, Query, Reading, gather, numbered, pack_prompts, seen_numbers
-from pose_rft.policy.sharding import anyone, share_layers
-from pose_rft.policy.sight import Seen, Sight
-from pose_rft.policy.thin_products import ThinLinear, is_plain_linear
+from pose_rft.policy.image_branch import ImageBranch
+from pose_rft.policy.kernels.chunked_attention import use_chunked_attention
+from pose_rft.policy.kernels.fused_lora import FusedLoraLinear, TokenRows, inputs_uncast, merged_weight
+from pose_rft.policy.kernels.sliced_linear import SlicedLinear, is_plain_linear
+from pose_rft.policy.pose_head import HeadConfig, PoseHead
+from pose_rft.policy.prompt_encoder import (
+    EncodedPrompt,
+    PackedPrompts,
+    PromptInput,
+    gather,
+    numbered,
+    pack_prompts,
+    seen_numbers,
+)
+from pose_rft.policy.sharding import any_rank, shard_layers
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.encoded_images import EncodedImages
+from pose_rft.vision.feature_cache import FeatureCache
+from pose_rft.vision.image_encoder import ImageEncoder, in_mirror, load_image_encoder
 from pose_rft.vision.images import read_image
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, an answer that sees another far above
 logger = logging.getLogger(__name__)
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
-SIGHT_FILE = "sight.safetensors"
+IMAGE_BRANCH_FILE = "image_branch.safetensors"
 SEEN = "\nSeen in the picture: "  # stands before what is found there
 USUAL = 64  # answers that a policy remembers from its training
 
@@ -93,14 +102,14 @@ class PolicyConfig:
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             sees with its language model's own vision tower, or not at all.
-        sight_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
+        image_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
             and of one covariance.
-        findings: statements about a person that the features of the head of pictures are searched for. The language
+        attributes: statements about a person that the features of the head of pictures are searched for. The language
             model reads in words which of them hold that the prompt is about, in place of what the encoder sees.
             Training sets them (``PosePolicy.find``).
         mirror: ``generate`` looks at people in a mirror as well and takes the mean of both poses and of what is found:
             nearer to the truth, for the encoder's time once more.
-        usual_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
+        draft_answers: guesses of its answers, the commonest first; supervised training sets them. They change how fast
             it answers, not what.
     """
 
@@ -109,23 +118,23 @@ class PolicyConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
-    sight_head: HeadConfig | None = None
-    findings: list[Statement] = field(default_factory=list)
+    image_head: HeadConfig | None = None
+    attributes: list[Attribute] = field(default_factory=list)
     mirror: bool = False
-    usual_answers: list[str] = field(default_factory=list)
+    draft_answers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        of_pictures = self.sight_head
+        of_pictures = self.image_head
         if of_pictures is None:
             return
         if self.encoder is None:
-            raise UserError("sight_head: is the pose head of pictures seen by an encoder; set encoder: blazepose")
+            raise UserError("image_head: is the pose head of pictures seen by an encoder; set encoder: blazepose")
         if (self.head.kind, of_pictures.kind) != ("query", "query") or of_pictures.covariance != self.head.covariance:
-            raise UserError('sight_head: must be of kind "query", as head is, and of its covariance')
+            raise UserError('image_head: must be of kind "query", as head is, and of its covariance')
 
     @property
-    def head_of_pictures(self) -> HeadConfig:
-        return self.sight_head or self.head
+    def effective_image_head(self) -> HeadConfig:
+        return self.image_head or self.head
 
     def to_dict(self) -> dict[str, Any]:
         """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
@@ -187,7 +196,7 @@ class Rollout:
         logp_pose: (B, G, K) log-likelihood of the sampled actions.
     """
 
-    readings: list[Reading]
+    readings: list[EncodedPrompt]
     answer_ids: list[list[list[int]]]
     texts: list[list[str]]
     valid: Tensor
@@ -220,8 +229,8 @@ class PosePolicy(nn.Module):
     The language model is frozen; its LoRA adapters, the ``<POSE>`` embedding and the pose head are trained.
     """
 
-    eyes: Eyes | None
-    sight: Sight | None
+    eyes: ImageEncoder | None
+    sight: ImageBranch | None
 
     def __init__(self, config: PolicyConfig, backbone: Backbone) -> None:
         super().__init__()
@@ -250,25 +259,31 @@ class PosePolicy(nn.Module):
                 self.language_model = get_peft_model(backbone.model, lora)
             except ValueError as error:  # peft knows which modules of which family it cannot adapt
                 raise UserError(f"lora.targets {config.lora.targets!r}: {_brief(error)}") from error
-            self.eyes = load_eyes(config.encoder) if config.encoder else None  # frozen, and not in checkpoints
+            self.image_encoder = (
+                load_image_encoder(config.encoder) if config.encoder else None
+            )  # frozen, and not in checkpoints
             self.head = PoseHead(backbone.hidden_size, config.head)
-            shape = config.head_of_pictures
-            self.sight = Sight(self.eyes.shape, backbone.hidden_size, shape) if self.eyes is not None else None
-            if config.findings:
-                self.find(config.findings)
+            shape = config.effective_image_head
+            self.image_branch = (
+                ImageBranch(self.image_encoder.shape, backbone.hidden_size, shape)
+                if self.image_encoder is not None
+                else None
+            )
+            if config.attributes:
+                self.enable_attributes(config.attributes)
         TokenRows.replace_in(self.language_model)
-        LeanLinear.replace_in(self.language_model)
-        ThinLinear.replace_in(self.language_model)
+        FusedLoraLinear.replace_in(self.language_model)
+        SlicedLinear.replace_in(self.language_model)
         use_chunked_attention(self.decoder)
         if config.lora.rank == 0:
             for name, parameter in self.language_model.named_parameters():
                 if "lora_" in name:
                     parameter.requires_grad_(False)
         self._guess()
-        self.replays = Replays()
+        self.recorder = GraphRecorder()
         self._reference: dict[str, Tensor] | None = None
         self._reference_is_bare = False
-        self.is_shared = False  # all processes run the language model together
+        self.is_sharded = False  # all processes run the language model together
 
     # ---- loading and saving ----
 
@@ -280,7 +295,7 @@ class PosePolicy(nn.Module):
         dtype: torch.dtype | None = None,
         encoder: str | None = None,
         shard: bool = False,
-        sight_head: HeadConfig | None = None,
+        image_head: HeadConfig | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -291,7 +306,7 @@ class PosePolicy(nn.Module):
             encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
                 untrained, all else is as it was. None takes the policy's own.
             shard: share the language model out among all processes of a run, which then act and score together.
-            sight_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
+            image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
                 that looks through it: untrained.
 
         Raises:
@@ -305,14 +320,14 @@ class PosePolicy(nn.Module):
                 raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
             directory = _download(str(name)) or directory
         if not (directory / POLICY_FILE).is_file():
-            config = PolicyConfig(backbone=str(name), encoder=encoder, sight_head=sight_head)
+            config = PolicyConfig(backbone=str(name), encoder=encoder, image_head=image_head)
             return cls.create(config, device, dtype, shard)
         config = _read_config(directory / POLICY_FILE)
         opened = encoder is not None and config.encoder is None
-        reshaped = sight_head is not None and sight_head != config.head_of_pictures
+        reshaped = image_head is not None and image_head != config.effective_image_head
         if opened or reshaped:
-            shape = sight_head or config.sight_head
-            config = replace(config, encoder=encoder or config.encoder, sight_head=shape, findings=[])
+            shape = image_head or config.image_head
+            config = replace(config, encoder=encoder or config.encoder, image_head=shape, attributes=[])
         policy = cls.create(config, device, dtype, shard)
         policy.load_weights(directory, fresh_eyes=opened or reshaped)
         return policy
@@ -328,11 +343,11 @@ class PosePolicy(nn.Module):
         """An untrained policy; arguments as for ``from_pretrained``."""
         policy = cls(config, load_backbone(config.backbone, dtype or best_dtype(device)))
         if shard:
-            share_layers(policy.decoder, device)
+            shard_layers(policy.decoder, device)
         policy = policy.to(device).eval()
-        policy.is_shared = shard
+        policy.is_sharded = shard
         if shard:
-            _ = policy.shares_prompts  # found by running the language model: now, while all processes are here
+            _ = policy.supports_prefix_sharing  # found by running the language model: now, while all processes are here
         return policy
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
@@ -374,13 +389,15 @@ class PosePolicy(nn.Module):
         try:
             head, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
             self.head.load_state_dict({k: v.float() for k, v in head.items()})
-            if self.sight is not None and not fresh_eyes:
-                self.sight.load_state_dict({k: v.float() for k, v in load_file(directory / SIGHT_FILE).items()})
-            elif self.sight is not None and self.sight.head is not None:
-                if self.config.head_of_pictures == self.config.head:
-                    self.sight.head.load_state_dict(self.head.state_dict())
+            if self.image_branch is not None and not fresh_eyes:
+                self.image_branch.load_state_dict(
+                    {k: v.float() for k, v in load_file(directory / IMAGE_BRANCH_FILE).items()}
+                )
+            elif self.image_branch is not None and self.image_branch.head is not None:
+                if self.config.effective_image_head == self.config.head:
+                    self.image_branch.head.load_state_dict(self.head.state_dict())
                 else:
-                    self.sight.head.take_action_space(self.head)
+                    self.image_branch.head.take_action_space(self.head)
             result = set_peft_model_state_dict(self.language_model, {k: v.float() for k, v in adapter.items()})
         except (OSError, SafetensorError, RuntimeError) as error:
             raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
@@ -391,7 +408,7 @@ class PosePolicy(nn.Module):
         """All that is trained, by file."""
         adapter = get_peft_model_state_dict(self.language_model, save_embedding_layers=False)
         parts = {HEAD_FILE: dict(self.head.state_dict()), ADAPTER_FILE: dict(adapter)}
-        return parts if self.sight is None else parts | {SIGHT_FILE: dict(self.sight.state_dict())}
+        return parts if self.image_branch is None else parts | {IMAGE_BRANCH_FILE: dict(self.image_branch.state_dict())}
 
     def _fingerprint(self) -> dict[str, Any]:
         text = self.backbone.model.config.get_text_config()
@@ -468,7 +485,7 @@ class PosePolicy(nn.Module):
         Where processes share the weights out, no process has them to fold into, and adapters stay as they are.
         """
         layers = [m for m in self.language_model.modules() if isinstance(m, LoraLayer) and not m.merged]
-        layers = [m for m in layers if is_plain_linear(m.get_base_layer()) and not self.is_shared]
+        layers = [m for m in layers if is_plain_linear(m.get_base_layer()) and not self.is_sharded]
         originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
             for layer, weight in originals.items():
@@ -482,26 +499,26 @@ class PosePolicy(nn.Module):
 
     # ---- acting ----
 
-    def find(self, statements: Sequence[Statement]) -> None:
+    def enable_attributes(self, statements: Sequence[Attribute]) -> None:
         """Tell the language model which of these statements hold of a picture, by a classifier yet to be trained.
 
         Raises:
             UserError: a policy without an encoder or without a "query" head.
         """
-        if self.sight is None or self.sight.head is None:
-            raise UserError("findings: need a policy with an encoder (encoder: blazepose) and head.kind query")
-        self.sight.find(len(statements))
-        self.sight.to(self.head.centre.device)
-        self.config.findings = list(statements)
-        self.account = Account(statements)
+        if self.image_branch is None or self.image_branch.head is None:
+            raise UserError("attributes: need a policy with an encoder (encoder: blazepose) and head.kind query")
+        self.image_branch.enable_attributes(len(statements))
+        self.image_branch.to(self.head.action_mean.device)
+        self.config.attributes = list(statements)
+        self.account = AttributeVerbalizer(statements)
 
-    def expect(self, answers: Iterable[str]) -> None:
+    def set_draft_answers(self, answers: Iterable[str]) -> None:
         """Guess the commonest of these answers: sampling one of them takes a few passes, not one for each token."""
-        self.config.usual_answers = [answer for answer, _ in Counter(answers).most_common(USUAL)]
+        self.config.draft_answers = [answer for answer, _ in Counter(answers).most_common(USUAL)]
         self._guess()
 
     def _guess(self) -> None:
-        self.drafts = Drafts(self.backbone.answer_ids(answer)[:-1] for answer in self.config.usual_answers)
+        self.drafts = DraftTable(self.backbone.answer_ids(answer)[:-1] for answer in self.config.draft_answers)
 
     @property
     def decoder(self) -> PreTrainedModel:
@@ -509,18 +526,18 @@ class PosePolicy(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.head.centre.device
+        return self.head.action_mean.device
 
     def logits(self, hidden: Tensor) -> Tensor:
         return output_logits(self.backbone.model, hidden)
 
-    def remember_images(self, folder: Path | None) -> None:
+    def set_feature_cache(self, folder: Path | None) -> None:
         """Keep in a folder what the frozen encoders make of images, by content; None forgets to."""
-        self.backbone.memory = ImageMemory(folder)
-        if self.eyes is not None:
-            self.eyes.memory = ImageMemory(folder)
+        self.backbone.memory = FeatureCache(folder)
+        if self.image_encoder is not None:
+            self.image_encoder.memory = FeatureCache(folder)
 
-    def read(self, query: Any, told: bool = True, mirror: bool = False) -> Reading:
+    def read(self, query: Any, told: bool = True, mirror: bool = False) -> EncodedPrompt:
         """A prompt (a string, or anything with ``prompt`` and ``image``), as tokens and features.
 
         Args:
@@ -532,75 +549,80 @@ class PosePolicy(nn.Module):
         """
         prompt, image = (query, None) if isinstance(query, str) else (query.prompt, query.image)
         if image is None:
-            return Reading(self.backbone.read(prompt))
-        if self.eyes is None and self.backbone.processor is None:
+            return EncodedPrompt(self.backbone.read(prompt))
+        if self.image_encoder is None and self.backbone.processor is None:
             raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
-        if self.eyes is None or self.sight is None:
-            return Reading(self.backbone.read(prompt, _picture(image)))
+        if self.image_encoder is None or self.image_branch is None:
+            return EncodedPrompt(self.backbone.read(prompt, _picture(image)))
         look = mirrored = None
-        if isinstance(image, Seen):
+        if isinstance(image, EncodedImages):
             seen = image
         elif isinstance(image, Crop):
-            seen = self.eyes.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device))
-            mirrored = self.eyes.encode(in_mirror(image.pixels).to(self.device)) if mirror else None
+            seen = self.image_encoder.encode(torch.from_numpy(image.pixels.copy())[None].to(self.device))
+            mirrored = self.image_encoder.encode(in_mirror(image.pixels).to(self.device)) if mirror else None
         else:
-            look = self.eyes.see(image, prompt, mirror)
+            look = self.image_encoder.see(image, prompt, mirror)
             seen, mirrored = look.seen, look.mirrored
-        picture = None if self.backbone.processor is None or isinstance(image, Seen) else _picture(image)
+        picture = None if self.backbone.processor is None or isinstance(image, EncodedImages) else _picture(image)
         seen = seen.to(self.device)
         mirrored = None if mirrored is None else mirrored.to(self.device)
-        words = self._told(prompt, seen, mirrored) if told else ""
-        tokens = self.backbone.read(prompt, picture, self.sight.count, words)
-        memory_end = tokens.sight_at if self.sight.head is not None else None
-        return Reading(tokens, seen, look, memory_end, self.sight.count, mirrored)
+        words = self._attribute_text(prompt, seen, mirrored) if told else ""
+        tokens = self.backbone.read(prompt, picture, self.image_branch.count, words)
+        memory_end = tokens.sight_at if self.image_branch.head is not None else None
+        return EncodedPrompt(tokens, seen, look, memory_end, self.image_branch.count, mirrored)
 
-    def _told(self, prompt: str, seen: Seen, mirrored: Seen | None) -> str:
+    def _attribute_text(self, prompt: str, seen: EncodedImages, mirrored: EncodedImages | None) -> str:
         """What is said in words of a picture, N = 1, to a prompt about it."""
-        if self.sight is None or self.sight.findings is None:
+        if self.image_branch is None or self.image_branch.attributes is None:
             return ""
         with torch.no_grad():
-            logits = self.sight.findings(self.sight.joint_features(seen))[0]
+            logits = self.image_branch.attributes(self.image_branch.joint_features(seen))[0]
             if mirrored is not None:
-                in_mirror = self.sight.findings(self.sight.joint_features(mirrored))[0]
+                in_mirror = self.image_branch.attributes(self.image_branch.joint_features(mirrored))[0]
                 logits = (logits + in_mirror[self.account.mirror]) / 2
-        return SEEN + self.account.tell(prompt, logits.tolist())
+        return SEEN + self.account.verbalize(prompt, logits.tolist())
 
     def predict(
-        self, memory: Tensor, mask: Tensor, state: Tensor, seen: Seen | None = None, seen_of: Tensor | None = None
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        state: Tensor,
+        seen: EncodedImages | None = None,
+        seen_of: Tensor | None = None,
     ) -> PoseGaussian:
         """The heads' distributions; ``seen_of`` (N,) says which of M pictures each memory is about, -1 for none."""
-        if self.sight is None or self.sight.head is None or seen is None or seen_of is None:
+        if self.image_branch is None or self.image_branch.head is None or seen is None or seen_of is None:
             return self.head(memory, mask, state)
         pictured = seen_of >= 0
         if not pictured.any():
             return self.head(memory, mask, state)
-        of_pictures = self.sight(memory[pictured], mask[pictured], state[pictured], seen.rows(seen_of[pictured]))
+        of_pictures = self.image_branch(memory[pictured], mask[pictured], state[pictured], seen.rows(seen_of[pictured]))
         if pictured.all():
             return of_pictures
         of_texts = self.head(memory[~pictured], mask[~pictured], state[~pictured])
-        return PoseGaussian.merged(pictured, of_texts, of_pictures)
+        return PoseGaussian.interleave(pictured, of_texts, of_pictures)
 
     def fit_action_space(self, poses: Tensor) -> None:
         """Set the centre and spread of the action space from training poses, (N, 22, 3) axis-angle."""
         self.head.fit_action_space(poses)
-        if self.sight is not None and self.sight.head is not None:
-            self.sight.head.fit_action_space(poses)
+        if self.image_branch is not None and self.image_branch.head is not None:
+            self.image_branch.head.fit_action_space(poses)
 
-    def _prompt(self, reading: Reading) -> Prompt:
+    def _prompt(self, reading: EncodedPrompt) -> DecoderInput:
         """What the decoder reads of a prompt."""
         tokens = reading.tokens
         if tokens.image is None and reading.seen is None:
-            return Prompt(tokens.ids)
+            return DecoderInput(tokens.ids)
         embedded = self.decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=self.device))[0]
         if tokens.image is not None and tokens.image_at is not None:
             embedded[tokens.image_at] = tokens.image.to(embedded)
-        if reading.sight and reading.seen is not None and tokens.sight_at is not None and self.sight is not None:
-            words = self.sight.to_words(reading.seen)[0]
+        if reading.sight and reading.seen is not None and tokens.sight_at is not None and self.image_branch is not None:
+            words = self.image_branch.project_to_embeddings(reading.seen)[0]
             embedded[tokens.sight_at : tokens.sight_at + len(words)] = words.to(embedded)
-        return Prompt(tokens.ids, embedded, tokens.positions, tokens.reach, tokens.image_at, tokens.added)
+        return DecoderInput(tokens.ids, embedded, tokens.positions, tokens.reach, tokens.image_at, tokens.added)
 
     @torch.no_grad()
-    def act(
+    def rollout(
         self,
         prompts: Sequence[Any],
         answers: int = 1,
@@ -621,8 +643,8 @@ class PosePolicy(nn.Module):
             mirror: take the mean of what is seen of a picture directly and in a mirror, as the distribution that
                 ``forward`` gives does not.
         """
-        seeds = noise.one_per_prompt(seeds, len(prompts))
-        mirror = mirror and self.sight is not None and self.sight.head is not None
+        seeds = random_streams.one_per_prompt(seeds, len(prompts))
+        mirror = mirror and self.image_branch is not None and self.image_branch.head is not None
         readings = [self.read(prompt, mirror=mirror) for prompt in prompts]
         with self.merged_adapters():
             sampled = sample_answers(
@@ -634,11 +656,11 @@ class PosePolicy(nn.Module):
                 self.layer,
                 max_new_tokens,
                 temperature,
-                noise.uniform(seeds, answers, max_new_tokens) if temperature else None,
+                random_streams.uniform(seeds, answers, max_new_tokens) if temperature else None,
                 self._shares(readings, [max_new_tokens] * len(readings)),
-                functools.partial(anyone, device=self.device) if self.is_shared else bool,
+                functools.partial(any_rank, device=self.device) if self.is_sharded else bool,
                 self.drafts,
-                self.replays if self._can_replay() else None,
+                self.recorder if self._can_replay() else None,
                 self.backbone.pose_token,
             )
         token = self.backbone.pose_token
@@ -665,8 +687,8 @@ class PosePolicy(nn.Module):
         if self.head.is_deterministic or temperature == 0:
             drawn = torch.zeros(len(flat), poses, gaussian.mean.shape[1])
         else:
-            drawn = noise.normal(seeds, answers, poses, gaussian.mean.shape[1]).flatten(0, 1) * temperature
-        action = gaussian.at(drawn)
+            drawn = random_streams.normal(seeds, answers, poses, gaussian.mean.shape[1]).flatten(0, 1) * temperature
+        action = gaussian.from_noise(drawn)
         shape = (len(prompts), answers)
         return Rollout(
             readings=readings,
@@ -680,11 +702,11 @@ class PosePolicy(nn.Module):
 
     def _can_replay(self) -> bool:
         """Whether one GPU has all of the language model."""
-        if self.device.type != "cuda" or self.is_shared:
+        if self.device.type != "cuda" or self.is_sharded:
             return False
         return all(weight.device == self.device for weight in self.decoder.parameters())
 
-    def _remembered(self, reading: Reading, answer: list[int]) -> int:
+    def _remembered(self, reading: EncodedPrompt, answer: list[int]) -> int:
         """How many tokens of prompt and answer the pose head looks at; one without a ``<POSE>``, as in ``forward``."""
         if reading.memory_end is not None:
             return reading.memory_end
@@ -726,11 +748,13 @@ class PosePolicy(nn.Module):
             raise UserError("prompts: a prompt is empty; say what pose you want")
         if images is not None and len(images) != len(prompts):
             raise UserError(f"images: {len(images)} for {len(prompts)} prompts; give one for each, or None")
-        queries = [Query(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)]
+        queries = [
+            PromptInput(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)
+        ]
         if isinstance(seed, int):
-            seeds = noise.prompt_seeds(seed, 0, range(len(prompts)))
+            seeds = random_streams.prompt_seeds(seed, 0, range(len(prompts)))
         elif len(seed) == len(prompts):
-            seeds = [noise.prompt_seeds(own, 0, [0])[0] for own in seed]
+            seeds = [random_streams.prompt_seeds(own, 0, [0])[0] for own in seed]
         else:
             raise UserError(f"seed: {len(seed)} for {len(prompts)} prompts; give one number, or one for each prompt")
         result: list[list[Answer]] = []
@@ -739,7 +763,7 @@ class PosePolicy(nn.Module):
                 batch = queries[start : start + batch_size]
                 # At temperature 0 all samples are the same: decode once.
                 distinct = num_samples if temperature > 0 else 1
-                rollout = self.act(
+                rollout = self.rollout(
                     batch,
                     distinct,
                     1,
@@ -777,23 +801,23 @@ class PosePolicy(nn.Module):
         return self.pack_answers(rollout.readings, rollout.answer_ids, row_tokens)
 
     def pack_answers(
-        self, readings: Sequence[Reading], answers: Sequence[Sequence[Sequence[int]]], row_tokens: int
+        self, readings: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]], row_tokens: int
     ) -> PackedPrompts:
         """The layout of prompts, each with its answers."""
         behind = [max(map(len, group)) for group in answers]
         share = self._shares(readings, behind)
         return pack_prompts(readings, answers, self.backbone.pose_token, row_tokens, share)
 
-    def _shares(self, readings: Sequence[Reading], behind: Sequence[int]) -> bool:
+    def _shares(self, readings: Sequence[EncodedPrompt], behind: Sequence[int]) -> bool:
         """Whether prompts are shared by answers of so many tokens: none may be longer than what a layer looks at."""
         longest = max(len(reading.tokens.ids) + count for reading, count in zip(readings, behind, strict=True))
-        if self.shares_prompts and longest > self.window:
+        if self.supports_prefix_sharing and longest > self.window:
             _warn_once(
                 f"{self.config.backbone} has layers that look {self.window} tokens back, fewer than a prompt and an "
                 "answer have: every answer to it gets a copy of its prompt, which is right but slower"
             )
             return False
-        return self.shares_prompts
+        return self.supports_prefix_sharing
 
     @functools.cached_property
     def window(self) -> float:
@@ -802,7 +826,7 @@ class PosePolicy(nn.Module):
         return min((layer.sliding_window for layer in layers if layer.is_sliding), default=math.inf)
 
     @functools.cached_property
-    def shares_prompts(self) -> bool:
+    def supports_prefix_sharing(self) -> bool:
         """Whether the language model reads several answers behind one prompt as it reads each alone (found by trying).
 
         Most do, with a block mask and explicit positions. Those that do not get padded batches, and a warning.
@@ -844,7 +868,7 @@ class PosePolicy(nn.Module):
         memory_mask[:, 0] |= ~packed.has_action[rows]
         seen, seen_of = (packed.seen, packed.seen_of[rows]) if isinstance(packed, PackedPrompts) else (None, None)
         pose = self.predict(read[packed.memory[rows]], memory_mask, read[packed.action[rows]], seen, seen_of)
-        return Scores(logp_text, pose.spread(rows, len(packed.has_action)))
+        return Scores(logp_text, pose.scatter(rows, len(packed.has_action)))
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
         """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""
@@ -877,8 +901,8 @@ class PosePolicy(nn.Module):
         flat = table.flatten(0, 1)
         if packed.image is not None:
             flat = flat.index_copy(0, packed.image_at, packed.image.to(flat))
-        if packed.seen is not None and self.sight is not None and len(packed.sight_at):
-            words = self.sight.to_words(packed.seen)[packed.sight_of]  # (Q, T, H)
+        if packed.seen is not None and self.image_branch is not None and len(packed.sight_at):
+            words = self.image_branch.project_to_embeddings(packed.seen)[packed.sight_of]  # (Q, T, H)
             flat = flat.index_copy(0, packed.sight_at.flatten(), words.flatten(0, 1).to(flat))
         return {"inputs_embeds": flat.view_as(table)} | added_in_layers(
             (table.shape[0], table.shape[1]), packed.image_at, packed.added
@@ -945,7 +969,7 @@ def _download(name: str) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[POLICY_FILE, HEAD_FILE, ADAPTER_FILE, SIGHT_FILE]))
+        return Path(snapshot_download(name, allow_patterns=[POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
         return None
 
@@ -953,19 +977,21 @@ def _download(name: str) -> Path | None:
 def _read_config(path: Path) -> PolicyConfig:
     try:
         document = json.loads(path.read_text())
-        findings = document.get("findings", [])
-        if any(isinstance(said, str) for said in findings):
-            raise UserError(f"{path}: its findings are of an older version; train them again (findings.steps of sft)")
+        attributes = document.get("attributes", [])
+        if any(isinstance(said, str) for said in attributes):
+            raise UserError(
+                f"{path}: its attributes are of an older version; train them again (attributes.steps of sft)"
+            )
         return PolicyConfig(
             backbone=document["backbone"],
             layer=document["layer"],
             head=HeadConfig(**document["head"]),
             lora=LoraSettings(**document["lora"]),
             encoder=document.get("encoder"),
-            sight_head=HeadConfig(**document["sight_head"]) if document.get("sight_head") else None,
-            findings=[Statement(**said | {"asked": tuple(said["asked"])}) for said in findings],
+            image_head=HeadConfig(**document["image_head"]) if document.get("image_head") else None,
+            attributes=[Attribute(**said | {"questions": tuple(said["questions"])}) for said in attributes],
             mirror=document.get("mirror", False),
-            usual_answers=document.get("usual_answers", []),
+            draft_answers=document.get("draft_answers", []),
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a policy description ({error})") from error

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from pose_rft.errors import UserError
 
 
-def share_layers(decoder: nn.Module, device: str | torch.device) -> None:
+def shard_layers(decoder: nn.Module, device: str | torch.device) -> None:
     """Share the frozen weights of a decoder's layers out among all processes, and move each part to its device.
 
     From here on all processes have to run the decoder together, the same number of times.
@@ -32,7 +32,7 @@ def share_layers(decoder: nn.Module, device: str | torch.device) -> None:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
 
 
-def anyone(here: bool, device: torch.device) -> bool:
+def any_rank(here: bool, device: torch.device) -> bool:
     """Whether something is so in any process."""
     flag = torch.tensor(float(here), device=device)
     dist.all_reduce(flag, dist.ReduceOp.MAX)

@@ -2,7 +2,7 @@
 
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import RewardError, credits
-from pose_rft.rewards.grading import Graded, grade
+from pose_rft.rewards.rollout import Graded, grade
 from pose_rft.rewards.spec import BUILT_IN, RewardSpec, resolve, reward_specs
 
 __all__ = [

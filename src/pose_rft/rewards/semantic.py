@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.retrieval import RetrievalModel
+from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import credits
 

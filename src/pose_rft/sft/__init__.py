@@ -1,5 +1,5 @@
 """The supervised stage: imitation, before reward."""
 
-from pose_rft.sft.run import SftConfig, run_sft
+from pose_rft.runs.sft import SftConfig, run_sft
 
 __all__ = ["SftConfig", "run_sft"]

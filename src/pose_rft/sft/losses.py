@@ -9,7 +9,7 @@ from torch import Tensor
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.heads import PoseHead
+from pose_rft.policy.pose_head import PoseHead
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.measurements import Measurements
 

@@ -17,12 +17,12 @@ from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
 from pose_rft.data.sample import Sample
-from pose_rft.hygrpo.layout import PackedGroups
+from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.states import CachedStates, HeadOnStates, pack_samples
+from pose_rft.policy.hidden_state_cache import CachedHead, HiddenStateCache, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
-from pose_rft.training import CheckpointTrainer, check_tracker
+from pose_rft.trainer import CheckpointTrainer, check_tracker
 
 
 @dataclass
@@ -158,8 +158,10 @@ class SupervisedTrainer(CheckpointTrainer):
     def pose_loss(self, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
-        of_poses = self.share(len(poses))
-        of_checked = self.share(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
+        of_poses = self.rank_loss_weight(len(poses))
+        of_checked = (
+            self.rank_loss_weight(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
+        )
         if not len(poses):
             return predicted.mean.sum() * 0.0
         aligned = self.weights.aligned > 0
@@ -181,15 +183,15 @@ class HeadTrainer(SupervisedTrainer):
     """
 
     def __init__(
-        self, policy: PosePolicy, samples: Sequence[Sample], cache: CachedStates, *args: Any, **kwargs: Any
+        self, policy: PosePolicy, samples: Sequence[Sample], cache: HiddenStateCache, *args: Any, **kwargs: Any
     ) -> None:
         self.cache = cache
         self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
-        super().__init__(policy, HeadOnStates(policy, cache), *args, **kwargs)
+        super().__init__(policy, CachedHead(policy, cache), *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         lengths, batch = self.cache.lengths.tolist(), self.phase.batch_size
-        batches = LengthBatches(lengths, batch, self.loop.seed, part=self.own_part)
+        batches = LengthBatches(lengths, batch, self.loop.seed, part=self.rank_slice)
         return DataLoader(
             range(len(self.cache)),  # type: ignore[arg-type]
             batch_sampler=batches,
@@ -213,11 +215,11 @@ class PolicyTrainer(SupervisedTrainer):
         lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
         # Workers are forked from this process, and what is forked cannot use its GPU: whether prompts are shared is
         # found out here, and there pictures are read here too.
-        _ = self.policy.shares_prompts
+        _ = self.policy.supports_prefix_sharing
         pictured = any(sample.image is not None for sample in self.samples)
         workers = 0 if pictured and self.policy.device.type != "cpu" else self.loop.workers
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
-        batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.own_part)
+        batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.rank_slice)
         return DataLoader(
             self.samples,  # type: ignore[arg-type]
             batch_sampler=batches,
@@ -236,7 +238,7 @@ class PolicyTrainer(SupervisedTrainer):
         scores = model(packed)
         text = cross_entropy(scores.logp_text, packed.target_mask)
         self.record({"loss/text": text})
-        loss = self.weights.text * text * self.share(packed.target_mask.sum())
+        loss = self.weights.text * text * self.rank_loss_weight(packed.target_mask.sum())
         if self.policy.head.mean.weight.requires_grad:
             poses = inputs["poses"].to(self.policy.device)
             loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"])

@@ -15,7 +15,7 @@ from pose_rft.vision.people import Person, choose_person, find_people, refined
 
 
 @dataclass(frozen=True)
-class Seen:
+class DetectedPerson:
     """A photograph and the person in it who is meant.
 
     Attributes:
@@ -36,7 +36,7 @@ def look(
     encoder: PoseEncoder,
     prompt: str | None = None,
     box: Box | None = None,
-) -> Seen:
+) -> DetectedPerson:
     """Read a photograph, choose one of its people and encode them.
 
     Args:
@@ -65,4 +65,4 @@ def look(
     cut = crop(picture, person.circle)
     device = next(encoder.parameters()).device
     features = encoder.encode(torch.from_numpy(cut.pixels.copy())[None].to(device))
-    return Seen(picture, person, cut, features)
+    return DetectedPerson(picture, person, cut, features)

@@ -1,0 +1,1 @@
+"""What people call poses: the bank of concepts, the language they are written in, and poses made from it."""

@@ -1,0 +1,289 @@
+"""The concept bank: what people call poses, how the poses look, and how to see that a pose is right.
+
+A concept is a few phrases, a pose in the pose language (pose_language.py) and checks in the check language. The files
+are concepts/*.yaml; docs/data.md tells how to write one. `python -m pose_rft.data.concepts.concept` validates them all.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import roma
+import torch
+import yaml
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.data.concepts.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
+from pose_rft.data.concepts.procedural import solve
+from pose_rft.data.concepts.stick_figures import draw_stick_figures
+from pose_rft.errors import UserError
+from pose_rft.posescript.checks import compile_check, satisfied
+from pose_rft.posescript.checks import mirrored as mirrored_check
+
+# The same safe loader in C where PyYAML has it: the bank is a megabyte, seconds in Python.
+SAFE_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+CONCEPT_DIR = Path(__file__).parent / "bank"
+PART_KEYS = {
+    "body": None,  # anything
+    "legs": {"base", "vary", "root", "legs", "left_leg", "right_leg", "feet", "left_foot", "right_foot"},
+    "arms": {"base", "vary", "arms", "hands", "palms"}
+    | {f"{side}_{end}" for side in ("left", "right") for end in ("arm", "hand", "palm")},
+    "trunk": {"base", "vary", "trunk", "root"},
+    "head": {"base", "vary", "head"},
+}
+PHRASE_KEYS = ("doing", "name", "who", "with")
+KEYS = {"id", "part", "pose", "checks", *PHRASE_KEYS}
+_SIDE_WORD = re.compile(r"(?<![A-Za-z])(left|right)(?![a-z]|[ -]angle)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One pose that people have words for.
+
+    Attributes:
+        id: unique name; the mirrored twin's ends in "~mirrored".
+        part: what it says something about: body, legs, arms, trunk or head; all but "body" can be combined.
+        doing: gerund phrases ("standing in tree pose").
+        name: noun phrases that name the pose ("tree pose", "a handstand").
+        who: noun phrases that name the person in it ("a boxer throwing a left jab").
+        with_: phrases that may follow "with" ("the left arm raised", "hands on hips").
+        pose: the pose as written (YAML), `spec` the same parsed.
+        checks: statements that every pose of this concept meets.
+        one_sided: whether the mirrored pose is another one.
+        file: where it was read.
+    """
+
+    id: str
+    part: str
+    doing: tuple[str, ...]
+    name: tuple[str, ...]
+    who: tuple[str, ...]
+    with_: tuple[str, ...]
+    pose: Mapping[str, Any]
+    spec: PoseSpec
+    checks: tuple[str, ...]
+    one_sided: bool
+    file: str
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """All phrases of all kinds."""
+        return self.doing + self.name + self.who + self.with_
+
+    def checks_for(self, phrase: str) -> tuple[str, ...]:
+        """The checks that `phrase` states: of a one-sided pose, a phrase without a side word allows either side."""
+        if not self.one_sided or not self.checks or has_side(phrase):
+            return self.checks
+        this = " and ".join(f"({check})" for check in self.checks)
+        other = " and ".join(f"({mirrored_check(check)})" for check in self.checks)
+        return (f"({this}) or ({other})",)
+
+    def twin(self) -> "Concept":
+        """The mirrored concept: only phrases that say left or right, with the sides exchanged."""
+        pose = mirrored(self.pose)
+
+        def swapped(phrases: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(swap_sides(phrase) for phrase in phrases if has_side(phrase))
+
+        return replace(
+            self,
+            id=f"{self.id}~mirrored",
+            doing=swapped(self.doing),
+            name=swapped(self.name),
+            who=swapped(self.who),
+            with_=swapped(self.with_),
+            pose=pose,
+            spec=parse_pose(pose),
+            checks=tuple(mirrored_check(check) for check in self.checks),
+        )
+
+
+def has_side(phrase: str) -> bool:
+    """Whether a phrase says left or right (but not "right angle")."""
+    return _SIDE_WORD.search(phrase) is not None
+
+
+def load_concepts(files: Sequence[Path] | None = None, twins: bool = True) -> list[Concept]:
+    """Read concept files.
+
+    Args:
+        files: YAML files; None reads all of concepts/.
+        twins: add the mirrored twin of every one-sided concept that has phrases with a side.
+
+    Raises:
+        UserError: with file and concept id, on any mistake.
+    """
+    concepts: list[Concept] = []
+    ids: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for file in sorted(CONCEPT_DIR.glob("*.yaml")) if files is None else files:
+        for concept in _read_file(Path(file)):
+            place = f"{concept.file}: {concept.id}"
+            if concept.id in ids:
+                raise UserError(f"{place}: the id is already used in {ids[concept.id]}; choose another")
+            ids[concept.id] = concept.file
+            twin = [concept.twin()] if concept.one_sided else []
+            for phrase in (p for c in (concept, *twin) for p in c.phrases):
+                owner = owners.setdefault(phrase.lower(), concept.id)
+                if owner != concept.id:
+                    raise UserError(f"{place}: {phrase!r} is already said by {owner}; one phrase means one pose")
+            concepts.append(concept)
+            if twins:
+                concepts.extend(c for c in twin if c.phrases)
+    return concepts
+
+
+def _read_file(path: Path) -> list[Concept]:
+    try:
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: a concept file is a list of concepts")
+    concepts = []
+    for number, entry in enumerate(entries, 1):
+        label = entry.get("id", f"concept {number}") if isinstance(entry, Mapping) else f"concept {number}"
+        try:
+            concepts.append(_parse_concept(entry, path.name))
+        except UserError as error:
+            raise UserError(f"{path.name}: {label}: {error}") from None
+    return concepts
+
+
+def _parse_concept(entry: object, file: str) -> Concept:
+    if not isinstance(entry, Mapping):
+        raise UserError("a concept is a mapping with id, part, phrases, pose and checks")
+    unknown = sorted(set(map(str, entry)) - KEYS)
+    if unknown:
+        raise UserError(f"unknown key {unknown[0]!r}; keys are {', '.join(sorted(KEYS))}")
+    for key in ("id", "part", "pose", "checks"):
+        if key not in entry:
+            raise UserError(f"{key} is missing")
+    if not re.fullmatch(r"[a-z0-9_]+", str(entry["id"])):
+        raise UserError("id is lower case letters, digits and _")
+    part = entry["part"]
+    if part not in PART_KEYS:
+        raise UserError(f"part is one of {', '.join(PART_KEYS)}, not {part!r}")
+    phrases = {key: _texts(entry, key) for key in PHRASE_KEYS}
+    if not any(phrases.values()):
+        raise UserError(f"no phrases: give at least one of {', '.join(PHRASE_KEYS)}")
+    for phrase in phrases["doing"]:
+        if not re.match(r"([a-z]+ly )?[A-Za-z-]+ing\b", phrase):
+            raise UserError(f"doing: {phrase!r} does not begin with a verb in -ing")
+    for key, texts in phrases.items():
+        if key != "doing" and (bad := next((t for t in texts if t.startswith("with ")), None)):
+            raise UserError(f"{key}: leave out the leading 'with' of {bad!r}")
+    pose = entry["pose"]
+    spec = parse_pose(pose)
+    allowed = PART_KEYS[part]
+    if allowed is not None and (extra := sorted(set(pose) - allowed)):
+        raise UserError(
+            f"part {part} cannot set {extra[0]!r}; it can set {', '.join(sorted(allowed))}, or choose part: body"
+        )
+    checks = _texts(entry, "checks")
+    if not checks and part != "head":
+        raise UserError("checks: give at least one")
+    for check in checks:
+        compile_check(check)
+    own = expanded(pose)
+    one_sided = expanded(mirrored(pose)) != own
+    sided = [phrase for texts in phrases.values() for phrase in texts if has_side(phrase)]
+    if sided and not one_sided:
+        raise UserError(f"{sided[0]!r} says a side, but the pose is the same on both sides")
+    return Concept(
+        id=entry["id"],
+        part=part,
+        doing=phrases["doing"],
+        name=phrases["name"],
+        who=phrases["who"],
+        with_=phrases["with"],
+        pose=pose,
+        spec=spec,
+        checks=checks,
+        one_sided=one_sided,
+        file=file,
+    )
+
+
+def _texts(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = entry.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise UserError(f"{key} is a list of texts (quote texts that YAML reads otherwise)")
+    texts = tuple(text.strip() for text in value)
+    if len({text.lower() for text in texts}) < len(texts):
+        raise UserError(f"{key}: the same text stands twice")
+    return texts
+
+
+# -- validation ----------------------------------------------------------------------------------------------------
+
+
+def mean_pose(pose: Tensor) -> Tensor:
+    """The mean (22, 3) of poses (N, 22, 3), joint by joint: the rotation nearest to the average rotation matrix."""
+    return roma.rotmat_to_rotvec(roma.special_procrustes(roma.rotvec_to_rotmat(pose).mean(0)))
+
+
+def problems(concept: Concept, n: int = 256, seed: int = 0) -> tuple[list[str], Tensor]:
+    """What is wrong with a concept, in words, and `n` sampled poses (n, 22, 3)."""
+    solved = solve(concept.spec, n, seed)
+    found = []
+    joints = load_body().joints(solved.pose)
+    at_mean = satisfied(concept.checks, load_body().joints(mean_pose(solved.pose)[None]))[0]
+    shares = satisfied(concept.checks, joints).float().mean(0)
+    for check, share, mean in zip(concept.checks, shares.tolist(), at_mean.tolist(), strict=True):
+        if share < 0.95:
+            found.append(f"only {share:.0%} of samples meet {check!r}")
+        elif not mean:
+            found.append(f"the mean of the samples misses {check!r}: the pose varies too much")
+    for limb, miss in solved.miss.items():
+        if miss.mean() > 0.05:
+            found.append(f"{limb} stays {miss.mean() * 100:.0f} cm from its target: out of reach")
+    for limb, bent in solved.bent.items():
+        if bent.mean() > 0.35:
+            found.append(
+                f"{limb}: {torch.rad2deg(bent.mean()):.0f} degrees off the asked direction: joints cannot bend so"
+            )
+    return found, solved.pose
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Validate concept files, print counts and problems, and draw sheets of stick figures."""
+    parser = argparse.ArgumentParser(prog="python -m pose_rft.data.concepts.concept", description=main.__doc__)
+    parser.add_argument("files", nargs="*", type=Path, help="concept files (default: all)")
+    parser.add_argument("--only", default="", help="ids (or beginnings of ids), separated by commas")
+    parser.add_argument("--sheet", type=Path, help="PNG to draw: one row per concept; more pages get -2, -3 ...")
+    parser.add_argument("--columns", type=int, default=4, help="poses per row")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        concepts = load_concepts(options.files or None, twins=False)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    chosen = [c for c in concepts if not options.only or c.id.startswith(tuple(options.only.split(",")))]
+    rows, bad = [], 0
+    for concept in chosen:
+        found, poses = problems(concept)
+        bad += bool(found)
+        for text in found:
+            print(f"{concept.file}: {concept.id}: {text}")
+        rows.append((f"{concept.id}: {concept.phrases[0]}" + ("   << SEE PROBLEMS" if found else ""), poses))
+    phrases = sum(len(c.phrases) + (len(c.twin().phrases) if c.one_sided else 0) for c in chosen)
+    print(f"{len(chosen)} concepts, {phrases} phrases (mirrored ones included), {bad} concepts with problems")
+    if options.sheet:
+        for page, start in enumerate(range(0, len(rows), 14)):
+            path = options.sheet if page == 0 else options.sheet.with_stem(f"{options.sheet.stem}-{page + 1}")
+            draw_stick_figures(rows[start : start + 14], options.columns).save(path)
+            print(f"drew {path}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

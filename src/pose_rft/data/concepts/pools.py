@@ -1,0 +1,68 @@
+"""Poses of the concepts, many at a time: solving one pose costs as much as solving two hundred."""
+
+import zlib
+from functools import lru_cache
+
+import numpy as np
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.data.concepts.concept import Concept, has_side, load_concepts
+from pose_rft.data.concepts.procedural import solve
+from pose_rft.data.splits import Part
+from pose_rft.errors import UserError
+from pose_rft.posescript.checks import satisfied
+
+
+class ConceptPools:
+    """The concept bank with a pool of poses for each concept, solved when first asked for.
+
+    Another size, seed or part draws other poses.
+
+    Attributes:
+        concepts: all concepts with their mirrored twins, without the excluded ones.
+        weights: (C,) probability of each: by the square root of how many phrases it has.
+    """
+
+    def __init__(self, size: int, seed: int, exclude: tuple[str, ...] = (), part: Part = "all") -> None:
+        every = load_concepts()
+        known = {concept.id for concept in every}
+        if unknown := [name for name in exclude if name not in known]:
+            raise UserError(f"exclude_concepts: no concept is called {unknown[0]!r}; ids stand in data/concepts/*.yaml")
+        gone = set(exclude) | {f"{name}~mirrored" for name in exclude}
+        self.concepts = [concept for concept in every if concept.id not in gone]
+        if not self.concepts:
+            raise UserError("exclude_concepts: nothing is left of the concept bank; exclude fewer")
+        weights = np.sqrt([len(concept.phrases) for concept in self.concepts])
+        self.weights = weights / weights.sum()
+        self.size, self.seed, self.part = size, seed, part
+        self._poses: dict[str, np.ndarray] = {}
+        self._checks: dict[tuple[str, bool], tuple[str, ...]] = {}
+
+    def poses(self, concept: Concept) -> np.ndarray:
+        """Poses (M, 22, 3) that meet the concept's checks; M is the pool's size or a little less."""
+        if concept.id not in self._poses:
+            named = f"{self.seed} {concept.id}" if self.part == "all" else f"{self.part} {self.seed} {concept.id}"
+            seed = zlib.crc32(named.encode())
+            self._poses[concept.id] = meeting(solve(concept.spec, self.size, seed).pose, concept.checks)
+        return self._poses[concept.id]
+
+    def checks(self, concept: Concept, phrase: str) -> tuple[str, ...]:
+        """`concept.checks_for(phrase)`, remembered."""
+        key = (concept.id, has_side(phrase))
+        if key not in self._checks:
+            self._checks[key] = concept.checks_for(phrase)
+        return self._checks[key]
+
+
+@lru_cache(maxsize=2)
+def concept_pools(size: int, seed: int, exclude: tuple[str, ...], part: Part) -> ConceptPools:
+    """The same pools for every shard that a process draws."""
+    return ConceptPools(size, seed, exclude, part)
+
+
+def meeting(pose: Tensor, checks: tuple[str, ...]) -> np.ndarray:
+    """Of poses (N, 22, 3) those that meet all checks, (M, 22, 3) float32; M may be 0."""
+    if checks:
+        pose = pose[satisfied(checks, load_body().joints(pose)).all(dim=1)]
+    return pose.float().numpy()

@@ -1,0 +1,1 @@
+"""Training mixtures: what samples are made of, by weight."""

@@ -1,0 +1,168 @@
+"""Training samples whose prompts have a picture: poses to read off it, one of two people, questions about the pose.
+
+Pictures are ``RenderSpec``s, drawn when they are looked at, so that fifty thousand samples cost no disk.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.data.mixtures.sources import ANSWER
+from pose_rft.data.phrases import pick
+from pose_rft.data.questions.questions import Question, ask, facing
+from pose_rft.data.rendering.renders import RenderSpec, upright
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+
+ASK_POSE = (
+    "What is this person's pose?", "What is the pose of this person?", "What is the person's pose?",
+    "What pose is this person in?", "Which pose is the person in?", "What is the SMPL pose of this person?",
+    "What is the SMPL pose of the person in the picture?", "Show the SMPL pose of the person in the picture.",
+    "Show me the pose of this person.", "Show the pose.", "Give me the SMPL pose of the person in this image.",
+    "Give the person's body pose.", "Give me the 3D pose.", "Estimate the pose of this person.",
+    "Estimate the 3D pose of the person in the photo.", "Please estimate the SMPL pose.", "Predict the person's pose.",
+    "Predict the SMPL pose of the person in the image.", "Can you tell me the pose of this person?",
+    "Can you estimate the pose of the person in this picture?", "Could you give me the SMPL pose of this person?",
+    "Recover the body pose from this photo.", "Reconstruct the pose of the person shown here.",
+    "There is a person in the image. What is their pose?", "Look at the picture. What is the pose of the person?",
+    "I need the 3D pose of this person.", "I want the SMPL pose of the person in this photo.", "pose of this person?",
+    "what's the pose here?", "what is the pose", "3d pose please", "smpl pose of the person in the image",
+    "estimate the pose", "body pose of this person", "the person's pose", "human pose estimation for this image",
+    "How is this person posed? Answer with the SMPL pose.", "Output the SMPL pose of this person.",
+    "Turn this picture into a 3D pose.", "Copy the pose of the person in the picture.",
+)  # fmt: skip
+ASK_ONE_OF_TWO = (
+    "What is the pose of the person on the {side}?", "Show the pose of the person on the {side}.",
+    "What is the SMPL pose of the person on the {side}?", "Give me the pose of the {side} person.",
+    "There are two people. What is the pose of the one on the {side}?",
+    "Estimate the pose of the person on the {side}.",
+    "Two people are in the picture. Show the SMPL pose of the {side} one.",
+    "Which pose is the person on the {side} in?",
+    "the pose of the person to the {side}", "pose of the {side} person",
+    "How is the person on the {side} posed? Give the pose.",
+    "Please predict the pose of the person on the {side} side of the image.",
+)  # fmt: skip
+OTHER_ANSWERS = (
+    "Here is the pose: <POSE>.", "The pose is <POSE>.", "The person's pose is <POSE>.", "Sure, here it is: <POSE>.",
+    "The body pose is <POSE>.", "Of course. The pose is <POSE>.", "Sure! The SMPL pose is <POSE>.",
+    "It looks like this: <POSE>.", "The person in the picture is in this pose: <POSE>.", "This is the pose: <POSE>.",
+)  # fmt: skip
+ONE_OF_TWO_ANSWER = "The SMPL pose of the person on the {side} is <POSE>."
+
+
+@dataclass
+class ImageMixtureConfig:
+    """What image samples are made of; relative weights.
+
+    Attributes:
+        single: one person's pose.
+        pairs: the pose of the person on the left, or on the right, of two.
+        questions: about the pose, answered in words; their pictures show the whole person with nothing in front.
+        size: pixels of the square pictures.
+        photos: a folder of photographs for backgrounds, or None.
+    """
+
+    single: float = 0.7
+    pairs: float = 0.1
+    questions: float = 0.2
+    size: int = 256
+    photos: str | None = None
+
+    def __post_init__(self) -> None:
+        weights = (self.single, self.pairs, self.questions)
+        if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
+            raise UserError(f"weights of image samples are zero or positive and not all zero, not {weights}")
+
+
+def image_samples(
+    poses: np.ndarray, seed: int, config: ImageMixtureConfig | None = None, sources: Sequence[str] | None = None
+) -> list[Sample]:
+    """One sample for each pose.
+
+    Args:
+        poses: (N, 22, 3) axis-angle, radians, y-up.
+        seed: sample `i` is a function of the seed, pose `i` and, for the second person of a pair, the next pose.
+        config: what is asked.
+        sources: (N,) where the poses are from, for ``Sample.source``.
+
+    Returns:
+        N samples. ``image`` is a ``RenderSpec``; ``pose`` is in the camera's frame (None for questions); ``task`` is
+        ``image_to_pose``, ``image_text_to_pose`` (one of two people; ``extra["person"]`` is their row in the renders)
+        or ``pose_question`` (``extra`` holds ``truth`` and ``about`` of the ``Question``; ``checks`` what it states).
+
+    Raises:
+        UserError: poses of another shape, or sources of another number.
+    """
+    config = config or ImageMixtureConfig()
+    poses = np.asarray(poses, np.float32)
+    if poses.ndim != 3 or poses.shape[1:] != (22, 3):
+        raise UserError(f"poses of image samples must have the shape (N, 22, 3), not {poses.shape}")
+    names = ["render"] * len(poses) if sources is None else [f"render:{name}" for name in sources]
+    if len(names) != len(poses):
+        raise UserError(f"image samples need one source for each of {len(poses)} poses, not {len(names)}")
+    weights = np.array([config.single, config.pairs, config.questions])
+    samples: list[Sample] = []
+    to_ask: list[tuple[RenderSpec, int, bool]] = []  # pictures with a question, its seed, whether it is about facing
+    for row, (pose, source) in enumerate(zip(poses, names, strict=True)):
+        rng = np.random.default_rng([abs(seed), int(seed < 0), row, 5])
+        kind = int(rng.choice(3, p=weights / weights.sum()))
+        if kind == 0:
+            samples.append(_single(pose, seed, row, config, source, rng))
+        elif kind == 1:
+            samples.append(_pair(pose, poses[(row + 1) % len(poses)], seed, row, config, source, rng))
+        else:
+            spec = RenderSpec(pose, seed, row, config.size, config.photos, clear=True)
+            to_ask.append((spec, int(rng.integers(2**31)), rng.random() < 0.1))
+            samples.append(Sample("", "", image=spec, task="pose_question", source=source))
+    questions = iter(_questions(to_ask))
+    return [_with_question(each, next(questions)) if each.task == "pose_question" else each for each in samples]
+
+
+def _single(
+    pose: np.ndarray, seed: int, row: int, config: ImageMixtureConfig, source: str, rng: np.random.Generator
+) -> Sample:
+    spec = RenderSpec(pose, seed, row, config.size, config.photos)
+    answer = ANSWER if rng.random() < 0.6 else pick(rng, OTHER_ANSWERS)
+    return Sample(pick(rng, ASK_POSE), answer, spec.camera_pose()[0], spec, "image_to_pose", source=source)
+
+
+def _pair(
+    pose: np.ndarray,
+    other: np.ndarray,
+    seed: int,
+    row: int,
+    config: ImageMixtureConfig,
+    source: str,
+    rng: np.random.Generator,
+) -> Sample:
+    """`pose` is asked for; who stands on which side is drawn."""
+    person = int(rng.integers(2))
+    side = ("left", "right")[person]
+    spec = RenderSpec(np.stack([other, pose] if person else [pose, other]), seed, row, config.size, config.photos)
+    answer = ONE_OF_TWO_ANSWER.format(side=side) if rng.random() < 0.5 else pick(rng, (ANSWER, *OTHER_ANSWERS))
+    prompt = pick(rng, ASK_ONE_OF_TWO).format(side=side)
+    return Sample(
+        prompt, answer, spec.camera_pose()[person], spec, "image_text_to_pose", source=source, extra={"person": person}
+    )
+
+
+def _questions(to_ask: Sequence[tuple[RenderSpec, int, bool]]) -> list[Question]:
+    """One question for each picture."""
+    if not to_ask:
+        return []
+    poses = np.concatenate([spec.camera_pose() for spec, _, _ in to_ask])
+    joints = load_body().joints(torch.from_numpy(poses)).numpy()
+    up = np.stack([spec.up() for spec, _, _ in to_ask])
+    asked = ask(upright(joints, up), [own for _, own, _ in to_ask])
+    return [
+        (facing(joints[row : row + 1], own)[0] if about_facing else None) or asked[row]
+        for row, (_, own, about_facing) in enumerate(to_ask)
+    ]
+
+
+def _with_question(sample: Sample, question: Question) -> Sample:
+    extra = {"truth": question.truth, "topic": question.topic}
+    return replace(sample, prompt=question.text, answer=question.answer, checks=question.checks, extra=extra)

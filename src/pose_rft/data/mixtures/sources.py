@@ -1,0 +1,173 @@
+"""Where training samples come from: one function for each source of the mixture."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.body.skeleton import mirror_pose
+from pose_rft.data.concepts.compositions import STANDING, Composer
+from pose_rft.data.concepts.concept import Concept
+from pose_rft.data.concepts.pools import ConceptPools
+from pose_rft.data.concepts.pose_language import swap_sides
+from pose_rft.data.mixtures.chat import chat_pair
+from pose_rft.data.mocap.clips import MocapClips, everyday_phrases
+from pose_rft.data.mocap.pose_mixing import mixed_poses
+from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
+from pose_rft.data.sample import Sample
+from pose_rft.posescript.captions import caption
+
+CAPTION_BATCH = 2_000
+PER_COMPOSITION = 24  # samples of one composition, where many are drawn
+ANSWER = "The SMPL pose of this person is <POSE>."
+OTHER_ANSWERS = (
+    "Here is the pose: <POSE>.", "The pose is <POSE>.", "This is the pose you described: <POSE>.",
+    "Sure, here it is: <POSE>.", "The body pose is <POSE>.", "Here is a pose that fits: <POSE>.",
+    "Of course. The pose is <POSE>.", "Sure! The SMPL pose is <POSE>.", "It looks like this: <POSE>.",
+    "The person's pose is <POSE>.",
+    "One possible pose is <POSE>.",
+)  # fmt: skip
+
+
+class Drawing:
+    """What the sources draw from.
+
+    Attributes:
+        pools: concepts with their poses.
+        recordings: motion capture for training, or None.
+        rng: decides everything.
+        words: description of a recording -> what people would type.
+    """
+
+    def __init__(self, pools: ConceptPools, recordings: MocapClips | None, rng: np.random.Generator) -> None:
+        self.pools, self.recordings, self.rng = pools, recordings, rng
+        told = {} if recordings is None else {d: everyday_phrases(d) for d in sorted(set(recordings.description))}
+        self.words = {description: phrases for description, phrases in told.items() if phrases}
+
+    def can_draw(self, source: str) -> bool:
+        """Whether there is anything for this source."""
+        if source == "captions_mocap":
+            return self.recordings is not None
+        return source != "clips" or bool(self.words)
+
+    def sample(self, prompt: str, pose: np.ndarray, checks: tuple[str, ...], source: str) -> Sample:
+        """A sample with one of the answers."""
+        answer = ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
+        return Sample(prompt, answer, pose, checks=checks, source=source)
+
+
+def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[Sample]:
+    """One caption sample for each of the poses (N, 22, 3); `names` (N,) are their sources."""
+    samples = []
+    for start in range(0, len(poses), CAPTION_BATCH):
+        part = poses[start : start + CAPTION_BATCH]
+        said = caption(load_body().joints(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
+        rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
+        samples += [drawing.sample(one.text, pose, one.checks, name) for one, pose, name in rows]
+    return samples
+
+
+def draw_captions_procedural(drawing: Drawing, count: int) -> list[Sample]:
+    """Rule-made captions of mixed and perturbed concept poses."""
+    pools, rng = drawing.pools, drawing.rng
+    few = min(len(pools.concepts), max(8, count // 6))
+    chosen = rng.choice(len(pools.concepts), size=few, replace=False, p=pools.weights)
+    poses = [pools.poses(pools.concepts[i]) for i in chosen]
+    poses = [pool for pool in poses if len(pool)]
+    which = rng.integers(len(poses), size=(2, count))
+    first, second = (np.stack([poses[i][rng.integers(len(poses[i]))] for i in row]) for row in which)
+    return captions_of(drawing, mixed_poses(first, second, rng), ["caption:procedural"] * count)
+
+
+def _frames(drawing: Drawing, clips: MocapClips, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames drawn by the square root of their clip's length, half of them mirrored: row, pose, mirrored."""
+    rng = drawing.rng
+    _, clip, frames = np.unique(clips.sequence, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(frames[clip])
+    rows = rng.choice(len(clips), size=count, p=weights / weights.sum())
+    turned = rng.random(count) < 0.5
+    pose = torch.from_numpy(clips.pose[rows])
+    pose[turned] = mirror_pose(pose[turned])
+    return rows, pose.numpy(), turned
+
+
+def draw_captions_mocap(drawing: Drawing, count: int) -> list[Sample]:
+    """Rule-made captions of recorded poses."""
+    clips = drawing.recordings
+    assert clips is not None
+    rows, poses, _ = _frames(drawing, clips, count)
+    return captions_of(drawing, poses, [f"caption:{name}" for name in clips.sequence[rows]])
+
+
+def draw_clips(drawing: Drawing, count: int) -> list[Sample]:
+    """What people call a clip, with one of its frames; a frame shows any moment, so nothing is checked."""
+    clips, rng = drawing.recordings, drawing.rng
+    assert clips is not None
+    clips = clips.where(np.isin(clips.description, list(drawing.words)))
+    samples = []
+    for row, pose, turned in zip(*_frames(drawing, clips, count), strict=True):
+        phrase = pick(rng, drawing.words[clips.description[row]])
+        prompt = typed(say_doing(swap_sides(phrase) if turned else phrase, rng), rng)
+        samples.append(drawing.sample(prompt, pose, (), f"clip:{clips.sequence[row]}"))
+    return samples
+
+
+def say(concept: Concept, rng: np.random.Generator) -> tuple[str, str]:
+    """A prompt for one concept, and the phrase it is made of."""
+    at = int(rng.integers(len(concept.phrases)))
+    phrase = concept.phrases[at]
+    if phrase in concept.doing:
+        return say_doing(phrase, rng), phrase
+    if phrase in concept.name:
+        return say_name(phrase, rng), phrase
+    if phrase in concept.who:
+        return say_who(phrase, rng), phrase
+    return say_with(phrase, concept.spec.base in STANDING and concept.part != "body", rng), phrase
+
+
+def draw_phrases(drawing: Drawing, count: int) -> list[Sample]:
+    """Everyday phrases with a pose of the concept."""
+    pools, rng = drawing.pools, drawing.rng
+    samples: list[Sample] = []
+    while len(samples) < count:
+        for index in rng.choice(len(pools.concepts), size=count - len(samples), p=pools.weights):
+            concept = pools.concepts[index]
+            if not len(poses := pools.poses(concept)):
+                continue
+            prompt, phrase = say(concept, rng)
+            checks = pools.checks(concept, phrase)
+            samples.append(
+                drawing.sample(typed(prompt, rng), poses[rng.integers(len(poses))], checks, f"phrase:{concept.id}")
+            )
+    return samples
+
+
+def draw_compositions(drawing: Drawing, count: int) -> list[Sample]:
+    """Several concepts in one sentence."""
+    rng, composer = drawing.rng, Composer(drawing.pools)
+    size = min(PER_COMPOSITION, max(4, count // 40))
+    samples: list[Sample] = []
+    while len(samples) < count:
+        composition = composer.draw(min(size, count - len(samples)), rng)
+        if composition is None:
+            return samples + draw_phrases(drawing, count - len(samples))
+        for pose in composition.poses:
+            prompt, checks = composer.say(composition, rng)
+            samples.append(drawing.sample(typed(prompt, rng), pose, checks, f"composition:{composition.name}"))
+    return samples
+
+
+def draw_chat(drawing: Drawing, count: int) -> list[Sample]:
+    """Questions that want words and no pose."""
+    return [Sample(*chat_pair(drawing.rng), task="chat", source="chat") for _ in range(count)]
+
+
+SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
+    "captions_procedural": draw_captions_procedural,
+    "captions_mocap": draw_captions_mocap,
+    "phrases": draw_phrases,
+    "compositions": draw_compositions,
+    "clips": draw_clips,
+    "chat": draw_chat,
+}

@@ -1,0 +1,159 @@
+"""The training mixture for text to pose: captions, everyday phrases, compositions, clips and plain talk, by weight.
+
+A mixture is a function of its number, seed and config alone. It is drawn in shards, each with a seed of its own, so
+that any number of processes draws the same samples.
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from pose_rft.data.concepts.pools import concept_pools
+from pose_rft.data.everyday import is_everyday_prompt
+from pose_rft.data.mixtures.sources import SOURCES, Drawing
+from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, read_mocap, train_test_split
+from pose_rft.data.readers.amass import read_amass
+from pose_rft.data.sample import Sample
+from pose_rft.data.splits import Part, in_part
+from pose_rft.errors import UserError
+
+SHARD = 5_000  # samples drawn with one seed
+PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2,)}
+
+
+@dataclass
+class MixtureConfig:
+    """What the training samples are made of. The weights are relative; a source with weight 0 is left out.
+
+    Attributes:
+        captions_procedural: captions made by rule, of mixed and perturbed poses of the concepts.
+        captions_mocap: captions made by rule, of motion capture; left out without ``mocap`` and ``amass``.
+        phrases: what people call poses, with the concept's poses and checks.
+        compositions: several concepts in one sentence.
+        clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
+        chat: questions that want words and no pose.
+        mocap: a file like cmu_poses.npz; its held-out clips are never used.
+        amass: a directory of AMASS .npz files; its held-out files are never used.
+        concept_poses: poses drawn for each concept; samples choose among them.
+        exclude_concepts: ids (their mirrored twins go too) that no sample is made of.
+        part: "reward" or "judge" draws from one half of the recordings and from concept poses of its own, so that two
+            models trained on the two parts share no pose; "all" draws from everything.
+    """
+
+    captions_procedural: float = 0.25
+    captions_mocap: float = 0.22
+    phrases: float = 0.27
+    compositions: float = 0.20
+    clips: float = 0.02
+    chat: float = 0.04
+    mocap: str | None = None
+    amass: str | None = None
+    concept_poses: int = 128
+    exclude_concepts: list[str] = field(default_factory=list)
+    part: Part = "all"
+
+    def __post_init__(self) -> None:
+        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.name in SOURCES}
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise UserError(f"data.{name} is {weight}; a weight is zero or a positive number")
+        if not any(weights.values()):
+            raise UserError(f"data: all weights are zero; give one of {', '.join(SOURCES)} a positive one")
+        if self.concept_poses < 1:
+            raise UserError(f"data.concept_poses is {self.concept_poses}; it must be at least 1")
+
+
+def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None, processes: int = 1) -> list[Sample]:
+    """Draw training samples.
+
+    Args:
+        n: how many.
+        seed: the same seed and config give the same samples, whatever ``processes``.
+        config: what they are made of.
+        processes: how many processes draw shards of 5,000 samples (spawned, so the caller's script needs the usual
+            ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
+
+    Returns:
+        n samples in random order, less those that ask what the benchmark everyday-prompts asks (about 1 in 4,000).
+        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
+        "chat".
+
+    Raises:
+        UserError: an unreadable file, an unknown concept, or nothing to draw from.
+    """
+    config = config or MixtureConfig()
+    if n < 0 or processes < 1:
+        raise UserError(f"a mixture needs n >= 0 and processes >= 1, not {n} and {processes}")
+    _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
+    sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
+    draw = partial(_shard, seed=seed, config=config)
+    jobs = list(enumerate(sizes))
+    bar = partial(track, description="samples", total=len(jobs), console=Console(stderr=True), disable=len(jobs) < 2)
+    if processes == 1 or len(jobs) < 2:
+        drawn = [sample for shard in bar(map(draw, jobs)) for sample in shard]
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(jobs)), context, _one_thread) as pool:
+            shards = bar(pool.map(partial(_packed_shard, seed=seed, config=config), jobs))
+            drawn = [sample for packed in shards for sample in _unpacked(packed)]
+    return [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _packed_shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> tuple[list[tuple], np.ndarray]:
+    """A shard in a form that is quick to send: poses as one array."""
+    samples = _shard(job, seed, config)
+    poses = [sample.pose for sample in samples if sample.pose is not None]
+    rows = [(s.prompt, s.answer, s.pose is not None, s.task, s.checks, s.source) for s in samples]
+    return rows, np.stack(poses) if poses else np.zeros((0, 22, 3), np.float32)
+
+
+def _unpacked(packed: tuple[list[tuple], np.ndarray]) -> list[Sample]:
+    rows, poses = packed
+    rest = iter(poses)
+    return [
+        Sample(prompt, answer, next(rest) if has_pose else None, task=task, checks=checks, source=source)
+        for prompt, answer, has_pose, task, checks, source in rows
+    ]
+
+
+def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
+    """Samples of one shard, job = (index, size)."""
+    index, size = job
+    rng = np.random.default_rng([abs(seed), int(seed < 0), index, *PART_SEED[config.part]])
+    pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts), config.part)
+    drawing = Drawing(pools, _recordings(config.mocap, config.amass, config.part), rng)
+    weights = {name: getattr(config, name) for name in SOURCES if drawing.can_draw(name)}
+    total = sum(weights.values())
+    if not total:
+        raise UserError("data: no source can be drawn from; captions_mocap and clips need data.mocap or data.amass")
+    counts = rng.multinomial(size, [weight / total for weight in weights.values()])
+    samples: list[Sample] = []
+    for name, count in zip(weights, counts.tolist(), strict=True):
+        if count:
+            samples += SOURCES[name](drawing, count)
+    return [samples[i] for i in rng.permutation(len(samples))]
+
+
+@lru_cache(maxsize=2)
+def _recordings(mocap: str | None, amass: str | None, part: Part) -> MocapClips | None:
+    """The training split of all recordings, or a part of it."""
+    found = [read_mocap(mocap)] if mocap else []
+    found += [read_amass(amass)] if amass else []
+    if not found:
+        return None
+    train, _ = train_test_split(concatenated(found))
+    train = train.where(np.isin(train.sequence, [name for name in train.names if in_part(name, part)]))
+    if not len(train):
+        return None
+    return replace(train, pose=facing_forward(torch.from_numpy(train.pose)).numpy())

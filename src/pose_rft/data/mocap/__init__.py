@@ -1,0 +1,1 @@
+"""Recorded poses: clips of a recording, and poses mixed from them."""

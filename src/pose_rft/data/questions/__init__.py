@@ -1,0 +1,1 @@
+"""Questions about a pose and their answers, read off its joints."""

@@ -1,0 +1,1 @@
+"""Pictures of people, drawn from poses."""

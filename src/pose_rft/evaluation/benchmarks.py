@@ -1,0 +1,298 @@
+"""Named benchmarks: which prompts, which real poses, and how a policy is asked."""
+
+import json
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from pose_rft.body.amass import read_poses
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.everyday import Split, everyday_prompts
+from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.evaluation.captions import (
+    PROMPTS,
+    REFERENCE_SEED,
+    captioned_poses,
+    procedural_poses,
+    recorded_poses,
+)
+from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.renders import PROMPTS as PICTURES
+from pose_rft.evaluation.renders import pictured_poses
+from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
+from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.storage import atomic_file
+
+RANDOM_POSES = 64  # real poses drawn for the reference row
+GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
+JUDGE = "judge"  # the bundled retrieval model that grades answers
+
+BENCHMARKS = (
+    {
+        "name": "everyday-prompts",
+        "description": "prompts as people type them, judged by 2 to 5 geometric checks each",
+        "needs": "nothing; --poses FILE adds random real poses and the distance to the nearest one",
+    },
+    {
+        "name": "captions",
+        "description": "captions of poses kept out of training, judged by their checks and the recorded pose",
+        "needs": "--poses FILE, an npz with `pose` (N, 22, 3) and `sequence` (N,); without it, fresh procedural poses",
+    },
+    {
+        "name": "renders",
+        "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
+        "needs": "a policy that sees; --poses FILE as for captions",
+    },
+)
+
+
+def list_benchmarks() -> list[dict[str, str]]:
+    """``name``, ``description`` and ``needs`` of every benchmark."""
+    return [dict(benchmark) for benchmark in BENCHMARKS]
+
+
+class Answering(Protocol):
+    """What a benchmark asks of a policy."""
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Any] | None = None,
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Sequence[Sequence[GradedAnswer]]: ...
+
+
+def evaluate(
+    benchmark: str,
+    policy: Answering,
+    *,
+    poses: Path | None = None,
+    split: Split = "test",
+    limit: int | None = None,
+    num_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> dict[str, Any]:
+    """Judge a policy on a named benchmark.
+
+    Args:
+        benchmark: a name of ``list_benchmarks()``.
+        policy: see ``Answering``.
+        poses: real poses, see ``needs`` of the benchmark.
+        split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
+        limit: ask only so many prompts.
+        num_samples: sampled answers per prompt, beside the one at temperature 0.
+        temperature: of the sampled answers.
+        seed: of sampling; the same seed gives the same result.
+        show_progress: draw a progress bar with the time left.
+
+    Returns:
+        The result of ``judge``, with the benchmark's name.
+
+    Raises:
+        UserError: an unknown benchmark, or poses that cannot be read.
+    """
+    samples, reference = load_benchmark(benchmark, poses=poses, split=split, limit=limit)
+    result = judge(
+        samples,
+        policy,
+        reference=reference,
+        num_samples=num_samples,
+        temperature=temperature,
+        seed=seed,
+        show_progress=show_progress,
+        retrieval=RetrievalModel.load(JUDGE),
+    )
+    return {"benchmark": benchmark, "split": split, "poses": str(poses) if poses else None, **result}
+
+
+def load_benchmark(
+    benchmark: str, *, poses: Path | None = None, split: Split = "test", limit: int | None = None
+) -> tuple[list[Sample], Tensor | None]:
+    """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
+
+    Raises:
+        UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit: ask at least 1 prompt, not {limit}")
+    if benchmark == "everyday-prompts":
+        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
+        return everyday_prompts(split)[:limit], reference
+    if benchmark in ("captions", "renders"):
+        make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
+        count = count if limit is None else limit
+        if poses is None:
+            return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
+        held_out, everything = recorded_poses(poses)
+        return make(held_out, str(poses), count), facing_forward(everything)
+    names = ", ".join(known["name"] for known in BENCHMARKS)
+    raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
+
+
+def judge(
+    samples: Sequence[Sample],
+    policy: Answering,
+    *,
+    reference: Tensor | None = None,
+    num_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 32,
+    show_progress: bool = False,
+    retrieval: RetrievalModel | None = None,
+) -> dict[str, Any]:
+    """Ask a policy every prompt, once at temperature 0 (the mean pose) and ``num_samples`` times, and grade.
+
+    Args:
+        samples: prompts with checks and perhaps recorded poses.
+        reference: (M, 22, 3) real poses, axis-angle; None leaves out what needs them.
+        batch_size: prompts per call of ``policy.generate``.
+        retrieval: a model with the role of judge; None leaves out what needs it.
+        others: see ``evaluate``.
+
+    Returns:
+        What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
+        (the same for poses that ignore the prompt), ``categories`` (mean satisfaction), ``rows``, one per prompt, and
+        with a retrieval model ``judge``: for each way and reference the figures of the whole set (``judge_answers``).
+
+    Raises:
+        UserError: the retrieval model's role is not judge: what rewards must not grade.
+    """
+    if retrieval is not None and retrieval.settings.role != "judge":
+        raise UserError(
+            "evaluation: a retrieval model of role 'reward' must not grade answers; give one of role 'judge'"
+        )
+    started = time.monotonic()
+    greedy: list[Sequence[GradedAnswer]] = []
+    sampled: list[Sequence[GradedAnswer]] = []
+    starts = range(0, len(samples), batch_size)
+    for start in track(starts, description="Asking the policy", disable=not show_progress):
+        batch = samples[start : start + batch_size]
+        prompts, images = [sample.prompt for sample in batch], [sample.image for sample in batch]
+        greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
+        sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=seed + start)
+    answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
+    graded = {way: grade_poses(samples, poses, reference, retrieval) for way, poses in answered.items()}
+    references = reference_poses(samples, reference, seed)
+    rows = [
+        {
+            "prompt": sample.prompt,
+            "category": sample.extra.get("category"),
+            "checks": list(sample.checks),
+            "answer": greedy[n][0].text,
+            "mean_pose": graded["mean_pose"][n],
+            "sampled": graded["sampled"][n],
+        }
+        for n, sample in enumerate(samples)
+    ]
+    return {
+        "version": version("pose-rft"),
+        "settings": {"num_samples": num_samples, "temperature": temperature, "seed": seed},
+        "prompts": len(samples),
+        "seconds": round(time.monotonic() - started, 1),
+        **{way: summarise(graded[way]) for way in graded},
+        "references": _summaries(samples, references, reference, retrieval),
+        "categories": _by_category(rows),
+        **({} if retrieval is None else {"judge": _judged_sets(retrieval, samples, answered | references)}),
+        "rows": rows,
+    }
+
+
+def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
+    """Poses (N, K, 22, 3) that know nothing of the prompt: the rest pose and, given real poses, random ones."""
+    poses = {"rest pose": torch.zeros(len(samples), 1, NUM_JOINTS, 3)}
+    if reference is not None:
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(len(reference), (len(samples), RANDOM_POSES), generator=generator)
+        poses["random real poses"] = reference[drawn]
+    return poses
+
+
+def reference_summaries(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Any]:
+    """What poses that know nothing of the prompt reach."""
+    return _summaries(samples, reference_poses(samples, reference, seed), reference, None)
+
+
+def _summaries(
+    samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
+) -> dict[str, Any]:
+    """Real poses are not measured by their distance to themselves."""
+    return {
+        name: summarise(grade_poses(samples, some, reference if name == "rest pose" else None, retrieval))
+        for name, some in poses.items()
+    }
+
+
+def _judged_sets(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
+    prompts = [sample.prompt for sample in samples]
+    recorded = None
+    if all(sample.pose is not None for sample in samples):
+        recorded = torch.stack([torch.as_tensor(sample.pose) for sample in samples])  # (N, 22, 3)
+        poses = poses | {"recorded poses": recorded.unsqueeze(1)}
+    return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
+
+
+def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["category"] and row["checks"]:
+            groups.setdefault(row["category"], []).append(row)
+    return {
+        category: {
+            way: sum(row[way]["satisfaction"] for row in members) / len(members) for way in ("mean_pose", "sampled")
+        }
+        | {"prompts": len(members)}
+        for category, members in groups.items()
+    }
+
+
+def results_table(result: dict[str, Any]) -> Table:
+    """The figures of ``judge`` for a terminal: one line per measure, intervals in brackets, references beside them."""
+    columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
+    judged = result.get("judge", {})
+    columns |= {name: {} for name in judged if name not in columns}
+    title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
+    table = Table("measure", *(name.replace("_", " ") for name in columns), title=title)
+    for measure in MEASURES:
+        if any(measure in summary for summary in columns.values()):
+            table.add_row(measure, *(_text(measure, summary.get(measure)) for summary in columns.values()))
+    for measure in (*SHOWN, *DISTANCES):
+        found = [judged.get(name, {}).get(measure) for name in columns]
+        if any(value is not None for value in found):
+            label = measure if measure in DISTANCES else f"judge: {measure}"
+            table.add_row(label, *(_text(measure, value) for value in found))
+    return table
+
+
+def _text(measure: str, value: dict[str, float] | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if measure == "judge_score":
+        return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    scale, unit = (1, "") if measure.endswith("_mm") else (100, " %")
+    return f"{scale * value['mean']:.1f}{unit} ({scale * value['low']:.1f} to {scale * value['high']:.1f})"
+
+
+def save_result(result: dict[str, Any], path: Path) -> None:
+    """Write a result as JSON; an earlier file stays whole if that fails.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

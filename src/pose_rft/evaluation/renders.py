@@ -1,0 +1,37 @@
+"""The benchmark renders: pictures of poses kept out of training, from cameras that no training saw."""
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from pose_rft.data.rendering.renders import RenderSpec, seen_from
+from pose_rft.data.sample import Sample
+from pose_rft.policy.training_pictures import crop_of
+
+PROMPTS = 500
+SEED = 8_000_009  # of cameras, clothes, lights: training draws from other seeds
+QUESTION = "What is the SMPL pose of this person?"
+
+
+def pictured_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED) -> list[Sample]:
+    """One picture for each of ``limit`` poses, evenly spread over what is given, cut out around the person.
+
+    The person's place in the picture is given, as benchmarks of photographs give it: finding people is not judged here.
+
+    Args:
+        poses: (N, 22, 3) axis-angle, in the order of recording.
+        source: where they come from.
+
+    Returns:
+        Samples whose ``image`` is a ``Crop`` and whose ``pose`` is in its frame.
+    """
+    chosen = np.unique(np.linspace(0, len(poses) - 1, min(limit, len(poses))).round().astype(int))
+    samples = []
+    bar = track(chosen, description="Drawing pictures", console=Console(stderr=True), disable=len(chosen) < 20)
+    for index, row in enumerate(bar):
+        spec = RenderSpec(poses[row].numpy(), seed, index)
+        cut = crop_of(spec)
+        pose = seen_from(cut.turn.T, spec.camera_pose()[0])
+        samples.append(Sample(QUESTION, "", pose, image=cut, task="image_to_pose", source=source))
+    return samples

@@ -1,0 +1,1 @@
+"""How a language model answers: packed prompts, decoders, drafts and random streams."""

@@ -1,0 +1,206 @@
+"""Hidden states that the pose head reads, computed once and kept.
+
+Where the language model does not change, neither do its states of a prompt and its answer: whatever trains the head
+alone, supervised or by reward, runs the language model once over its samples and then never again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pose_rft.data.sample import Sample
+from pose_rft.devices import kept_at
+from pose_rft.errors import UserError
+from pose_rft.policy.backbone import PromptTokens
+from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.policy import PosePolicy
+from pose_rft.policy.prompt_encoder import EncodedPrompt, PackedPrompts, gather, numbered
+from pose_rft.storage import atomic_file
+from pose_rft.vision.encoded_images import EncodedImages
+
+T = TypeVar("T")
+
+
+@dataclass
+class HiddenStateCache:
+    """Hidden states of N samples, end to end; those that are read alike are kept once.
+
+    Attributes:
+        states: (total tokens, H) of U prompts and answers up to ``<POSE>``.
+        starts: (U + 1,) where each begins; the last entry is the end.
+        read_as: (N,) which of them each sample is read as.
+        seen: features of the M pictures that samples are about, or None.
+        seen_of: (N,) which of them each sample is about, -1 for none.
+    """
+
+    states: Tensor
+    starts: Tensor
+    read_as: Tensor
+    seen: EncodedImages | None
+    seen_of: Tensor
+
+    def __len__(self) -> int:
+        return len(self.read_as)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) tokens of each sample."""
+        return (self.starts[1:] - self.starts[:-1])[self.read_as]
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, EncodedImages | None, Tensor]:
+        """What ``PosePolicy.predict`` takes for N samples: memory, its mask, states at ``<POSE>``, pictures, which."""
+        lengths = self.lengths[rows]
+        places = torch.arange(int(lengths.max()))
+        mask = places < lengths[:, None]
+        begins = self.starts[self.read_as[rows]]
+        where = torch.where(mask, begins[:, None] + places, 0).to(self.states.device)
+        memory = self.states[where]
+        last = (lengths - 1).to(memory.device)
+        state = memory[torch.arange(len(rows), device=memory.device), last]
+        there = self.seen_of[rows]
+        pictures = there[there >= 0]
+        number = numbered(there >= 0).to(memory.device)
+        seen = None
+        if self.seen is not None and len(pictures):
+            seen = self.seen.rows(pictures.to(self.seen.tokens.device)).to(memory.device)
+        return memory, mask.to(memory.device), state, seen, number
+
+
+class CachedModule(nn.Module, Generic[T]):
+    """A module that trains a part of a policy on what was computed once; a checkpoint of it is one of the policy."""
+
+    def __init__(self, policy: PosePolicy, cache: T) -> None:
+        super().__init__()
+        self.policy, self.cache = policy, cache
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        self.policy.save_pretrained(directory)
+
+    def load_weights(self, directory: Path) -> None:
+        self.policy.load_weights(directory)
+
+
+class CachedHead(CachedModule[HiddenStateCache]):
+    """Rows of the cache -> their Gaussians."""
+
+    def forward(self, rows: Tensor) -> PoseGaussian:
+        return self.policy.predict(*self.cache.batch(rows))
+
+
+def cache_hidden_states(
+    policy: PosePolicy,
+    samples: Sequence[Sample],
+    row_tokens: int = 256,
+    batch: int = 128,
+    file: Path | None = None,
+    progress: bool = True,
+) -> HiddenStateCache:
+    """Run the language model once over samples whose answers hold a pose.
+
+    Args:
+        row_tokens: tokens in a row of the packed layout.
+        batch: samples in one pass.
+        file: safetensors with the states of these samples: read if it is there, else written, so that an interrupted
+            run need not compute them again.
+
+    Raises:
+        UserError: ``file`` holds the states of other samples.
+    """
+    if file is not None and file.is_file():
+        found = load_file(file)
+        if not torch.equal(found.pop("of", torch.empty(0)), _whose(samples)):
+            raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
+    else:
+        found = _run_language_model(policy, samples, row_tokens, batch, progress)
+        if file is not None:
+            with atomic_file(file) as part:
+                save_file(found | {"of": _whose(samples)}, part)
+    pictures = [_picture_of(policy, sample) for sample in samples]
+    seen_of = numbered(torch.tensor([picture is not None for picture in pictures]))
+    seen = gather(pictures)
+    if seen is not None:
+        seen = seen.to(kept_at((seen.tokens, seen.points), policy.device))
+    return HiddenStateCache(found["states"].to(policy.device), found["starts"], found["read_as"], seen, seen_of)
+
+
+@torch.no_grad()
+def _run_language_model(
+    policy: PosePolicy, samples: Sequence[Sample], row_tokens: int, batch: int, progress: bool
+) -> dict[str, Tensor]:
+    """The fields of ``HiddenStateCache`` that the language model makes, by name."""
+    numbers: dict[Any, int] = {}
+    read_as: list[int] = []
+    pieces, lengths = [], []
+    batches = range(0, len(samples), batch)
+    bar = track(batches, description="Hidden states, computed once", console=Console(stderr=True), disable=not progress)
+    with policy.merged_adapters():
+        for start in bar:
+            new = []
+            for sample in samples[start : start + batch]:
+                key = len(read_as) if _is_alone(policy, sample) else _words_before_the_pose(policy, sample)
+                if key not in numbers:
+                    numbers[key] = len(numbers)
+                    new.append(_what_the_head_sees(policy, sample))
+                read_as.append(numbers[key])
+            if not new:
+                continue
+            readings, answers = [reading for reading, _ in new], [[answer] for _, answer in new]
+            packed = policy.pack_answers(readings, answers, row_tokens).to(policy.device)
+            pieces.append(policy.hidden_states(packed)[packed.memory[packed.memory_mask]])
+            lengths.append(packed.memory_mask.sum(dim=1))
+    ends = torch.cat(lengths).cumsum(dim=0).cpu()
+    starts = torch.cat([ends.new_zeros(1), ends])
+    return {"states": torch.cat(pieces), "starts": starts, "read_as": torch.tensor(read_as)}
+
+
+def _whose(samples: Sequence[Sample]) -> Tensor:
+    """(32,) uint8 that differ for samples with other words."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(repr((sample.prompt, sample.answer, sample.image is None)).encode())
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8)
+
+
+def _picture_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
+    """What the encoder sees, on the CPU."""
+    if sample.image is None or isinstance(sample.image, EncodedImages):
+        return sample.image
+    seen = policy.read(sample, told=False).seen
+    return None if seen is None else seen.to("cpu")
+
+
+def _is_alone(policy: PosePolicy, sample: Sample) -> bool:
+    """Whether the language model itself looks at the sample's picture, or is told of it: no other is read as it is."""
+    own_vision = policy.backbone.processor is not None and not isinstance(sample.image, EncodedImages)
+    in_its_tokens = policy.image_branch is not None and policy.image_branch.head is None
+    return sample.image is not None and (own_vision or in_its_tokens)
+
+
+def _words_before_the_pose(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
+    """What decides how a sample is read: not the answer about a picture, if its head looks at the question alone."""
+    pictured = sample.image is not None
+    alone = pictured and policy.image_branch is not None and policy.image_branch.head is not None
+    return sample.prompt, "" if alone else sample.answer, pictured
+
+
+def _what_the_head_sees(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list[int]]:
+    """A sample's prompt and answer without the tokens behind what the head may look at: of a picture, most of them."""
+    reading = policy.read(sample, told=False)
+    if reading.memory_end is None or policy.backbone.processor is not None:
+        return reading, policy.backbone.answer_ids(sample.answer)
+    return replace(reading, tokens=PromptTokens(reading.tokens.ids[: reading.memory_end])), [policy.backbone.pose_token]
+
+
+def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
+    """The packed layout of samples, each prompt with its one answer."""
+    answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
+    readings = [policy.read(sample) for sample in samples]
+    return policy.pack_answers(readings, answers, row_tokens)

@@ -1,0 +1,1 @@
+"""Speed that changes no number."""

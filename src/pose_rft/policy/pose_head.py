@@ -1,0 +1,186 @@
+"""Pose heads: from the language model's hidden states to a distribution over poses.
+
+``query``: a small transformer decoder whose 22 joint queries attend to every position of the prompt and the answer.
+``mlp``: the paper's, a perceptron on the hidden state at ``<POSE>`` alone.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import roma
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from pose_rft.body.skeleton import MIRROR, NUM_JOINTS
+from pose_rft.errors import UserError
+from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
+
+HeadKind = Literal["query", "mlp"]
+Covariance = Literal["diagonal", "low_rank", "none"]
+
+
+@dataclass
+class HeadConfig:
+    """Shape of a pose head.
+
+    Attributes:
+        kind: "query" or "mlp".
+        covariance: "diagonal", "low_rank" (diagonal plus ``rank`` shared directions), or "none": a deterministic head.
+        width: of the decoder or the perceptron.
+        depth: layers.
+        heads: attention heads ("query" only).
+        rank: of the low-rank part.
+        min_std: floor of the standard deviation of every number, in units of its spread over the training poses.
+            Without one, joints that hardly move make the likelihood spike.
+        dropout: in the decoder.
+    """
+
+    kind: HeadKind = "query"
+    covariance: Covariance = "low_rank"
+    width: int = 256
+    depth: int = 3
+    heads: int = 8
+    rank: int = 8
+    min_std: float = 0.05
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, value, known in (
+            ("head.kind", self.kind, ("query", "mlp")),
+            ("head.covariance", self.covariance, ("diagonal", "low_rank", "none")),
+        ):
+            if value not in known:
+                raise UserError(f"{field}: {value!r} is unknown; choose one of {', '.join(known)}")
+        if self.width % self.heads:
+            raise UserError(f"head.width {self.width} must be a multiple of head.heads {self.heads}")
+
+
+class PoseHead(nn.Module):
+    """Hidden states to a Gaussian over normalised 6D rotations.
+
+    The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses, so that
+    one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
+    """
+
+    action_mean: Tensor
+    action_std: Tensor
+
+    def __init__(self, hidden_size: int, config: HeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.project = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width))
+        if config.kind == "query":
+            self.queries = nn.Parameter(torch.randn(NUM_JOINTS, width) * 0.02)
+            layer = nn.TransformerDecoderLayer(
+                width, config.heads, 4 * width, config.dropout, activation="gelu", norm_first=True
+            )
+            self.decoder = nn.TransformerDecoder(layer, config.depth, norm=nn.LayerNorm(width))
+        else:
+            blocks: list[nn.Module] = []
+            for _ in range(config.depth - 1):
+                blocks += [nn.GELU(), nn.Linear(width, width)]
+            self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, NUM_JOINTS * width // config.heads))
+        features = width if config.kind == "query" else width // config.heads
+        rank = config.rank if config.covariance == "low_rank" else 0
+        self.mean = nn.Linear(features, JOINT_DIMS)
+        self.std = nn.Linear(features, JOINT_DIMS) if config.covariance != "none" else None
+        self.factor = nn.Linear(features, JOINT_DIMS * rank) if rank else None
+        nn.init.zeros_(self.mean.bias)
+        if self.std is not None:
+            nn.init.zeros_(self.std.weight)
+            nn.init.zeros_(self.std.bias)
+        if self.factor is not None:
+            nn.init.normal_(self.factor.weight, std=0.02)
+            nn.init.zeros_(self.factor.bias)
+        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
+        self.register_buffer("action_mean", identity.clone())
+        self.register_buffer("action_std", torch.ones(NUM_JOINTS, JOINT_DIMS))
+
+    def fit_action_space(self, poses: Tensor) -> None:
+        """Set mean and standard deviation of the action space from training poses, (N, 22, 3) axis-angle."""
+        rotation = _rotation_6d(poses)
+        self.action_mean.copy_(rotation.mean(dim=0))
+        self.action_std.copy_(rotation.std(dim=0).clamp(min=0.02))
+
+    def take_action_space(self, other: "PoseHead") -> None:
+        """That of another head, whatever its shape."""
+        self.action_mean.copy_(other.action_mean)
+        self.action_std.copy_(other.action_std)
+
+    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, sights: Tensor | None = None) -> PoseGaussian:
+        """Distribution over actions.
+
+        Args:
+            memory: (N, S, H) hidden states of the prompt and of the answer up to ``<POSE>``.
+            memory_mask: (N, S) bool, true where real.
+            state: (N, H) hidden state at ``<POSE>``.
+            sights: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
+        """
+        # The layers compute in the precision of the states; the distribution itself is float32.
+        with _precision_of(memory):
+            if self.config.kind == "query":
+                tokens = self.project(memory)
+                if sights is not None:
+                    tokens = torch.cat([tokens, sights.to(tokens)], dim=1)
+                    memory_mask = nn.functional.pad(memory_mask, (0, sights.shape[1]), value=True)
+                features = self._attend(tokens, memory_mask)
+            else:
+                features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
+        features = features.float()
+        mean = self.mean(features).flatten(1)
+        if self.std is None:
+            return PoseGaussian.diagonal(mean, torch.full_like(mean, self.config.min_std))
+        std = nn.functional.softplus(self.std(features).flatten(1) + 0.5) + self.config.min_std
+        if self.factor is None:
+            return PoseGaussian.diagonal(mean, std)
+        factor = self.factor(features).unflatten(-1, (JOINT_DIMS, -1)).flatten(1, 2)  # (N, D, R)
+        return PoseGaussian.low_rank(mean, std, factor)
+
+    def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        # Tokens first and in one piece: torch projects keys and values of a transposed view ten times slower.
+        tokens, queries = tokens.transpose(0, 1).contiguous(), self.queries[:, None].expand(-1, len(tokens), -1)
+        with _attention_backend(tokens.device.type):
+            out = self.decoder(queries, tokens, memory_key_padding_mask=None if mask is None else ~mask)
+        return out.transpose(0, 1)
+
+    def joint_features(self, sights: Tensor) -> Tensor:
+        """(N, 22, width) what "query" makes of (N, T, width) sights alone, in their precision."""
+        with _precision_of(sights):
+            return self._attend(sights, None)
+
+    @property
+    def is_deterministic(self) -> bool:
+        return self.std is None
+
+    def to_action(self, poses: Tensor) -> Tensor:
+        """(..., 22, 3) axis-angle radians -> (..., 22, 6) actions."""
+        return (_rotation_6d(poses) - self.action_mean) / self.action_std
+
+    def mirrored(self, action: Tensor) -> Tensor:
+        """(..., 22 * 6) actions -> those of the same poses seen in a mirror: left and right exchanged."""
+        rotation = action.unflatten(-1, (NUM_JOINTS, JOINT_DIMS)) * self.action_std + self.action_mean
+        sides = rotation.new_tensor([-1.0, 1.0, 1.0])  # the matrix R of a joint becomes S R S, with S = diag(sides)
+        signs = (sides[:, None] * sides[:2]).flatten()
+        return ((rotation[..., MIRROR, :] * signs - self.action_mean) / self.action_std).flatten(-2)
+
+    def to_rotations(self, action: Tensor) -> Tensor:
+        """(..., 22, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""
+        rotation = action * self.action_std + self.action_mean
+        return roma.special_gramschmidt(rotation.unflatten(-1, (3, 2)))
+
+
+def _precision_of(states: Tensor) -> torch.autocast:
+    return torch.autocast(states.device.type, torch.bfloat16, enabled=states.dtype == torch.bfloat16)
+
+
+def _attention_backend(device: str) -> contextlib.AbstractContextManager[None]:
+    """On a CPU, 22 queries are too few for the fused kernel: plain matrix products take half the time."""
+    return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else contextlib.nullcontext()
+
+
+def _rotation_6d(poses: Tensor) -> Tensor:
+    """(..., 3) rotation vectors -> (..., 6): the first two columns of the matrix, row by row."""
+    return roma.rotvec_to_rotmat(poses)[..., :2].flatten(-2)

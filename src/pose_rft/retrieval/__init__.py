@@ -1,0 +1,1 @@
+"""Text-pose retrieval: encoders, model, losses, training and ranks."""

@@ -1,0 +1,1 @@
+"""The two stages of training, each from one config."""

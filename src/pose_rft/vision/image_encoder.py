@@ -1,0 +1,124 @@
+"""The frozen pose-aware encoder, from a picture to the features that a policy looks at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from pose_rft.body import load_body
+from pose_rft.body.overlay import PictureCamera, fit_camera
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.errors import UserError
+from pose_rft.vision.blazepose import COMMON_JOINTS
+from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
+from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, load_encoder
+from pose_rft.vision.feature_cache import FeatureCache
+from pose_rft.vision.images import read_image
+from pose_rft.vision.look import look
+
+CROP = 256  # pixels of a crop's side
+COMMON = [JOINT_INDEX[name] for name in COMMON_JOINTS]
+NUMBERS = 8  # of a landmark: x, y, z in the crop, visibility, presence; x, y, z in metres
+
+
+class ImageEncoder(nn.Module):
+    """An encoder whose features are laid out as tokens and points."""
+
+    def __init__(self, encoder: PoseEncoder) -> None:
+        super().__init__()
+        encoder.freeze()
+        self.encoder = encoder
+        self.memory = FeatureCache()
+        self.shape = EncodedImageShape((encoder.count, encoder.width), (encoder.num_landmarks, NUMBERS))
+
+    def encode(self, pixels: Tensor) -> EncodedImages:
+        """(N, 256, 256, 3) uint8 crops of one person each -> their features."""
+        return laid_out(self.encoder.encode(pixels))
+
+    def see(self, image: Image | str | Path, prompt: str = "", mirror: bool = False) -> "EncodedPerson":
+        """The person in a photograph whom the prompt means.
+
+        Args:
+            mirror: look at the person in a mirror as well.
+
+        Raises:
+            UserError: an unreadable image, or nobody in it.
+        """
+        picture = read_image(image)
+
+        def make() -> dict[str, Tensor]:
+            try:
+                found = look(picture, self.encoder, prompt)
+            except UserError as error:
+                name = "the image" if isinstance(image, Image) else image
+                raise UserError(str(error).replace("the image", str(name), 1)) from error
+            seen = laid_out(found.features)
+            parts = {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
+            if mirror:
+                other = self.encode(in_mirror(found.crop.pixels).to(seen.tokens.device))
+                parts |= {"mirrored_tokens": other.tokens, "mirrored_points": other.points}
+            if found.features.landmarks is None:
+                return parts
+            marks = found.features.landmarks[0, list(COMMON_JOINTS.values())].cpu().double()  # (12, 5)
+            places = torch.from_numpy(found.crop.to_picture(marks[:, :2].numpy()))
+            return parts | {"places": places, "sure": marks[:, 3]}
+
+        found = self.memory.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and mirrored' * mirror}", make)
+        seen = EncodedImages(found["tokens"], found["points"])
+        mirrored = EncodedImages(found["mirrored_tokens"], found["mirrored_points"]) if mirror else None
+        return EncodedPerson(seen, found["turn"], found.get("places"), found.get("sure"), picture, mirrored)
+
+
+@dataclass(frozen=True)
+class EncodedPerson:
+    """What was seen of one person in a photograph.
+
+    Attributes:
+        seen: features of the person's crop, N = 1.
+        turn: (3, 3) rotation from the crop's frame to the photograph's.
+        places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
+        sure: (12,) how well each is seen, 0 to 1, or None.
+        picture: the photograph, upright RGB.
+        mirrored: features of the crop seen in a mirror, N = 1, or None.
+    """
+
+    seen: EncodedImages
+    turn: Tensor
+    places: Tensor | None = None
+    sure: Tensor | None = None
+    picture: Image | None = None
+    mirrored: EncodedImages | None = None
+
+    def camera(self, pose: np.ndarray) -> PictureCamera | None:
+        """The camera that puts a pose (22, 3) in the photograph's frame onto the person, or None without places."""
+        if self.places is None or self.sure is None:
+            return None
+        joints = load_body().joints(torch.as_tensor(pose, dtype=torch.float32)).numpy()
+        return fit_camera((joints - joints[0])[COMMON], self.places.numpy(), self.sure.numpy() + 1e-3)
+
+
+def in_mirror(pixels: np.ndarray) -> Tensor:
+    """A crop (256, 256, 3) uint8 -> (1, 256, 256, 3), left and right exchanged."""
+    return torch.from_numpy(pixels[None, :, ::-1].copy())
+
+
+def laid_out(features: ImageFeatures) -> EncodedImages:
+    """Landmarks in units of about 1."""
+    if features.landmarks is None or features.world is None:
+        return EncodedImages(features.tokens, features.tokens.new_zeros(len(features.tokens), 0, NUMBERS))
+    x, y, z, visibility, presence = features.landmarks.unbind(dim=-1)
+    half = CROP / 2
+    placed = torch.stack([x / half - 1, 1 - y / half, z / half, visibility, presence], dim=-1)
+    return EncodedImages(features.tokens, torch.cat([placed, features.world], dim=-1))
+
+
+def load_image_encoder(name: str) -> ImageEncoder:
+    """ImageEncoder by the encoder's name: "blazepose", or a ViTPose directory or Hugging Face id.
+
+    Raises:
+        UserError: there is no encoder of that name.
+    """
+    return ImageEncoder(load_encoder(name))
