@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from pose_rft.data.mixtures.text_to_pose import chat
+from pose_rft.data.mixtures import chat
 from pose_rft.rewards.format import keeps_format
 
 

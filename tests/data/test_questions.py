@@ -126,9 +126,9 @@ def test_only_the_kinds_asked_for_come(joints: torch.Tensor) -> None:
         ({}, "knee_bent", "neither"),
     ],
 )
-def test_the_side_is_that_of_the_pose(degrees: dict, about: str, truth: str) -> None:
+def test_the_side_is_that_of_the_pose(degrees: dict, topic: str, truth: str) -> None:
     asked = {q.topic: q.truth for q in ask(joints_of(**degrees).expand(150, -1, -1), 0, ["which"])}
-    assert asked[about] == truth
+    assert asked[topic] == truth
 
 
 def test_who_faces_the_camera_is_told_from_behind() -> None:

@@ -12,7 +12,7 @@ from pose_rft.posescript.edits.changes import LARGEST, load_edits, possible_edit
 from pose_rft.posescript.edits.comparisons import PosePair, compare
 from pose_rft.posescript.posecodes import exchange_sides
 
-DOCUMENT = yaml.safe_load(files("pose_rft.posescript").joinpath("edits.yaml").read_text(encoding="utf-8"))
+DOCUMENT = yaml.safe_load(files("pose_rft.posescript.edits").joinpath("edits.yaml").read_text(encoding="utf-8"))
 EDITS = load_edits().edits
 BEFORE, AFTER = random_joints(300, seed=11), random_joints(300, seed=12)
 
