@@ -99,7 +99,7 @@ def encoded(
     Raises:
         UserError: the policy has no pose-aware encoder, or the folder cannot be written to.
     """
-    if policy.image_encoder is None:
+    if policy.image_branch is None:
         raise UserError("pictures: the policy has no pose-aware encoder; set policy.encoder: blazepose")
     result = list(samples)
     rows, jobs = [], []
@@ -108,15 +108,17 @@ def encoded(
             rows.append(row)
             jobs.append((sample.image, sample.extra.get("person", 0)))
     if folder is not None:
-        _check_whose(folder, jobs, f"{policy.image_encoder.encoder.name}{' and mirrored' * mirrored}")
+        _check_whose(folder, jobs, f"{policy.image_branch.encoder.encoder.name}{' and mirrored' * mirrored}")
     parts = _kept(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
     here = policy.device.type != "cpu"
-    draw = _cropped if here else partial(_encoded, encoder=policy.image_encoder.encoder.name, mirrored=mirrored)
+    draw = _cropped if here else partial(_encoded, encoder=policy.image_branch.encoder.encoder.name, mirrored=mirrored)
     for drawn in in_batches(draw, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
-        arrays = _features(policy.image_encoder, drawn["pixels"], policy.device, mirrored) | drawn if here else drawn
+        arrays = (
+            _features(policy.image_branch.encoder, drawn["pixels"], policy.device, mirrored) | drawn if here else drawn
+        )
         batch = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "pixels"}
         # Tens of thousands of the tokens are held at once.
         batches.append({name: part.bfloat16() if "tokens" in name else part for name, part in batch.items()})

@@ -31,18 +31,18 @@ class ImageEncoder(nn.Module):
         super().__init__()
         encoder.freeze()
         self.encoder = encoder
-        self.memory = FeatureCache()
+        self.cache = FeatureCache()
         self.shape = EncodedImageShape((encoder.count, encoder.width), (encoder.num_landmarks, NUMBERS))
 
     def encode(self, pixels: Tensor) -> EncodedImages:
         """(N, 256, 256, 3) uint8 crops of one person each -> their features."""
         return laid_out(self.encoder.encode(pixels))
 
-    def see(self, image: Image | str | Path, prompt: str = "", mirror: bool = False) -> "EncodedPerson":
+    def encode_person(self, image: Image | str | Path, prompt: str = "", flip: bool = False) -> "EncodedPerson":
         """The person in a photograph whom the prompt means.
 
         Args:
-            mirror: look at the person in a mirror as well.
+            flip: encode the flipped picture as well.
 
         Raises:
             UserError: an unreadable image, or nobody in it.
@@ -57,19 +57,19 @@ class ImageEncoder(nn.Module):
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
             seen = laid_out(found.features)
             parts = {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
-            if mirror:
-                other = self.encode(in_mirror(found.crop.pixels).to(seen.tokens.device))
-                parts |= {"mirrored_tokens": other.tokens, "mirrored_points": other.points}
+            if flip:
+                other = self.encode(flip_crop(found.crop.pixels).to(seen.tokens.device))
+                parts |= {"flipped_tokens": other.tokens, "flipped_points": other.points}
             if found.features.landmarks is None:
                 return parts
             marks = found.features.landmarks[0, list(COMMON_JOINTS.values())].cpu().double()  # (12, 5)
             places = torch.from_numpy(found.crop.to_picture(marks[:, :2].numpy()))
             return parts | {"places": places, "sure": marks[:, 3]}
 
-        found = self.memory.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and mirrored' * mirror}", make)
+        found = self.cache.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and flipped' * flip}", make)
         seen = EncodedImages(found["tokens"], found["points"])
-        mirrored = EncodedImages(found["mirrored_tokens"], found["mirrored_points"]) if mirror else None
-        return EncodedPerson(seen, found["turn"], found.get("places"), found.get("sure"), picture, mirrored)
+        flipped = EncodedImages(found["flipped_tokens"], found["flipped_points"]) if flip else None
+        return EncodedPerson(seen, found["turn"], found.get("places"), found.get("sure"), picture, flipped)
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,20 @@ class EncodedPerson:
     """What was seen of one person in a photograph.
 
     Attributes:
-        seen: features of the person's crop, N = 1.
+        encoded: features of the person's crop, N = 1.
         turn: (3, 3) rotation from the crop's frame to the photograph's.
         places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
         sure: (12,) how well each is seen, 0 to 1, or None.
         picture: the photograph, upright RGB.
-        mirrored: features of the crop seen in a mirror, N = 1, or None.
+        flipped: features of the crop of the flipped crop, N = 1, or None.
     """
 
-    seen: EncodedImages
+    encoded: EncodedImages
     turn: Tensor
     places: Tensor | None = None
     sure: Tensor | None = None
     picture: Image | None = None
-    mirrored: EncodedImages | None = None
+    flipped: EncodedImages | None = None
 
     def camera(self, pose: np.ndarray) -> PictureCamera | None:
         """The camera that puts a pose (22, 3) in the photograph's frame onto the person, or None without places."""
@@ -100,7 +100,7 @@ class EncodedPerson:
         return fit_camera((joints - joints[0])[COMMON], self.places.numpy(), self.sure.numpy() + 1e-3)
 
 
-def in_mirror(pixels: np.ndarray) -> Tensor:
+def flip_crop(pixels: np.ndarray) -> Tensor:
     """A crop (256, 256, 3) uint8 -> (1, 256, 256, 3), left and right exchanged."""
     return torch.from_numpy(pixels[None, :, ::-1].copy())
 

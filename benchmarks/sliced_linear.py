@@ -1,6 +1,6 @@
 """Products of few rows with a wide matrix: slice by slice beside torch's own, float32 on a CPU.
 
-    python benchmarks/thin_products.py
+    python benchmarks/sliced_linear.py
 
 The matrices are those of SmolLM2-135M (width 576) and SmolLM2-1.7B (2048), many copies of each, so that they come from
 memory as they do in sampling. Both in one process, alternating; medians of GFLOP/s.
@@ -17,7 +17,7 @@ from rich.table import Table
 from steps import cores
 from torch.nn.functional import linear
 
-from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, thin_product
+from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, sliced_product
 
 SHAPES = [(576, 576), (576, 1536), (1536, 576), (576, 49153), (2048, 2048), (2048, 8192), (8192, 2048)]
 FLOATS = 30e6  # in the copies of one matrix
@@ -37,7 +37,7 @@ def main() -> None:
         cells = []
         for rows in arguments.rows:
             x = torch.randn(rows, inner)
-            plain, sliced = alternating((linear, thin_product), x, matrices, arguments.rounds)
+            plain, sliced = alternating((linear, sliced_product), x, matrices, arguments.rounds)
             operations = 2 * rows * inner * outer * len(matrices) / 1e9
             ratios.append(plain / sliced)
             cells.append(f"{operations / plain:.0f}, {operations / sliced:.0f} ({plain / sliced:.1f}x)")
