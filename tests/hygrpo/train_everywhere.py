@@ -35,11 +35,11 @@ def samples() -> list[Sample]:
 
 def mostly_pose() -> None:
     """An untrained model hardly says <POSE>: write it into all answers but every third, to have poses to learn from."""
-    act = PosePolicy.act
+    sample = PosePolicy.rollout
 
-    def act_with_pose(self, prompts, *arguments, **settings):
+    def rollout_with_pose(self, prompts, *arguments, **settings):
         self.backbone.end_tokens = tuple(range(150))  # of 258: answers end early, and not together
-        rollout = act(self, prompts, *arguments, **settings)
+        rollout = sample(self, prompts, *arguments, **settings)
         for prompt, group in zip(prompts, rollout.answer_ids, strict=True):
             for g, answer in enumerate(group):
                 said = (len(prompt.prompt) + g) % 3 > 0
@@ -48,7 +48,7 @@ def mostly_pose() -> None:
         rollout.valid = torch.tensor(is_said)
         return rollout
 
-    PosePolicy.act = act_with_pose
+    PosePolicy.rollout = rollout_with_pose
 
 
 def main() -> None:
