@@ -22,7 +22,7 @@ from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
 from pose_rft.policy.training_pictures import PicturesConfig, circle_of, crop_of, encoded, in_mirror, with_pictures
 from pose_rft.posescript.checks import satisfied
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
-from pose_rft.sft import SftConfig, run_sft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages
 
