@@ -16,7 +16,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.policy import SEEN
-from pose_rft.sft import SftConfig, run_sft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.attributes import truths_of, weights_as_asked
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages

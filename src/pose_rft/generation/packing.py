@@ -201,7 +201,18 @@ def _first_fit(sizes: list[int], budget: int) -> list[list[int]]:
     return bins
 
 
-def _write(ids, positions, groups, parts, row, start, tokens, counted, group, part) -> None:
+def _write(
+    ids: Tensor,
+    positions: Tensor,
+    groups: Tensor,
+    parts: Tensor,
+    row: int,
+    start: int,
+    tokens: Sequence[int],
+    counted: Tensor,
+    group: int,
+    part: int,
+) -> None:
     where = slice(start, start + len(tokens))
     ids[row, where] = torch.as_tensor(tokens, dtype=torch.long)
     positions[:, row, where] = counted

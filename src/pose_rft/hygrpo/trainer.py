@@ -173,11 +173,11 @@ class HyGRPOTrainer(CheckpointTrainer):
         )
         if config.prompts_per_step % self.args.world_size:
             raise UserError(
-                f"prompts_per_step is {config.prompts_per_step}, which {self.args.world_size} processes cannot share "
-                "out evenly; choose a multiple"
+                f"prompts_per_step is {config.prompts_per_step}, which {self.args.world_size} processes cannot "
+                "divide evenly; choose a multiple"
             )
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         config = self.config
         batches = RepeatedBatches(
             len(self.samples), config.prompts_per_step, config.updates_per_rollout, config.seed, self.rank_slice

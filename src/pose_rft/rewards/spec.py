@@ -157,7 +157,7 @@ def _import(name: str, path: str) -> Reward:
         if error.name and module_name.startswith(error.name):
             raise UserError(f"unknown reward {name!r}: there is no module {error.name!r}; {choices}") from error
         raise UserError(f"reward {name!r}: its module needs {error.name!r}, which is not installed") from error
-    function = vars(module).get(attribute)
+    function: Reward | None = vars(module).get(attribute)
     if not callable(function):
         raise UserError(f"unknown reward {name!r}: module {module_name!r} has no function {attribute!r}; {choices}")
     return function

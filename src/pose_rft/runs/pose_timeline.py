@@ -90,7 +90,7 @@ class PoseTimeline(TrainerCallback):
         return self.before + state.global_step // self.updates
 
     def _draw(self, state: Any) -> None:
-        answers = mean_answers(self.policy, self.config.prompts)  # in every process: they may share the model out
+        answers = mean_answers(self.policy, self.config.prompts)  # in every process: they may hold the model together
         if state.is_world_process_zero:
             self.rows[self._step(state)] = draw_row(answers)
             write_timeline(self.path, self.config.prompts, self.rows)

@@ -36,7 +36,7 @@ STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What the runs of both stages are told.
+    """Settings that the runs of both stages have.
 
     Attributes:
         output_dir: checkpoints of all phases, and the trained policy in ``policy/``.

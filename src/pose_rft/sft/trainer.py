@@ -139,7 +139,7 @@ Checks = Sequence[Sequence[str]]
 
 
 class SupervisedTrainer(CheckpointTrainer):
-    """What both phases share: the pose losses."""
+    """The pose losses, for both phases that train the head."""
 
     def __init__(
         self,
