@@ -7,9 +7,9 @@ runs/ablation, so a killed comparison goes on where it stopped.
 """
 
 import argparse
-import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,22 @@ from pose_rft.devices import pick_device
 from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
 from pose_rft.evaluation.benchmarks import judge, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
-from pose_rft.runs.rft import POSE_PHASE, RftConfig, run_rft
-from pose_rft.trainer import has_begun
+from pose_rft.runs.rft import POSE_PHASE, PosePhaseConfig, RftConfig, run_rft
+from pose_rft.runs.run import has_begun
 
 TOKEN_STEPS = 10  # with the language model in each, which take as long as a hundred of the pose head
 
 
-def tokens_only(config: RftConfig) -> None:
+def tokens_only(config: RftConfig) -> RftConfig:
     """All that GRPO on tokens could learn from: it sees every reward, but only the words are reinforced."""
-    config.pose_phase.steps = 0
-    config.hygrpo.steps = TOKEN_STEPS
-    config.hygrpo.pose_coefficient = 0.0
-    config.hygrpo.text_sees_pose_rewards = True
+    hygrpo = replace(config.hygrpo, steps=TOKEN_STEPS, pose_coefficient=0.0, text_sees_pose_rewards=True)
+    return replace(config, pose_phase=PosePhaseConfig(), hygrpo=hygrpo)
 
 
-VARIANTS: dict[str, Callable[[RftConfig], None]] = {"GRPO on tokens only": tokens_only, "HyGRPO": lambda config: None}
+VARIANTS: dict[str, Callable[[RftConfig], RftConfig]] = {
+    "GRPO on tokens only": tokens_only,
+    "HyGRPO": lambda config: config,
+}
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     config = read_config(RftConfig, arguments.config, [item for item in arguments.overrides if item != "--"])
-    config.data.mocap = str(arguments.poses)
+    config = replace(config, data=replace(config.data, mocap=str(arguments.poses)))
     samples, reference = load_benchmark("captions", poses=arguments.poses, limit=arguments.prompts)
     device = pick_device(config.device)
 
@@ -67,10 +68,8 @@ def main() -> None:
             log = folder / "log.json"
             if not log.exists():
                 console.rule(f"{name}, seed {seed}")
-                run = copy.deepcopy(config)
-                run.output_dir, run.hygrpo.seed = str(folder), seed
-                VARIANTS[name](run)
-                _, history = run_rft(run, resume=has_begun(folder, [folder, folder / POSE_PHASE]))
+                run = replace(config, output_dir=str(folder), hygrpo=replace(config.hygrpo, seed=seed))
+                _, history = run_rft(VARIANTS[name](run), resume=has_begun(folder, [folder, folder / POSE_PHASE]))
                 log.write_text(json.dumps(history))
             result = judged(folder / "judged.json", str(folder / "policy"))
             kl = [entry["pose/kl"] for entry in json.loads(log.read_text()) if "pose/kl" in entry]

@@ -33,8 +33,8 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
 from pose_rft.policy.pose_only import PoseOnlyPolicy
 from pose_rft.posescript.checks import satisfaction
-from pose_rft.rewards import reward_specs
-from pose_rft.runs.rft import RftConfig, RolloutRewarder, pose_phase_config
+from pose_rft.rewards import RolloutRewarder, resolve, reward_specs
+from pose_rft.runs.rft import RftConfig, pose_phase_config
 
 SHOWN = ("pose/kl", "rewards/posecodes/mean", "grad_norm")
 
@@ -99,10 +99,10 @@ def main() -> None:
         console.print(f"[bold]{json.dumps(changes)}[/]")
         policy, began = PosePolicy.from_pretrained(config.policy, device), time.monotonic()
         settings = replace(pose_phase_config(config), save_steps=10**6, **changes)
-        grader = RolloutRewarder(policy, reward_specs(config.rewards), config.on_reward_error)
+        rewarder = RolloutRewarder(policy, [resolve(spec) for spec in reward_specs(config.rewards)])
         watch = Watch(lambda policy=policy: judge_head(policy, held_out, judged), arguments.every, console)
         with tempfile.TemporaryDirectory() as folder:
-            HyGRPOTrainer(PoseOnlyPolicy(policy, samples, cache), settings, samples, grader, folder, [watch]).train()
+            HyGRPOTrainer(PoseOnlyPolicy(policy, samples, cache), settings, samples, rewarder, folder, [watch]).train()
         console.print(f"  {time.monotonic() - began:.0f} s", highlight=False)
 
 

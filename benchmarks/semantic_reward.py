@@ -8,9 +8,9 @@ runs/semantic_reward/table.json. Every run and every judgement is kept there: a 
 """
 
 import argparse
-import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import cache_hidden_states
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.runs.rft import POSE_PHASE, RftConfig, run_rft
+from pose_rft.runs.run import STATES_FILE, has_begun
 from pose_rft.storage import atomic_file, ensure_directory
-from pose_rft.trainer import STATES_FILE, has_begun
 
 SAMPLES = 8
 BATCH = 32  # prompts that are answered at once
@@ -59,8 +59,12 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     config = read_config(RftConfig, arguments.config)
-    config.data.mocap = str(arguments.poses)
-    config.pose_phase.steps, config.hygrpo.steps = arguments.steps, 0
+    config = replace(
+        config,
+        data=replace(config.data, mocap=str(arguments.poses)),
+        pose_phase=replace(config.pose_phase, steps=arguments.steps),
+        hygrpo=replace(config.hygrpo, steps=0),
+    )
     device = pick_device(config.device)
     samples, reference = load_benchmark("captions", poses=arguments.poses, limit=arguments.prompts)
     models = {name: RetrievalModel.load(name) for name in ("reward", JUDGE)}
@@ -96,8 +100,7 @@ def main() -> None:
         folder = arguments.out / name.replace(", ", "-")
         if not (folder / "policy").exists():
             console.rule(name)
-            run = copy.deepcopy(config)
-            run.output_dir, run.rewards = str(folder), rewards
+            run = replace(config, output_dir=str(folder), rewards=rewards)
             if not has_begun(folder, [folder, folder / POSE_PHASE]):
                 ensure_directory(folder)
                 os.link(states, folder / STATES_FILE)

@@ -149,10 +149,10 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
     samples = [PromptInput(text) for text in prompt_texts(tokenizer, prompts, length)]
-    act = type(policy).rollout.__get__(policy)
+    sample = type(policy).rollout.__get__(policy)
 
     def rollout_with_pose(*args: Any, **kwargs: Any) -> Any:
-        rollout = act(*args, **kwargs)
+        rollout = sample(*args, **kwargs)
         if poses:  # an untrained policy never says <POSE>
             rollout.valid[:] = True
             for answer in (answer for group in rollout.answer_ids for answer in group):
@@ -179,9 +179,10 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
         clock = StepClock(trainer, "collect")
         trainer.train()
         result = clock.readings()
-        batch = trainer.collect(samples[trainer.args.process_index :: trainer.args.world_size])
+        rollout = trainer.collect(samples[trainer.args.process_index :: trainer.args.world_size])
         with FlopCounterMode(display=False) as counter:
-            trainer.loss(policy, batch).backward()
+            loss, _ = trainer.loss(policy, rollout, None)
+            loss.backward()
     return result | {"update_flops": float(counter.get_total_flops())}
 
 

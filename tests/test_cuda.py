@@ -16,9 +16,10 @@ from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, 
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.retrieval.model import RetrievalSettings
 from pose_rft.retrieval.training import RetrievalTraining, train_retrieval
-from pose_rft.rewards import reward_specs
-from pose_rft.runs.rft import PosePhaseConfig, RftConfig, RolloutRewarder, run_rft
+from pose_rft.rewards import RolloutRewarder, resolve, reward_specs
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.runs.sft import SftConfig, run_sft
+from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -91,8 +92,10 @@ def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(config,
 def test_both_stages_run_on_the_gpu(config, tmp_path):
     loop = LoopConfig(workers=2)  # forked with a GPU in use
     for name, head in (("both", PHASE), ("words", replace(PHASE, steps=0))):
-        sft = SftConfig(config, output_dir=str(tmp_path / name), head=head, joint=PHASE, loop=loop, device=DEVICE)
-        sft.loss.checks = sft.loss.sampled_checks = sft.loss.aligned = 0.1
+        sft = SftConfig(
+            policy=config, output_dir=str(tmp_path / name), head=head, joint=PHASE, loop=loop, device=DEVICE,
+            loss=LossWeights(checks=0.1, sampled_checks=0.1, aligned=0.1),
+        )  # fmt: skip
         assert run_sft(sft, samples=texts(16)).device.type == DEVICE
     rft = RftConfig(
         policy=str(tmp_path / "both" / "policy"),
@@ -115,8 +118,8 @@ def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
     samples = with_pictures(policy, texts(8), 5, drawn)  # drawn by other processes, encoded on the GPU
     assert sum(isinstance(sample.image, EncodedImages) for sample in samples) == 8
     sft = SftConfig(
-        config, output_dir=str(tmp_path / "sft"), head=PHASE, attributes=PHASE, joint=PHASE, loop=LoopConfig(workers=2),
-        device=DEVICE,
+        policy=config, output_dir=str(tmp_path / "sft"), head=PHASE, attributes=PHASE, joint=PHASE,
+        loop=LoopConfig(workers=2), device=DEVICE,
     )  # fmt: skip
     assert run_sft(sft, samples=samples).config.attributes
     rft = RftConfig(
@@ -142,8 +145,8 @@ def test_an_image_text_model_is_trained_in_both_stages(family, tmp_path, byte_to
     samples = [replace(sample, image=picture if i % 2 else None) for i, sample in enumerate(texts(8))]
     head = HeadConfig(width=32, depth=1, heads=4, rank=2)
     sft = SftConfig(
-        PolicyConfig(family, -1, head, LoraSettings(rank=2)), output_dir=str(tmp_path / "sft"), head=PHASE, joint=PHASE,
-        loop=LoopConfig(workers=2), device=DEVICE,
+        policy=PolicyConfig(family, -1, head, LoraSettings(rank=2)), output_dir=str(tmp_path / "sft"), head=PHASE,
+        joint=PHASE, loop=LoopConfig(workers=2), device=DEVICE,
     )  # fmt: skip
     policy = run_sft(sft, samples=samples)
     assert policy.device.type == DEVICE
@@ -164,7 +167,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(config, tmp_path):
         policy.freeze_reference()
         start = torch.cat([weight.detach().flatten() for weight in policy.trainable().values()])
         hygrpo = replace(HYGRPO, steps=4, save_steps=4, learning_rate=1e-3, schedule="constant")
-        grader = RolloutRewarder(policy, reward_specs(["format", "posecodes"]), "raise")
+        grader = RolloutRewarder(policy, [resolve(spec) for spec in reward_specs(["format", "posecodes"])])
         trainer = HyGRPOTrainer(policy, replace(hygrpo, steps=steps), texts(8), grader, str(tmp_path / name))
         trainer.train(resume_from_checkpoint=resume)
         return torch.cat([weight.detach().flatten() for weight in policy.trainable().values()]) - start

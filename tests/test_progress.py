@@ -74,12 +74,10 @@ def test_a_run_that_fails_gives_the_terminal_back(tiny_policy, tmp_path):
         raise ValueError("no grade today")
 
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
-    live = LiveProgress("HyGRPO", console=terminal)
     tiny_policy.freeze_reference()
     config = HyGRPOConfig(steps=1, prompts_per_step=1, answers_per_prompt=2, poses_per_answer=2, max_new_tokens=2)
-    trainer = HyGRPOTrainer(tiny_policy, config, [Sample("wave", "")], fail, str(tmp_path), [live])
-    with pytest.raises(ValueError, match="no grade today"):
-        trainer.train()
+    with pytest.raises(ValueError, match="no grade today"), LiveProgress("HyGRPO", console=terminal) as live:
+        HyGRPOTrainer(tiny_policy, config, [Sample("wave", "")], fail, str(tmp_path), [live]).train()
     hide, show = "\x1b[?25l", "\x1b[?25h"
     assert hide in terminal.file.getvalue()
     assert terminal.file.getvalue().rindex(show) > terminal.file.getvalue().rindex(hide)

@@ -56,7 +56,7 @@ def test_tensorboard_gets_both_phases_of_a_run_with_the_policy_s_config(trained_
             max_new_tokens=12,
             report_to="tensorboard",
         ),
-        strip=PoseTimelineConfig(every=0),
+        pose_timeline=PoseTimelineConfig(every=0),
         device="cpu",
     )
     samples = [Sample(f"{n}", "Done <POSE>.", pose, checks=("angle(left_knee) < 90",)) for n in range(2)]

@@ -54,7 +54,7 @@ def no_bar_of_files(source: str | Path) -> Iterator[None]:
 class LiveProgress(TrainerCallback):
     """Shows a progress bar over the last logged metrics; where there is no terminal, a line every ``every`` entries.
 
-    Whoever runs the training calls ``stop``, also when it fails: a terminal is left as it was found.
+    A context manager around the training: a terminal is left as it was found, also where training fails.
     """
 
     def __init__(self, title: str, every: int = 10, console: Console | None = None) -> None:
@@ -100,9 +100,11 @@ class LiveProgress(TrainerCallback):
             self.console.print("  ".join(words), highlight=False, markup=False, soft_wrap=True)
         self.entries += 1
 
-    def stop(self) -> None:
-        """End the view; nothing where it never began."""
-        self.live.stop()
+    def __enter__(self) -> "LiveProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()  # nothing where it never began
 
 
 def shown_metrics(logs: dict[str, float], first: dict[str, float] | None = None) -> list[tuple[str, str]]:

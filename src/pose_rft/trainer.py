@@ -10,13 +10,12 @@ import os
 import random
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -27,11 +26,8 @@ from transformers import Trainer, TrainerState
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.errors import UserError
-from pose_rft.progress import LiveProgress
-from pose_rft.storage import ensure_directory
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "optimizer.safetensors",
@@ -40,9 +36,6 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
-# What a run computed once and keeps until it is over: hidden states of its samples, its pictures, and what frozen
-# encoders made of its photographs.
-STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
 
 class NonFiniteError(RuntimeError):
@@ -52,29 +45,24 @@ class NonFiniteError(RuntimeError):
 class CheckpointTrainer(Trainer):
     """Trainer for modules with ``save_pretrained(dir)`` and ``load_weights(dir)``.
 
-    On several processes (torchrun, accelerate launch) a batch is shared out among them, and the update is that of one
+    On several processes (torchrun, accelerate launch) a batch is divided among them, and the update is that of one
     process with the whole batch.
     """
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         if resume_from_checkpoint is not None:
-            _read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME)
+            read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME)
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
             if state.global_step >= self.args.max_steps:  # Trainer would take one step more
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return None
-        try:
-            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
-        finally:
-            for callback in self.callback_handler.callbacks:
-                if isinstance(callback, LiveProgress):
-                    callback.stop()
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
         super().__init__(*args, **kwargs)
-        self.remove_callback(PrinterCallback)  # its dictionaries would run through our live progress
+        self.remove_callback(PrinterCallback)  # how a run is shown is for its callbacks to say
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -88,7 +76,7 @@ class CheckpointTrainer(Trainer):
     # ---- several processes ----
 
     def _wrap_model(self, model: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        """Of a model that processes share out, what is whole in each of them is trained as it is without shards."""
+        """Weights that every process holds whole are trained as they are without shards."""
         shards = [name for name, weight in model.named_parameters() if isinstance(weight, DTensor)]
         if not shards or isinstance(model, DistributedDataParallel):
             return super()._wrap_model(model, *args, **kwargs)
@@ -98,8 +86,8 @@ class CheckpointTrainer(Trainer):
 
     def rank_slice(self, batch: list[int]) -> list[int]:
         """This process's part of a batch."""
-        share = len(batch) // self.args.world_size
-        return batch[self.args.process_index * share : (self.args.process_index + 1) * share]
+        size = len(batch) // self.args.world_size
+        return batch[self.args.process_index * size : (self.args.process_index + 1) * size]
 
     def rank_loss_weight(self, count: int | torch.Tensor) -> float:
         """Weight that turns the mean of the processes' means over ``count`` things each into the mean over all."""
@@ -196,7 +184,7 @@ class CheckpointTrainer(Trainer):
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        document, schedule = _read_json(folder / OPTIMIZER_GROUPS), _read_json(folder / SCHEDULER_FILE)
+        document, schedule = read_json(folder / OPTIMIZER_GROUPS), read_json(folder / SCHEDULER_FILE)
         try:
             tensors = load_file(folder / OPTIMIZER_FILE)
         except (OSError, SafetensorError) as error:
@@ -217,7 +205,7 @@ class CheckpointTrainer(Trainer):
         path = Path(checkpoint) / RANDOM_FILE.format(rank=self.args.process_index)
         if not path.is_file():
             raise UserError(f"{checkpoint}: written by a run of fewer processes; resume with as many as it had")
-        states = _read_json(path)
+        states = read_json(path)
         version, words, gauss = states["python"]
         random.setstate((version, tuple(words), gauss))
         np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
@@ -226,7 +214,12 @@ class CheckpointTrainer(Trainer):
             torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a checkpoint.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -242,9 +235,6 @@ def _broken(path: Path, error: Exception) -> UserError:
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
-
-
-# ---- beginning a run and going on with it ----
 
 
 def check_tracker(name: str) -> None:
@@ -264,56 +254,3 @@ def check_tracker(name: str) -> None:
         INTEGRATION_TO_CALLBACK[name]()
     except (RuntimeError, ImportError) as error:
         raise UserError(f"report_to: {name} is not installed; pip install {name}, or set report_to: none") from error
-
-
-def join_processes(device: str) -> PartialState:
-    """The processes of this run, which torchrun or accelerate launch may have started; without them, one.
-
-    Raises:
-        UserError: they were started for FSDP or DeepSpeed, which wrap models in ways that ours cannot be.
-    """
-    for kind in ("FSDP", "DEEPSPEED"):
-        if os.environ.get(f"ACCELERATE_USE_{kind}", "false").lower() == "true":
-            raise UserError(
-                f"accelerate launch: {kind} is not supported; start plain processes (torchrun, or accelerate launch "
-                "--multi_gpu), with shard: true in the run's config if the language model is too large for one device"
-            )
-    return PartialState(cpu=device == "cpu")
-
-
-def newest_checkpoint(phase: Path) -> str | None:
-    """The newest complete checkpoint in the folder of a phase, or None."""
-    return get_last_checkpoint(str(phase)) if phase.is_dir() else None
-
-
-def read_history(phase: Path) -> list[dict[str, float]]:
-    """The log of a phase up to its newest checkpoint; empty where there is none."""
-    newest = newest_checkpoint(phase)
-    return [] if newest is None else _read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
-
-
-def has_begun(output: Path, phases: Sequence[Path]) -> bool:
-    """Whether a run left something to go on from: a checkpoint of a phase, or what it computed once."""
-    begun = [output / STATES_FILE, output / PICTURES_FOLDER, output / IMAGES_FOLDER]
-    return any(newest_checkpoint(phase) for phase in phases) or any(path.exists() for path in begun)
-
-
-def clear_up(output: Path) -> None:
-    """Delete what a run computed once, now that it is over."""
-    (output / STATES_FILE).unlink(missing_ok=True)
-    for folder in (PICTURES_FOLDER, IMAGES_FOLDER):
-        shutil.rmtree(output / folder, ignore_errors=True)
-
-
-def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:
-    """Make the output directory of a run, or find in it the run to resume.
-
-    Raises:
-        UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
-    """
-    begun = has_begun(output, phases)
-    if resume and not begun:
-        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
-    if begun and not resume:
-        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
-    ensure_directory(output)

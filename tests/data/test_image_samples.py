@@ -93,7 +93,7 @@ def test_no_poses_give_no_samples_and_mistakes_one_line() -> None:
         image_samples(np.zeros((3, 66)), 0)
     with pytest.raises(UserError, match="one source for each of 2 poses, not 1"):
         image_samples(some_poses(2), 0, sources=["a"])
-    with pytest.raises(UserError, match="not all zero"):
+    with pytest.raises(UserError, match="all weights are zero"):
         ImageMixtureConfig(single=0, pairs=0, questions=0)
 
 

@@ -170,8 +170,8 @@ def test_recordings_are_captioned_and_named_but_held_out_clips_are_not_used(tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"phrases": -1.0}, "data.phrases is -1.0"),
-        ({"concept_poses": 0}, "data.concept_poses is 0"),
+        ({"phrases": -1.0}, "phrases must be at least 0, not -1.0"),
+        ({"concept_poses": 0}, "concept_poses must be at least 1, not 0"),
         (dict.fromkeys(mixtures.SOURCES, 0.0), "all weights are zero"),
         ({"mocap": "absent.npz"}, "absent.npz: no such file"),
         ({"exclude_concepts": ["no_such"]}, "no concept is called 'no_such'"),

@@ -41,10 +41,11 @@ def test_the_page_compares_both_ends_of_the_log_and_says_what_it_is_not(tmp_path
 
 
 def test_the_page_holds_its_pictures_and_fetches_nothing(tmp_path: Path):
-    Image.new("RGB", (30, 20)).save(tmp_path / "strip.png")
-    with_strip = write_run_report(tmp_path, "A run", HISTORY, Config(), tmp_path / "strip.png").read_text("utf-8")
-    assert re.findall(r'src="([^"]{22})', with_strip) == ["data:image/png;base64,"]
-    assert not re.search(r"<script|<link|@import|url\(|https?://", with_strip)
+    timeline = tmp_path / "pose_timeline.png"
+    Image.new("RGB", (30, 20)).save(timeline)
+    with_poses = write_run_report(tmp_path, "A run", HISTORY, Config(), timeline).read_text("utf-8")
+    assert re.findall(r'src="([^"]{22})', with_poses) == ["data:image/png;base64,"]
+    assert not re.search(r"<script|<link|@import|url\(|https?://", with_poses)
     without = write_run_report(tmp_path, "A run", HISTORY, Config(), tmp_path / "none.png").read_text("utf-8")
     assert "<img" not in without
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy
-from pose_rft.trainer import join_processes
+from pose_rft.runs.run import join_processes
 
 SCRIPT = Path(__file__).parent / "train_everywhere.py"
 

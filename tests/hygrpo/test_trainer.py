@@ -31,10 +31,10 @@ def grade(step, samples, rollout):
 
 def always_pose(policy):
     """Make the small policy say <POSE> in most answers, so that its pose part has something to learn."""
-    act = policy.rollout
+    sample = policy.rollout
 
     def rollout_with_pose(*args, **kwargs):
-        rollout = act(*args, **kwargs)
+        rollout = sample(*args, **kwargs)
         token = policy.backbone.pose_token
         rollout.answer_ids = [[[*answer[:2], token, 0] for answer in group] for group in rollout.answer_ids]
         rollout.valid[:] = True
@@ -140,11 +140,45 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", -1), ("temperature", 0.0), ("poses_per_answer", 1), ("answers_per_prompt", 0), ("schedule", "cosine")],
+    [
+        ("steps", -1),
+        ("temperature", 0.0),
+        ("poses_per_answer", 1),
+        ("answers_per_prompt", 0),
+        ("schedule", "cosine"),
+        ("epsilon", -0.2),
+        ("epsilon", 0.3),  # with one update for each rollout
+        ("text_coefficient", float("nan")),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(field, value):
-    with pytest.raises(UserError, match=r"hygrpo"):
+    with pytest.raises(UserError, match=f"^{field}"):
         config(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("off", "unread"),
+    [
+        ("beta_text", {"unbiased_kl": True}),
+        ("text_coefficient", {"text_sees_pose_rewards": True}),
+        ("pose_coefficient", {"pose_group": "prompt"}),
+        ("pose_coefficient", {"ratio": "per_joint"}),
+        ("pose_coefficient", {"text_coefficient": 0.0}),
+    ],
+)
+def test_settings_that_nothing_would_read_are_refused(off, unread):
+    config(**unread)
+    with pytest.raises(UserError, match=off):
+        config(**unread, **{off: 0.0})
+
+
+def test_later_updates_of_a_rollout_are_measured_against_its_first(make_policy, tmp_path):
+    """The ratios of the first update are 1; those of the second are not, once the weights have moved."""
+    trainer = run(make_policy(), tmp_path, updates_per_rollout=2, steps=2, warmup_steps=0, learning_rate=1e-2)
+    ratios = [entry["pose/ratio_mean"] for entry in trainer.state.log_history if "pose/ratio_mean" in entry]
+    assert ratios[0] == ratios[2] == 1.0
+    assert ratios[1] != 1.0
+    assert ratios[3] != 1.0
 
 
 def test_no_prompts_is_an_error(make_policy, tmp_path):

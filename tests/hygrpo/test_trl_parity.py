@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from trl import GRPOConfig, GRPOTrainer
 
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer, group_advantages
-from pose_rft.hygrpo.trainer import GradedRollout
+from pose_rft.hygrpo.trainer import GradedRollout, LogProbs
 from pose_rft.policy.backbone import PromptTokens, load_backbone
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 
@@ -99,17 +99,15 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
     trainer = HyGRPOTrainer(policy, config, [object()], None, str(tmp_path / "ours"))
     action = torch.zeros(len(answers), 1, 22, 6)
     scores = policy(packed)
-    batch = GradedRollout(
+    rollout = GradedRollout(
         packed=packed,
         action=action,
         text_advantages=advantages.flatten(),
         pose_mask=torch.zeros(len(answers), dtype=torch.bool),
         pose_advantages=torch.zeros(len(answers)),
         reference=type("Scores", (), {"logp_text": reference, "pose": scores.pose.detach()})(),
-        old_logp_text=old,
-        old_logp_pose=torch.zeros(len(answers)) if off_policy else None,
     )
-    loss = trainer.loss(policy, batch)
+    loss, _ = trainer.loss(policy, rollout, LogProbs(old, torch.zeros(len(answers))) if off_policy else None)
     policy.zero_grad()
     loss.backward()
     torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-5)

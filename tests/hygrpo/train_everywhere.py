@@ -36,11 +36,11 @@ def samples() -> list[Sample]:
 
 def mostly_pose() -> None:
     """An untrained model hardly says <POSE>: write it into all answers but every third, to have poses to learn from."""
-    act = PosePolicy.rollout
+    sample = PosePolicy.rollout
 
     def rollout_with_pose(self, prompts, *arguments, **settings):
         self.backbone.end_tokens = tuple(range(150))  # of 258: answers end early, and not together
-        rollout = act(self, prompts, *arguments, **settings)
+        rollout = sample(self, prompts, *arguments, **settings)
         for prompt, group in zip(prompts, rollout.answer_ids, strict=True):
             for g, answer in enumerate(group):
                 said = (len(prompt.prompt) + g) % 3 > 0

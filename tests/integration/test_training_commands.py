@@ -70,7 +70,7 @@ def test_rft_changes_the_policy_and_shows_the_rewards(pose_rft, rft_config, trai
     assert "posecodes 0." in outcome.out
     page = (tmp_path / "rft" / "report.html").read_text()
     assert "Reward: posecodes" in page
-    assert "data:image/png;base64," in page  # the strip
+    assert "data:image/png;base64," in page  # the pose timeline
     after, before = weights(tmp_path / "rft" / "policy"), weights(trained_policy)
     assert {name.partition(":")[0] for name in before if not torch.equal(after[name], before[name])} == {
         "adapter_model.safetensors",

@@ -280,7 +280,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_drawn(tmp_p
 
 
 def test_a_run_that_cannot_be_judged_is_refused():
-    with pytest.raises(UserError, match=r"held_out, .* must be at least 2"):
+    with pytest.raises(UserError, match="held_out must be at least 2, not 0"):
         RetrievalConfig(held_out=0)
 
 
@@ -337,7 +337,7 @@ def test_a_checkpoint_of_other_pairs_or_none_at_all_is_refused(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run():
     with pytest.raises(UserError, match="the loss is nan at step 1; lower learning_rate"):
-        train_retrieval(toy_samples(40, seed=0), RetrievalTraining(SMALL, steps=2, batch_size=16, pose_noise=math.nan))
+        train_retrieval(toy_samples(40, seed=0), RetrievalTraining(SMALL, steps=2, batch_size=16, pose_noise=1e39))
 
 
 def test_samples_without_a_pose_are_left_out_and_too_few_are_refused():

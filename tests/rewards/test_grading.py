@@ -1,15 +1,25 @@
 """Grades of a step: sums, gaps, metrics and failures, with rewards whose values are known."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.rewards import Graded, RewardError, RewardSpec, grade
+from pose_rft.rewards import Graded, RewardError, RewardSpec, RolloutRewarder, grade, resolve
 
 PROMPTS = ["p0", "p1"]
 COMPLETIONS = [["yes", "y"], ["yes no", "no"]]  # lengths 3, 1 and 6, 2
+
+
+def text(name: str, *settings, **fields) -> RewardSpec:
+    return RewardSpec(f"user_rewards.{name}", *settings, credits="text", **fields)
+
+
+def pose(name: str, *settings, **fields) -> RewardSpec:
+    return RewardSpec(f"user_rewards.{name}", *settings, credits="pose", **fields)
 
 
 def graded(*rewards: RewardSpec, step=0, completions=COMPLETIONS, valid=None, columns=None, on_error="raise") -> Graded:
@@ -20,11 +30,12 @@ def graded(*rewards: RewardSpec, step=0, completions=COMPLETIONS, valid=None, co
             axis_angle[b, g, :, 0, 0] = 100 * b + 10 * g + torch.arange(3.0)
     valid = torch.ones(2, 2, dtype=torch.bool) if valid is None else torch.tensor(valid)
     joints = torch.zeros(2, 2, 3, 22, 3)
-    return grade(list(rewards), step, PROMPTS, completions, joints, axis_angle, valid, columns or {}, on_error)
+    resolved = [resolve(spec) for spec in rewards]
+    return grade(resolved, step, PROMPTS, completions, joints, axis_angle, valid, columns or {}, on_error)
 
 
 def test_a_text_reward_gives_one_grade_per_answer_and_a_pose_reward_one_per_pose():
-    result = graded(RewardSpec("user_rewards.length"), RewardSpec("user_rewards.height"))
+    result = graded(text("length"), pose("height"))
     assert result.text.tolist() == [[3, 1], [6, 2]]
     assert result.pose.tolist() == [[[0, 1, 2], [10, 11, 12]], [[100, 101, 102], [110, 111, 112]]]
     assert result.text_graded.all()
@@ -33,45 +44,45 @@ def test_a_text_reward_gives_one_grade_per_answer_and_a_pose_reward_one_per_pose
 
 def test_grades_are_summed_by_weight_at_the_step():
     rewards = (
-        RewardSpec("user_rewards.length", 2.0),
-        RewardSpec("user_rewards.from_column", 10.0, warm_up=(0, 4)),
+        text("length", 2.0),
+        text("from_column", 10.0, warm_up=(0, 4)),
     )
     result = graded(*rewards, step=1, columns={"score": [1.0, 2.0]})
     assert result.text.tolist() == [[2 * 3 + 2.5, 2 * 1 + 2.5], [2 * 6 + 5, 2 * 2 + 5]]  # 10 x 1/4 = 2.5
 
 
 def test_where_one_reward_has_no_grade_the_others_count_alone():
-    result = graded(RewardSpec("user_rewards.length"), RewardSpec("user_rewards.only_yes", 5.0))
+    result = graded(text("length"), text("only_yes", 5.0))
     assert result.text.tolist() == [[8, 1], [11, 2]]
     assert result.text_graded.all()
 
 
 def test_items_that_no_reward_grades_are_marked():
-    result = graded(RewardSpec("user_rewards.only_yes"))
+    result = graded(text("only_yes"))
     assert result.text_graded.tolist() == [[True, False], [True, False]]
     assert not result.pose_graded.any()
     assert result.pose.eq(0).all()
 
 
 def test_poses_of_invalid_answers_are_never_graded_even_if_a_reward_says_so():
-    result = graded(RewardSpec("user_rewards.unmarked", credits="pose"), valid=[[True, False], [True, True]])
+    result = graded(pose("always_one"), valid=[[True, False], [True, True]])
     assert result.pose_graded[0].tolist() == [[True] * 3, [False] * 3]
     assert result.pose[0, 1].tolist() == [0, 0, 0]
 
 
 def test_rewards_see_none_for_invalid_poses():
-    result = graded(RewardSpec("user_rewards.height"), valid=[[True, False], [True, True]])
+    result = graded(pose("height"), valid=[[True, False], [True, True]])
     assert result.pose_graded.sum().item() == 9
     assert result.metrics["rewards/user_rewards.height/graded"] == pytest.approx(9 / 12)
 
 
 def test_options_reach_the_reward():
-    result = graded(RewardSpec("user_rewards.height", options={"floor": 100.0}))
+    result = graded(pose("height", options={"floor": 100.0}))
     assert result.pose[1, 0].tolist() == [0, 1, 2]
 
 
 def test_metrics_are_mean_and_spread_of_the_raw_grades():
-    metrics = graded(RewardSpec("user_rewards.length", weight=7.0)).metrics
+    metrics = graded(text("length", weight=7.0)).metrics
     assert metrics == pytest.approx(
         {
             "rewards/user_rewards.length/graded": 1.0,
@@ -83,18 +94,18 @@ def test_metrics_are_mean_and_spread_of_the_raw_grades():
 
 
 def test_zero_variance_is_the_share_of_prompts_whose_grades_are_all_the_same():
-    same_in_one = graded(RewardSpec("user_rewards.length"), completions=[["aa", "bb"], ["a", "bb"]])
+    same_in_one = graded(text("length"), completions=[["aa", "bb"], ["a", "bb"]])
     assert same_in_one.metrics["rewards/user_rewards.length/zero_variance"] == 0.5
-    per_prompt = graded(RewardSpec("user_rewards.from_column"), columns={"score": [1.0, 2.0]})
+    per_prompt = graded(text("from_column"), columns={"score": [1.0, 2.0]})
     assert per_prompt.metrics["rewards/user_rewards.from_column/zero_variance"] == 1.0
     assert per_prompt.metrics["rewards/user_rewards.from_column/std"] == 0.5
 
 
 def test_a_prompt_without_grades_does_not_count_as_zero_variance():
-    metrics = graded(RewardSpec("user_rewards.from_column"), columns={"score": [None, 2.0]}).metrics
+    metrics = graded(text("from_column"), columns={"score": [None, 2.0]}).metrics
     assert metrics["rewards/user_rewards.from_column/zero_variance"] == 1.0
     assert metrics["rewards/user_rewards.from_column/mean"] == 2.0
-    nothing = graded(RewardSpec("user_rewards.from_column"), columns={"score": [None, None]}).metrics
+    nothing = graded(text("from_column"), columns={"score": [None, None]}).metrics
     assert nothing == {"rewards/user_rewards.from_column/graded": 0.0}
 
 
@@ -102,42 +113,44 @@ def test_a_prompt_without_grades_does_not_count_as_zero_variance():
 def test_a_reward_that_fails_names_itself_the_prompt_and_the_completion(name, what):
     completions = [["fine", "fine"], ["fine", "this is bad"]]
     with pytest.raises(RewardError) as raised:
-        graded(RewardSpec(f"user_rewards.{name}"), completions=completions)
+        graded(text(name), completions=completions)
     assert str(raised.value) == f"reward 'user_rewards.{name}' {what} (prompt: 'p1', completion: 'this is bad')"
 
 
 @pytest.mark.parametrize("name", ["fails_on_bad", "nan_on_bad"])
-def test_under_skip_only_the_failing_answers_lose_this_grade_and_one_warning_is_logged(name, caplog):
+def test_under_skip_only_the_failing_answers_lose_this_grade_and_the_first_failure_is_kept(name):
     completions = [["fine", "bad 1"], ["bad 2", "fine"]]
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            result = graded(
-                RewardSpec(f"user_rewards.{name}"),
-                RewardSpec("user_rewards.length"),
-                completions=completions,
-                on_error="skip",
-            )
+    result = graded(text(name), text("length"), completions=completions, on_error="skip")
     assert result.text.tolist() == [[5, 5], [5, 5]]  # 1 + 4 letters, or 5 letters alone
     assert result.metrics[f"rewards/user_rewards.{name}/graded"] == 0.5
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 1
-    assert "'bad 1'" in warnings[0]
+    (message,) = result.failures.values()
+    assert "'bad 1'" in message
+
+
+def test_a_run_logs_the_first_failure_of_each_kind(tiny_policy, caplog):
+    def rollout(completion: str) -> SimpleNamespace:
+        return SimpleNamespace(texts=[[completion]], action=torch.zeros(1, 1, 1, 22, 6), valid=torch.ones(1, 1) > 0)
+
+    rewards = [resolve(text("fails_on_bad")), resolve(text("nan_on_bad"))]
+    rewarder = RolloutRewarder(tiny_policy, rewards, "skip")
+    with caplog.at_level(logging.WARNING):
+        for step, completion in enumerate(["fine", "bad 1", "bad 2"]):
+            rewarder(step, [Sample("wave", "")], rollout(completion))
+    assert ["'bad 1'" in record.getMessage() for record in caplog.records] == [True, True]
 
 
 def test_a_reward_that_returns_the_wrong_number_of_grades_is_named():
     with pytest.raises(RewardError, match=r"one_too_few' returned 11 grades for 12 items \(prompt: 'p0'"):
-        graded(RewardSpec("user_rewards.one_too_few"))
-    result = graded(RewardSpec("user_rewards.one_too_few"), on_error="skip")
+        graded(pose("one_too_few"))
+    result = graded(pose("one_too_few"), on_error="skip")
     assert not result.pose_graded.any()
 
 
 def test_a_mistake_in_the_setup_stops_the_run_even_under_skip():
     with pytest.raises(UserError, match="needs the column 'score', which the samples do not have; they have: answer"):
-        graded(RewardSpec("user_rewards.from_column"), columns={"answer": ["", ""]}, on_error="skip")
-    with pytest.raises(UserError, match="unknown reward 'nothing'"):
-        graded(RewardSpec("nothing"), on_error="skip")
+        graded(text("from_column"), columns={"answer": ["", ""]}, on_error="skip")
 
 
 def test_texts_and_poses_must_belong_together():
     with pytest.raises(ValueError, match="2 prompts x 2 answers"):
-        graded(RewardSpec("user_rewards.length"), completions=[["a"], ["b"]])
+        graded(text("length"), completions=[["a"], ["b"]])

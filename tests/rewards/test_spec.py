@@ -6,11 +6,10 @@ import user_rewards
 from pose_rft.errors import UserError
 from pose_rft.rewards import BUILT_IN, RewardSpec, resolve, reward_specs
 from pose_rft.rewards.format import format_reward
-from pose_rft.rewards.text_similarity import text_similarity
 
 
-def test_every_built_in_name_resolves_to_a_reward_that_says_what_it_credits(monkeypatch):
-    monkeypatch.setattr(text_similarity, "prepare", lambda: None)  # its embedder is optional
+def test_every_built_in_name_resolves_to_a_reward_with_the_part_that_it_credits(monkeypatch):
+    monkeypatch.setattr("pose_rft.rewards.text_similarity.prepare", lambda: None)  # its embedder is optional
     parts = {name: resolve(RewardSpec(name)).credits for name in BUILT_IN}
     assert parts == {
         "format": "text",
@@ -26,7 +25,7 @@ def test_every_built_in_name_resolves_to_a_reward_that_says_what_it_credits(monk
 
 def test_a_name_and_a_dotted_path_find_the_function():
     assert resolve(RewardSpec("format")).function is format_reward
-    assert resolve(RewardSpec("user_rewards.length")).function is user_rewards.length
+    assert resolve(RewardSpec("user_rewards.length", credits="text")).function is user_rewards.length
 
 
 def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch):
@@ -44,8 +43,8 @@ def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch):
         (RewardSpec("formt"), "unknown reward 'formt': built in are format, posecodes"),
         (RewardSpec("no_such_module.reward"), "no module 'no_such_module'"),
         (RewardSpec("user_rewards.lenght"), "module 'user_rewards' has no function 'lenght'"),
-        (RewardSpec("user_rewards.credits_nothing"), "has no function 'credits_nothing'"),
-        (RewardSpec("user_rewards.unmarked"), "does not say what it credits"),
+        (RewardSpec("user_rewards.no_function"), "has no function 'no_function'"),
+        (RewardSpec("user_rewards.length"), "say what it credits; set `credits: text`"),
         (RewardSpec("spatial_bounded", options={"scal": 1}), "'spatial_bounded' has no option 'scal'"),
     ],
 )
@@ -54,8 +53,8 @@ def test_a_reward_that_cannot_be_used_is_named(spec, message):
         resolve(spec)
 
 
-def test_the_config_may_say_what_an_unmarked_function_credits():
-    assert resolve(RewardSpec("user_rewards.unmarked", credits="pose")).credits == "pose"
+def test_the_config_says_what_a_function_of_one_s_own_credits():
+    assert resolve(RewardSpec("user_rewards.length", credits="pose")).credits == "pose"
 
 
 def test_a_module_that_lacks_a_dependency_is_not_taken_for_a_missing_module(tmp_path, monkeypatch):
@@ -85,12 +84,14 @@ def test_a_config_lists_names_or_mappings():
         ([{"name": "format", "wieght": 1}], "unknown field wieght; known here: name, weight"),
         ([{"weight": 1}], "field name is missing"),
         ([{"name": "format", "weight": "much"}], "weight must be a number"),
-        ([{"name": "format", "weight": float("nan")}], "the weight of format must be a number"),
+        ([{"name": "format", "weight": float("nan")}], "format: weight must be a finite number, not nan"),
         ([{"name": "format", "warm_up": [20, 10]}], "two rising steps"),
         ([{"name": "format", "warm_up": [0, 10, 20]}], "two rising steps"),
         ([{"name": "format", "warm_up": ["a", "b"]}], "two rising steps"),
-        ([{"name": "format", "warm_up": 20}], "warm_up must be tuple"),
-        ([{"name": "format", "credits": "both"}], "choose one of text, pose"),
+        ([{"name": "format", "warm_up": 20}], "format: warm_up must be a list"),
+        ([{"name": "format", "credits": "text"}], "format: credits is set, but a built-in reward has its own"),
+        ([{"name": "format", "weight": 0, "warm_up": [0, 9]}], "format: warm_up is set, but weight is 0"),
+        ([{"name": "mine.reward", "credits": "both"}], "mine.reward: credits is 'both'; choose one of text, pose"),
         ([{"name": "format", "options": 3}], "options must be Mapping"),
         (["format", "format"], "format is listed twice"),
         ([3], "3 is no reward"),

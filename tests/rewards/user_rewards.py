@@ -2,47 +2,38 @@
 
 import math
 
-from pose_rft.rewards import credits
-
-credits_nothing = 3
+no_function = 3
 
 
-@credits("text")
 def length(prompts, completions, poses, **columns):
     return [float(len(text)) for text in completions]
 
 
-@credits("pose")
 def height(prompts, completions, poses, *, floor=0.0, **columns):
     return [None if pose is None else float(poses.axis_angle[i, 0, 0]) - floor for i, pose in enumerate(poses)]
 
 
-@credits("text")
 def only_yes(prompts, completions, poses, **columns):
     return [1.0 if text.startswith("yes") else None for text in completions]
 
 
-@credits("text")
 def from_column(prompts, completions, poses, *, score, **columns):
     return list(score)
 
 
-@credits("text")
 def fails_on_bad(prompts, completions, poses, **columns):
     if any("bad" in text for text in completions):
         raise KeyError("bad")
     return [1.0] * len(completions)
 
 
-@credits("text")
 def nan_on_bad(prompts, completions, poses, **columns):
     return [math.nan if "bad" in text else 1.0 for text in completions]
 
 
-@credits("pose")
 def one_too_few(prompts, completions, poses, **columns):
     return [1.0] * (len(prompts) - 1)
 
 
-def unmarked(prompts, completions, poses, **columns):
+def always_one(prompts, completions, poses, **columns):
     return [1.0] * len(prompts)

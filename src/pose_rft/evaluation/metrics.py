@@ -27,7 +27,7 @@ def heading_aligned(joints: Tensor) -> Tensor:
     """
     flat = root_aligned(joints).reshape(-1, *joints.shape[-2:])
     turned_back = torch.deg2rad(-measure("turn()", flat))
-    rotation = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
+    rotation: Tensor = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
     return (flat @ rotation.transpose(-1, -2)).reshape(joints.shape)
 
 
@@ -49,7 +49,8 @@ def mean_pairwise_distance(joints: Tensor) -> Tensor:
         raise ValueError("diversity needs at least two samples of a prompt")
     first, second = torch.triu_indices(count, count, offset=1, device=joints.device)
     aligned = root_aligned(joints)
-    return (aligned[..., first, :, :] - aligned[..., second, :, :]).norm(dim=-1).mean(dim=(-1, -2))
+    distances: Tensor = (aligned[..., first, :, :] - aligned[..., second, :, :]).norm(dim=-1)
+    return distances.mean(dim=(-1, -2))
 
 
 def nearest_pose_distance(joints: Tensor, reference: Tensor, align: Alignment = "heading", block: int = 512) -> Tensor:

@@ -45,7 +45,7 @@ figcaption { font-size: 0.8rem; color: var(--quiet); margin: 0 0 4px; }
 .after figcaption { color: var(--after); font-weight: 600; }
 .prompt { font-weight: 600; margin: 0 0 10px; overflow-wrap: anywhere; }
 .note { color: var(--quiet); font-size: 0.86rem; margin: 0; }
-.strip img { max-width: 100%; display: block; border-radius: 8px; background: var(--picture); }
+.timeline img { max-width: 100%; display: block; border-radius: 8px; background: var(--picture); }
 details { margin: 16px 0 0; } summary { color: var(--quiet); cursor: pointer; }
 pre { overflow-x: auto; margin: 12px 0 0; font: 0.84rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas,
   "DejaVu Sans Mono", monospace; }

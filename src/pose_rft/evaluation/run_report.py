@@ -46,14 +46,14 @@ def log_curves(history: Sequence[Mapping[str, float]]) -> Curves:
 
 
 def write_run_report(
-    output: Path, title: str, history: Sequence[Mapping[str, float]], config: Any, strip: Path | None = None
+    output: Path, title: str, history: Sequence[Mapping[str, float]], config: Any, timeline: Path | None = None
 ) -> Path:
     """Write ``report.html`` into the directory of a run that is over.
 
     Args:
         history: log entries with their ``step``, as ``run_rft`` returns them.
         config: the run's dataclass.
-        strip: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
+        timeline: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
 
     Returns:
         The page's path.
@@ -73,7 +73,7 @@ def write_run_report(
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }
     path = output / REPORT_FILE
-    write_page(path, title, [header, _strip(strip), curve_cards(curves), fact_list(facts), _config(config)])
+    write_page(path, title, [header, _timeline(timeline), curve_cards(curves), fact_list(facts), _config(config)])
     return path
 
 
@@ -101,13 +101,14 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _strip(path: Path | None) -> str:
+def _timeline(path: Path | None) -> str:
     if path is None or not path.is_file():
         return ""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     return (
         "<h2>The same prompts while it trained</h2>\n"
-        '<p class="quiet">The mean pose. Left limbs are orange, right limbs blue.</p>\n<div class="card strip scroll">'
+        '<p class="quiet">The mean pose. Left limbs are orange, right limbs blue.</p>\n'
+        '<div class="card timeline scroll">'
         f'<img alt="Poses for the same prompts, a row for each moment" src="data:image/png;base64,{data}"></div>'
     )
 

@@ -123,7 +123,7 @@ class CudaGraphDecoder(SharedPrefixDecoder):
         return super().pass_over(ids, positions, sees)
 
 
-class FixedCache(Cache):
+class FixedCache(Cache):  # type: ignore[misc]
     """Keys and values in memory that does not move: what comes first fills it from the left, the rest goes to places.
 
     Args:
@@ -147,7 +147,7 @@ class FixedCache(Cache):
         return True
 
 
-class _FixedLayer(DynamicLayer):
+class _FixedLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self, cache: FixedCache, *_: Any, **__: Any) -> None:
         super().__init__()
         self.cache = cache

@@ -159,9 +159,10 @@ class SharedPrefixDecoder(AnswerDecoder):
         mask = (self.owner == PROMPT).long().to(self.decoder.device) if self.causal else self.mask(ids, begins)
         out = self.run(ids, mask, positions, begins, past_key_values=self.cache, use_cache=True)
         read = out.hidden_states[self.layer]
+        last: Tensor = out.last_hidden_state[:, -1]
         self.prompt_states = [read[row, read.shape[1] - len(prompt) :] for row, prompt in enumerate(self.prompts)]
         self.dtype = read.dtype
-        return out.last_hidden_state[:, -1]
+        return last
 
     def read_answers(self, tokens: Mapping[Key, Sequence[int]]) -> Tensor:
         self.leave(sorted({b for b, _ in tokens}))

@@ -3,8 +3,9 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pose_rft.config import Fraction, NonNegativeInt, PositiveInt, Range, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.policy.pose_head import HeadConfig
 
@@ -22,11 +23,16 @@ class LoraSettings:
             stays what it was: the words are learned without unlearning the poses.
     """
 
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
+    rank: NonNegativeInt = 8
+    alpha: PositiveInt = 16
+    dropout: Fraction = 0.0
     targets: str | list[str] = "all-linear"
-    from_layer: int = 0
+    from_layer: NonNegativeInt = 0
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.rank:
+            refuse_unread(self, ["alpha", "dropout", "targets", "from_layer"], "rank is 0: there are no adapters")
 
 
 @dataclass
@@ -47,7 +53,7 @@ class PolicyConfig:
     """
 
     backbone: str = "smollm2-135m"
-    layer: int = -1
+    layer: Annotated[int, Range(-1)] = -1
     head: HeadConfig = field(default_factory=HeadConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
     encoder: str | None = None
@@ -55,6 +61,7 @@ class PolicyConfig:
     flip_augmentation: bool = False
 
     def __post_init__(self) -> None:
+        validate(self)
         if self.encoder is None and self.flip_augmentation:
             raise UserError("flip_augmentation: is of pictures seen by an encoder; set encoder: blazepose")
         of_images = self.image_head

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pose_rft.body.skeleton import MIRROR, NUM_JOINTS
+from pose_rft.config import Fraction, PositiveFloat, PositiveInt, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
 
@@ -21,7 +22,7 @@ HeadKind = Literal["query", "mlp"]
 Covariance = Literal["diagonal", "low_rank", "none"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class HeadConfig:
     """Shape of a pose head.
 
@@ -39,22 +40,19 @@ class HeadConfig:
 
     kind: HeadKind = "query"
     covariance: Covariance = "low_rank"
-    width: int = 256
-    depth: int = 3
-    heads: int = 8
-    rank: int = 8
-    min_std: float = 0.05
-    dropout: float = 0.0
+    width: PositiveInt = 256
+    depth: PositiveInt = 3
+    heads: PositiveInt = 8
+    rank: PositiveInt = 8
+    min_std: PositiveFloat = 0.05
+    dropout: Fraction = 0.0
 
     def __post_init__(self) -> None:
-        for field, value, known in (
-            ("head.kind", self.kind, ("query", "mlp")),
-            ("head.covariance", self.covariance, ("diagonal", "low_rank", "none")),
-        ):
-            if value not in known:
-                raise UserError(f"{field}: {value!r} is unknown; choose one of {', '.join(known)}")
+        validate(self)
+        if self.covariance != "low_rank":
+            refuse_unread(self, ["rank"], f"covariance is {self.covariance}")
         if self.width % self.heads:
-            raise UserError(f"head.width {self.width} must be a multiple of head.heads {self.heads}")
+            raise UserError(f"width {self.width} must be a multiple of heads {self.heads}")
 
 
 class PoseHead(nn.Module):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
+from pose_rft.config import Fraction, NonNegativeInt, PositiveInt, validate
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.rendering.renders import RenderSpec, in_batches, seen_from
 from pose_rft.data.sample import Sample
@@ -32,7 +33,7 @@ STREAM = 31  # keeps the jitter of crops apart from other things drawn with the 
 ROOM = 1.02  # the circle of a detector, as a multiple of the farthest joint from the hips (docs/vision.md)
 
 
-@dataclass
+@dataclass(frozen=True)
 class PicturesConfig:
     """Pictures in a training run.
 
@@ -44,15 +45,14 @@ class PicturesConfig:
         mirrored: look at each in a mirror as well: twice as many samples, for the encoder's time alone.
     """
 
-    samples: int = 0
-    processes: int = 1
+    samples: NonNegativeInt = 0
+    processes: PositiveInt = 1
     mixture: ImageMixtureConfig = field(default_factory=ImageMixtureConfig)
-    texts: float = 1.0
+    texts: Fraction = 1.0
     mirrored: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.texts <= 1:
-            raise UserError(f"pictures.texts is a share, from 0 to 1, not {self.texts}")
+        validate(self)
 
 
 def with_pictures(

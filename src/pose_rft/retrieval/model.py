@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
 from pose_rft.retrieval.encoders import (
     ConvolutionalText,
@@ -55,18 +56,19 @@ class RetrievalSettings:
     role: Role = "reward"
     text: Literal["convolutions", "recurrent"] = "convolutions"
     pose: Literal["rotations", "joints"] = "rotations"
-    width: int = 128
-    heads: int = 8
-    pose_width: int = 256
-    pose_blocks: int = 3
-    vocabulary_size: int = 2500
-    buckets: int = 1024
-    max_words: int = 128
+    width: PositiveInt = 128
+    heads: PositiveInt = 8
+    pose_width: PositiveInt = 256
+    pose_blocks: PositiveInt = 3
+    vocabulary_size: NonNegativeInt = 2500
+    buckets: PositiveInt = 1024
+    max_words: PositiveInt = 128
 
     def __post_init__(self) -> None:
+        validate(self)
         for name, width in (("width", self.width), ("pose_width", self.pose_width)):
             if width % self.heads:
-                raise UserError(f"retrieval model: {name} {width} must be a multiple of heads {self.heads}")
+                raise UserError(f"{name} {width} must be a multiple of heads {self.heads}")
 
 
 class RetrievalModel(nn.Module):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
 from pose_rft.body import load_body
+from pose_rft.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Range, Seed, validate
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import OTHER_PART
@@ -38,6 +40,7 @@ from pose_rft.storage import atomic_file
 
 MAX_SCALE = math.log(100.0)  # CLIP's bound on the inverse temperature
 RANKS = (1, 5, 10)
+AtLeastTwo = Annotated[int, Range(2)]
 Report = Callable[[int, int, float], None]
 
 
@@ -59,14 +62,17 @@ class RetrievalTraining:
     """
 
     settings: RetrievalSettings = field(default_factory=RetrievalSettings)
-    steps: int = 1500
-    batch_size: int = 256
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.05
-    forget_words: float = 0.05
-    pose_noise: float = 0.05
-    posecodes: float = 150.0
-    seed: int = 0
+    steps: AtLeastTwo = 1500
+    batch_size: AtLeastTwo = 256
+    learning_rate: PositiveFloat = 3e-3
+    weight_decay: NonNegativeFloat = 0.05
+    forget_words: Fraction = 0.05
+    pose_noise: NonNegativeFloat = 0.05
+    posecodes: NonNegativeFloat = 150.0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        validate(self)
 
 
 @dataclass(frozen=True)
@@ -84,16 +90,15 @@ class RetrievalConfig:
     """
 
     output: str = "runs/retrieval/reward.safetensors"
-    samples: int = 60_000
-    held_out: int = 1_000
+    samples: PositiveInt = 60_000
+    held_out: AtLeastTwo = 1_000
     data: MixtureConfig = field(default_factory=lambda: MixtureConfig(chat=0.0))
     training: RetrievalTraining = field(default_factory=RetrievalTraining)
-    processes: int = 1
+    processes: PositiveInt = 1
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.held_out, self.training.steps, self.training.batch_size) < 2:
-            raise UserError("held_out, training.steps and training.batch_size must be at least 2")
+        validate(self)
 
 
 def train(config: RetrievalConfig) -> dict[str, float]:

@@ -1,17 +1,18 @@
 """What is good: rewards, how they are called and how they are combined."""
 
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import RewardError, credits
-from pose_rft.rewards.rollout import Graded, grade
+from pose_rft.rewards.contract import RewardError
+from pose_rft.rewards.rollout import Graded, OnError, RolloutRewarder, grade
 from pose_rft.rewards.spec import BUILT_IN, RewardSpec, resolve, reward_specs
 
 __all__ = [
     "BUILT_IN",
     "Graded",
+    "OnError",
     "PoseBatch",
     "RewardError",
     "RewardSpec",
-    "credits",
+    "RolloutRewarder",
     "grade",
     "resolve",
     "reward_specs",

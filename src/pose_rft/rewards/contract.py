@@ -5,7 +5,7 @@ A reward is any callable
     reward(prompts, completions, poses, **columns) -> list[float | None]
 
 that grades one item per entry of `prompts` (all arguments have the same length) and returns None for an item that it
-has no opinion on. It credits one part of the answer:
+has no opinion on. It is a plain function; the run's config says which part of the answer it credits:
 
 - "text": one item per answer; `poses` holds the first sampled pose of each answer.
 - "pose": one item per sampled pose, so that prompts and completions are repeated K times.
@@ -16,22 +16,11 @@ the latter. `columns` are the samples' other columns, such as `checks`, `pose` a
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 Reward = Callable[..., "list[float | None]"]
 Part = Literal["text", "pose"]
-F = TypeVar("F", bound=Reward)
 
 
 class RewardError(RuntimeError):
     """A reward raised, or returned something that is no grade. The message names reward, prompt and completion."""
-
-
-def credits(part: Part) -> Callable[[F], F]:
-    """Say which part of an answer a reward judges: `@credits("pose")`. It sets the attribute `credits`."""
-
-    def mark(reward: F) -> F:
-        reward.credits = part  # type: ignore[attr-defined]
-        return reward
-
-    return mark

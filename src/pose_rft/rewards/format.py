@@ -4,7 +4,6 @@ import re
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 
 MIN_WORDS = 3  # "The pose: <POSE>." is too terse to be an answer, "Here it is: <POSE>." is not
 
@@ -33,7 +32,6 @@ def keeps_format(completion: str, wants_pose: bool) -> bool:
     return len(words) >= (MIN_WORDS if wants_pose else 1)
 
 
-@credits("text")
 def format_reward(
     prompts: list[str], completions: list[str], poses: PoseBatch, *, wants_pose: list[bool], **columns: object
 ) -> list[float | None]:

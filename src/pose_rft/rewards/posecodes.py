@@ -11,10 +11,8 @@ from torch import Tensor
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied, tabulated
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 
 
-@credits("pose")
 def posecode_satisfaction(
     prompts: list[str],
     completions: list[str],

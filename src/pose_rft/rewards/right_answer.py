@@ -2,11 +2,9 @@
 
 from pose_rft.data.questions.questions import is_right
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 from pose_rft.rewards.format import plain_text
 
 
-@credits("text")
 def right_answer(prompts: list[str], completions: list[str], poses: PoseBatch, **columns: object) -> list[float | None]:
     """1 for a right answer, 0 for a wrong or unclear one; prompts that are no such question are not graded.
 

@@ -1,4 +1,4 @@
-"""Grade one step's answers and poses with all rewards of a run, and sum the grades up.
+"""Grade the answers and poses of a rollout with all rewards of a run, and sum the grades up.
 
 The rule of the sum. For every item (an answer, or a pose): grade = sum of weight x grade over the rewards that graded
 it. A reward that returns None for an item leaves that item to the others; one that returns None for a whole group adds
@@ -11,19 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import roma
 import torch
 from torch import Tensor
 
+from pose_rft.body import load_body
+from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import RewardError
-from pose_rft.rewards.spec import ResolvedReward, RewardSpec, check_columns, resolve
+from pose_rft.rewards.spec import ResolvedReward, check_columns
 
 OnError = Literal["raise", "skip"]
 SAME = 1e-6  # grades of a group that differ by no more than this teach nothing
 
 logger = logging.getLogger(__name__)
-_warned: set[tuple[str, str]] = set()  # (reward, kind of failure): a long run logs each once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Graded:
         metrics: per reward `rewards/<name>/...`: `mean` and `std` over all graded items of the step; `zero_variance`,
             the share of groups (the items of one prompt) whose grades are all the same; `graded`, the share of items
             graded. Nothing graded: only `graded`, which is 0.
+        failures: (reward, kind of failure) -> what happened, of the first of that kind; always empty unless
+            failures are skipped.
     """
 
     text: Tensor
@@ -45,6 +50,7 @@ class Graded:
     text_graded: Tensor
     pose_graded: Tensor
     metrics: dict[str, float]
+    failures: dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,52 @@ class _Items:
         return _Items(self.prompts[start:stop], self.completions[start:stop], self.poses.slice(start, stop), columns)
 
 
+class RolloutRewarder:
+    """Turns a rollout's actions into poses and asks the rewards; logs the first failure of each kind that is skipped.
+
+    Args:
+        policy: whose head says which rotations an action is.
+        rewards: of the run, each with a weight.
+        on_error: as `grade` has it.
+    """
+
+    def __init__(self, policy: PosePolicy, rewards: Sequence[ResolvedReward], on_error: OnError = "raise") -> None:
+        self.policy, self.rewards, self.on_error = policy, rewards, on_error
+        self.body = load_body()
+        self._logged: set[tuple[str, str]] = set()
+
+    @torch.no_grad()
+    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout) -> Graded:
+        """Grade a rollout of B samples, G answers to each and K poses to each answer."""
+        rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
+        columns: dict[str, list[Any]] = {
+            "checks": [list(sample.checks) for sample in samples],
+            "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
+            "answer": [sample.answer for sample in samples],
+            "pose": [sample.pose for sample in samples],
+        }
+        extra = {key for sample in samples for key in sample.extra}
+        columns |= {key: [sample.extra.get(key) for sample in samples] for key in extra}
+        graded = grade(
+            self.rewards,
+            step,
+            [sample.prompt for sample in samples],
+            rollout.texts,
+            self.body.joints_from_rotations(rotations),
+            roma.rotmat_to_rotvec(rotations),
+            rollout.valid,
+            columns,
+            self.on_error,
+        )
+        for kind, message in graded.failures.items():
+            if kind not in self._logged:
+                self._logged.add(kind)
+                logger.warning("%s; left ungraded, and so will others like it, without a word", message)
+        return graded
+
+
 def grade(
-    rewards: Sequence[RewardSpec],
+    rewards: Sequence[ResolvedReward],
     step: int,
     prompts: Sequence[str],
     completions: Sequence[Sequence[str]],
@@ -78,7 +128,7 @@ def grade(
     """Call every reward once and combine its grades by the rule above.
 
     Args:
-        rewards: the run's rewards.
+        rewards: the run's rewards, as `resolve` finds them.
         step: optimiser step, for the schedules of the weights.
         prompts: B prompts.
         completions: B x G decoded answers, special tokens kept.
@@ -87,12 +137,11 @@ def grade(
         valid: (B, G) bool, the answer holds a `<POSE>`.
         columns: the samples' other columns, B values each.
         on_error: what to do with an item on which a reward raises or returns NaN: "raise", or "skip", which leaves it
-            ungraded by that reward and logs the first failure of each kind.
+            ungraded by that reward and tells of it in `Graded.failures`.
 
     Raises:
         RewardError: as above, naming reward, prompt and completion.
-        UserError: an unknown reward or option, a missing column or model; also under "skip", because it concerns the
-            run and not an item.
+        UserError: a missing column or model; also under "skip", because it concerns the run and not an item.
     """
     num_prompts, num_answers, num_poses = poses_joints.shape[:3]
     if len(prompts) != num_prompts or any(len(group) != num_answers for group in completions):
@@ -116,25 +165,35 @@ def grade(
     any_graded = {part: torch.zeros(size, dtype=torch.bool, device=device) for part, size in shape.items()}
     items_of: dict[str, _Items] = {}
     metrics: dict[str, float] = {}
-    for reward in map(resolve, rewards):
+    failures: dict[tuple[str, str], str] = {}
+    for reward in rewards:
         part = reward.credits
         if part not in items_of:
             items_of[part] = items(1 if part == "text" else num_poses)
         check_columns(reward, columns)
-        grades, graded = _grades(reward, items_of[part], on_error)  # (M,), (M,)
+        grades, graded = _grades(reward, items_of[part], on_error, failures)  # (M,), (M,)
         total[part] += reward.spec.weight_at(step) * grades.view(shape[part]).to(device)
         any_graded[part] |= graded.view(shape[part]).to(device)
         metrics |= _metrics(reward.spec.name, grades.view(num_prompts, -1), graded.view(num_prompts, -1))
-    return Graded(total["text"], total["pose"], any_graded["text"], any_graded["pose"], metrics)
+    return Graded(total["text"], total["pose"], any_graded["text"], any_graded["pose"], metrics, failures)
 
 
 def _repeat(values: Sequence[Any], times: int) -> list[Any]:
     return [value for value in values for _ in range(times)]
 
 
-def _grades(reward: ResolvedReward, items: _Items, on_error: OnError) -> tuple[Tensor, Tensor]:
-    """Grades (M,) float32, 0 where there is none, and whether there is one, (M,) bool."""
-    name = reward.spec.name
+def _grades(
+    reward: ResolvedReward, items: _Items, on_error: OnError, failures: dict[tuple[str, str], str]
+) -> tuple[Tensor, Tensor]:
+    """Grades (M,) float32, 0 where there is none, and whether there is one, (M,) bool; adds to ``failures``."""
+
+    def fail(kind: str, what: str, item: int = 0, cause: Exception | None = None) -> None:
+        prompt, completion = items.prompts[item], items.completions[item]
+        message = f"reward {reward.spec.name!r} {what} (prompt: {prompt!r}, completion: {completion!r})"
+        if on_error == "raise":
+            raise RewardError(message) from cause
+        failures.setdefault((reward.spec.name, kind), message)
+
     try:
         # an option takes the place of a column of the same name
         returned = reward.function(
@@ -147,13 +206,12 @@ def _grades(reward: ResolvedReward, items: _Items, on_error: OnError) -> tuple[T
         if len(items) > 1:  # look for the items that it fails on, by halves
             middle = len(items) // 2
             halves = (items.slice(0, middle), items.slice(middle, len(items)))
-            (left, left_graded), (right, right_graded) = (_grades(reward, half, on_error) for half in halves)
+            (left, left_graded), (right, right_graded) = (_grades(reward, half, on_error, failures) for half in halves)
             return torch.cat([left, right]), torch.cat([left_graded, right_graded])
-        what = f"raised {type(error).__name__}: {error}"
-        _fail(name, type(error).__name__, what, items, 0, on_error, cause=error)
+        fail(type(error).__name__, f"raised {type(error).__name__}: {error}", cause=error)
         return torch.zeros(1), torch.zeros(1, dtype=torch.bool)
     if len(numbers) != len(items):
-        _fail(name, "length", f"returned {len(numbers)} grades for {len(items)} items", items, 0, on_error)
+        fail("length", f"returned {len(numbers)} grades for {len(items)} items")
         return torch.zeros(len(items)), torch.zeros(len(items), dtype=torch.bool)
     grades = torch.tensor(numbers)
     graded = torch.tensor([value is not None for value in returned])
@@ -162,21 +220,9 @@ def _grades(reward: ResolvedReward, items: _Items, on_error: OnError) -> tuple[T
     broken = graded & ~grades.isfinite()
     if broken.any():
         first = int(broken.nonzero()[0])
-        _fail(name, "not finite", f"returned {numbers[first]}", items, first, on_error)
+        fail("not finite", f"returned {numbers[first]}", first)
         graded &= ~broken
     return torch.where(graded, grades, 0.0), graded
-
-
-def _fail(
-    name: str, kind: str, what: str, items: _Items, item: int, on_error: OnError, cause: Exception | None = None
-) -> None:
-    """Raise, or under "skip" log the first failure of this kind."""
-    message = f"reward {name!r} {what} (prompt: {items.prompts[item]!r}, completion: {items.completions[item]!r})"
-    if on_error == "raise":
-        raise RewardError(message) from cause
-    if (name, kind) not in _warned:
-        _warned.add((name, kind))
-        logger.warning("%s; left ungraded, and so will others like it, without a word", message)
 
 
 def _metrics(name: str, grades: Tensor, graded: Tensor) -> dict[str, float]:

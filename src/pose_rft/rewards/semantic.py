@@ -7,7 +7,6 @@ import torch
 from pose_rft.errors import UserError
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 
 
 @lru_cache(maxsize=2)
@@ -18,7 +17,15 @@ def _load(model: str, device: torch.device) -> RetrievalModel:
     return retrieval.to(device)
 
 
-@credits("pose")
+def prepare(model: str = "reward") -> None:
+    """Find out before a run whether the model is there; takes the options of the reward.
+
+    Raises:
+        UserError: as `semantic_alignment` does.
+    """
+    _load(model, torch.device("cpu"))
+
+
 def semantic_alignment(
     prompts: list[str], completions: list[str], poses: PoseBatch, *, model: str = "reward", **columns: object
 ) -> list[float | None]:
@@ -40,6 +47,3 @@ def semantic_alignment(
     pose_embedding = retrieval.embed_pose(poses.axis_angle)  # (M, D)
     cosine = (text_embedding * pose_embedding).sum(dim=-1)
     return [grade if usable else None for grade, usable in zip(cosine.tolist(), poses.valid.tolist(), strict=True)]
-
-
-semantic_alignment.prepare = lambda model="reward": _load(model, torch.device("cpu"))  # type: ignore[attr-defined]

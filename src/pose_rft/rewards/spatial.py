@@ -9,7 +9,6 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 
 MIN_ERROR = 1e-3  # metres; keeps 1 / error finite for a pose that hits the target
 
@@ -18,26 +17,24 @@ def _errors(
     poses: PoseBatch, targets: Sequence[np.ndarray | None], distance: Callable[[Tensor, Tensor], Tensor] = mpjpe
 ) -> list[float | None]:
     """Joint error per item in metres; None where the pose is invalid or no pose was recorded."""
-    rows: dict[int, int] = {}  # poses of one prompt share one target object, whose joints are computed once
-    distinct: list[Tensor] = []
+    distinct: list[np.ndarray] = []  # the poses of one prompt follow each other and share one target object
     items, row_of_item = [], []
     for item, (target, usable) in enumerate(zip(targets, poses.valid.tolist(), strict=True)):
         if target is None or not usable:
             continue
-        if id(target) not in rows:
-            rows[id(target)] = len(distinct)
-            distinct.append(torch.as_tensor(target, dtype=torch.float32))
+        if not distinct or distinct[-1] is not target:
+            distinct.append(target)
         items.append(item)
-        row_of_item.append(rows[id(target)])
+        row_of_item.append(len(distinct) - 1)
     errors: list[float | None] = [None] * len(poses)
     if items:
-        recorded = load_body().joints(torch.stack(distinct)).to(poses.joints)  # (T, 22, 3)
+        axis_angle = torch.stack([torch.as_tensor(target, dtype=torch.float32) for target in distinct])
+        recorded = load_body().joints(axis_angle).to(poses.joints)  # (T, 22, 3)
         for item, error in zip(items, distance(poses.joints[items], recorded[row_of_item]).tolist(), strict=True):
             errors[item] = error
     return errors
 
 
-@credits("pose")
 def spatial(
     prompts: list[str],
     completions: list[str],
@@ -56,7 +53,6 @@ def spatial(
     return [None if error is None else 1.0 / max(error, MIN_ERROR) for error in _errors(poses, pose)]
 
 
-@credits("pose")
 def spatial_bounded(
     prompts: list[str],
     completions: list[str],
@@ -77,7 +73,6 @@ def spatial_bounded(
     return [_bounded(error, scale) for error in _errors(poses, pose)]
 
 
-@credits("pose")
 def spatial_aligned(
     prompts: list[str],
     completions: list[str],

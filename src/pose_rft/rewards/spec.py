@@ -1,31 +1,47 @@
-"""Which rewards a run uses and how much each counts, as its config says."""
+"""Which rewards there are, which of them a run uses, and how much each counts, as its config says."""
 
 import importlib
 import inspect
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pose_rft.config import from_mapping
+from pose_rft.config import from_mapping, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.rewards.contract import Part, Reward
 
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A reward that comes with the package; dotted paths, so that it is imported where it is used.
+
+    Attributes:
+        function: the reward.
+        credits: the part of an answer that it judges.
+        prepare: called before a run with the reward's options; raises UserError for what the reward needs and lacks.
+    """
+
+    function: str
+    credits: Part
+    prepare: str | None = None
+
+
+_HERE = "pose_rft.rewards"
 BUILT_IN = {  # a new reward: one file, and one line here
-    "format": "pose_rft.rewards.format.format_reward",
-    "posecodes": "pose_rft.rewards.posecodes.posecode_satisfaction",
-    "spatial": "pose_rft.rewards.spatial.spatial",
-    "spatial_bounded": "pose_rft.rewards.spatial.spatial_bounded",
-    "spatial_aligned": "pose_rft.rewards.spatial.spatial_aligned",
-    "right_answer": "pose_rft.rewards.right_answer.right_answer",
-    "semantic": "pose_rft.rewards.semantic.semantic_alignment",
-    "text_similarity": "pose_rft.rewards.text_similarity.text_similarity",
+    "format": BuiltIn(f"{_HERE}.format.format_reward", "text"),
+    "posecodes": BuiltIn(f"{_HERE}.posecodes.posecode_satisfaction", "pose"),
+    "spatial": BuiltIn(f"{_HERE}.spatial.spatial", "pose"),
+    "spatial_bounded": BuiltIn(f"{_HERE}.spatial.spatial_bounded", "pose"),
+    "spatial_aligned": BuiltIn(f"{_HERE}.spatial.spatial_aligned", "pose"),
+    "right_answer": BuiltIn(f"{_HERE}.right_answer.right_answer", "text"),
+    "semantic": BuiltIn(f"{_HERE}.semantic.semantic_alignment", "pose", f"{_HERE}.semantic.prepare"),
+    "text_similarity": BuiltIn(f"{_HERE}.text_similarity.text_similarity", "text", f"{_HERE}.text_similarity.prepare"),
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RewardSpec:
     """One line of a run's `rewards`.
 
@@ -33,7 +49,7 @@ class RewardSpec:
         name: a built-in reward, or the dotted path of any function (`my_module.my_reward`). Also its name in the logs.
         weight: factor of its grades in the sum; 0 logs the reward without using it.
         warm_up: (first, last) step of a linear rise of the weight from 0 to `weight`; None keeps it constant.
-        credits: "text" or "pose", for a function that does not say so itself by `@credits`.
+        credits: "text" or "pose": the part of an answer that a function of one's own judges.
         options: keyword arguments for the reward, such as `scale` of `spatial_bounded`.
     """
 
@@ -44,11 +60,14 @@ class RewardSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.weight):
-            raise UserError(f"rewards: the weight of {self.name} must be a number, not {self.weight}")
+        validate(self)
         steps = self.warm_up
         if steps is not None and (len(steps) != 2 or any(type(s) is not int for s in steps) or steps[0] >= steps[1]):
-            raise UserError(f"rewards: warm_up of {self.name} must be two rising steps such as [0, 100], not {steps}")
+            raise UserError(f"warm_up must be two rising steps such as [0, 100], not {steps}")
+        if not self.weight:
+            refuse_unread(self, ["warm_up"], "weight is 0")
+        if self.name in BUILT_IN:
+            refuse_unread(self, ["credits"], "a built-in reward has its own")
 
     def weight_at(self, step: int) -> float:
         """The weight at an optimiser step."""
@@ -67,11 +86,12 @@ def reward_specs(config: Sequence[str | Mapping[str, Any]]) -> list[RewardSpec]:
     if not isinstance(config, list | tuple):
         raise UserError(f"rewards must be a list of names or mappings, not {config!r}")
     specs = []
-    for entry in config:
+    for number, entry in enumerate(config, start=1):
         fields = {"name": entry} if isinstance(entry, str) else entry
         if not isinstance(fields, Mapping):
             raise UserError(f"rewards: {entry!r} is no reward; write a name, or a mapping with a name")
-        specs.append(from_mapping(RewardSpec, fields, where="rewards"))
+        where = f"rewards: {fields.get('name', f'entry {number}')}"
+        specs.append(from_mapping(RewardSpec, fields, where))
     names = [spec.name for spec in specs]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UserError(f"rewards: {repeated[0]} is listed twice; give it one entry and one weight")
@@ -90,21 +110,22 @@ class ResolvedReward:
 def resolve(spec: RewardSpec) -> ResolvedReward:
     """Find the function that a spec names.
 
-    A dotted path is imported, from the working directory too, as `python -m` would. That runs its code. A function with
-    an attribute ``prepare`` has it called with the options: what a reward needs is missed before a run, not in it.
+    A dotted path is imported, from the working directory too, as `python -m` would. That runs its code. What a built-in
+    reward needs (a model) is loaded: it is missed before a run, not in it.
 
     Raises:
-        UserError: no such reward, an option that it does not have, or no word on what it credits.
+        UserError: no such reward, an option that it does not have, a missing model, or no word on what it credits.
     """
-    function = _import(spec.name, BUILT_IN.get(spec.name, spec.name))
-    part = spec.credits or getattr(function, "credits", None)
-    if part not in ("text", "pose"):
-        raise UserError(f"reward {spec.name!r} does not say what it credits; set `credits: text` or `credits: pose`")
+    built_in = BUILT_IN.get(spec.name)
+    function = _import(spec.name, spec.name if built_in is None else built_in.function)
+    part = spec.credits if built_in is None else built_in.credits
+    if part is None:
+        raise UserError(f"reward {spec.name!r}: say what it credits; set `credits: text` or `credits: pose`")
     parameters = inspect.signature(function).parameters
     if unknown := sorted(set(spec.options) - set(parameters)):
         raise UserError(f"reward {spec.name!r} has no option {unknown[0]!r}; it takes {', '.join(parameters)}")
-    if prepare := getattr(function, "prepare", None):
-        prepare(**spec.options)
+    if built_in is not None and built_in.prepare is not None:
+        _import(spec.name, built_in.prepare)(**spec.options)
     return ResolvedReward(spec, function, part)
 
 
@@ -136,7 +157,7 @@ def _import(name: str, path: str) -> Reward:
         if error.name and module_name.startswith(error.name):
             raise UserError(f"unknown reward {name!r}: there is no module {error.name!r}; {choices}") from error
         raise UserError(f"reward {name!r}: its module needs {error.name!r}, which is not installed") from error
-    function = vars(module).get(attribute)
+    function: Reward | None = vars(module).get(attribute)
     if not callable(function):
         raise UserError(f"unknown reward {name!r}: module {module_name!r} has no function {attribute!r}; {choices}")
     return function

@@ -14,7 +14,6 @@ from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 from pose_rft.progress import no_bar_of_files
 from pose_rft.rewards.batch import PoseBatch
-from pose_rft.rewards.contract import credits
 from pose_rft.rewards.format import plain_text
 
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
@@ -72,7 +71,15 @@ class SentenceEmbedder:
 _load = lru_cache(maxsize=2)(SentenceEmbedder)
 
 
-@credits("text")
+def prepare(embedder: str = DEFAULT_EMBEDDER) -> None:
+    """Find out before a run whether the embedder is there; takes the options of the reward.
+
+    Raises:
+        UserError: as `text_similarity` does.
+    """
+    _load(embedder, torch.device("cpu"))
+
+
 def text_similarity(
     prompts: list[str],
     completions: list[str],
@@ -107,6 +114,3 @@ def text_similarity(
     for item, (given, wanted) in zip(items, pairs, strict=True):
         grades[item] = float(embedding[row[given]] @ embedding[row[wanted]])
     return grades
-
-
-text_similarity.prepare = lambda embedder=DEFAULT_EMBEDDER: _load(embedder, torch.device("cpu"))  # type: ignore[attr-defined]

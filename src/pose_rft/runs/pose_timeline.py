@@ -8,7 +8,7 @@ interrupted one had drawn up to the checkpoint.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import nn
 from transformers import TrainerCallback
 
 from pose_rft.body.render import render, wrapped
+from pose_rft.config import NonNegativeInt, validate
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.storage import atomic_file
 
-TIMELINE_FILE = "strip.png"
+TIMELINE_FILE = "pose_timeline.png"
 PROMPTS = (
     "a boxer throwing a left jab",
     "someone waving hello",
@@ -32,29 +33,28 @@ PROMPTS = (
 )
 CELL, GAP, LABEL, TEXT = 192, 4, 76, 13  # pixels: a pose's side, between two, the width of a row's label, the type
 INK, QUIET = (40, 44, 52), (130, 138, 148)
-TOLD = "pose-rft strip"  # the key of what the PNG says of itself
+CONTENT_KEY = "pose-rft pose timeline"  # of the text in the PNG that says which prompts and steps it shows
 
 
-@dataclass
+@dataclass(frozen=True)
 class PoseTimelineConfig:
-    """Pictures while it trains: ``strip.png`` in the output directory, a row for each moment, a column for each prompt.
+    """Pictures while it trains: ``pose_timeline.png`` in ``output_dir``, a row for a moment, a column for a prompt.
 
     Attributes:
         every: steps between rows; the start and the end of a phase have theirs too. 0 draws nothing.
         prompts: what the policy is asked each time; it answers with its mean pose.
     """
 
-    every: int = 50
-    prompts: list[str] = field(default_factory=lambda: list(PROMPTS))
+    every: NonNegativeInt = 50
+    prompts: Sequence[str] = PROMPTS
 
     def __post_init__(self) -> None:
-        if self.every < 0:
-            raise UserError(f"strip.every must be at least 0, not {self.every}; 0 draws nothing")
+        validate(self)
         if not self.prompts or not all(isinstance(prompt, str) and prompt.strip() for prompt in self.prompts):
-            raise UserError("strip.prompts: give at least one text, and none that is empty; every: 0 draws nothing")
+            raise UserError("prompts: give at least one text, and none that is empty; every: 0 draws nothing")
 
 
-class Strip(TrainerCallback):
+class PoseTimeline(TrainerCallback):
     """Draws the rows of one phase of training.
 
     Args:
@@ -73,7 +73,7 @@ class Strip(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
-            earlier = read_strip(self.path, self.config.prompts)
+            earlier = read_timeline(self.path, self.config.prompts)
             self.rows = {step: row for step, row in earlier.items() if step <= self._step(state)}
         if state.global_step == 0:
             self._draw(state)
@@ -90,17 +90,10 @@ class Strip(TrainerCallback):
         return self.before + state.global_step // self.updates
 
     def _draw(self, state: Any) -> None:
-        answers = mean_answers(self.policy, self.config.prompts)  # in every process: they may share the model out
+        answers = mean_answers(self.policy, self.config.prompts)  # in every process: they may hold the model together
         if state.is_world_process_zero:
             self.rows[self._step(state)] = draw_row(answers)
-            write_strip(self.path, self.config.prompts, self.rows)
-
-
-def strips(
-    policy: PosePolicy, config: PoseTimelineConfig, output: Path, before: int = 0, updates: int = 1
-) -> list[Strip]:
-    """The callback of a phase, or none where ``config`` says so; arguments as ``Strip`` has them."""
-    return [Strip(policy, config, output / TIMELINE_FILE, before, updates)] if config.every else []
+            write_timeline(self.path, self.config.prompts, self.rows)
 
 
 def mean_answers(policy: PosePolicy, prompts: Sequence[str]) -> list[Answer]:
@@ -125,7 +118,7 @@ def draw_row(answers: Sequence[Answer]) -> Image.Image:
     return row
 
 
-def write_strip(path: Path, prompts: Sequence[str], rows: Mapping[int, Image.Image]) -> None:
+def write_timeline(path: Path, prompts: Sequence[str], rows: Mapping[int, Image.Image]) -> None:
     """Write rows (step -> picture) under their prompts, whole or not at all.
 
     Raises:
@@ -142,22 +135,22 @@ def write_strip(path: Path, prompts: Sequence[str], rows: Mapping[int, Image.Ima
         y = top + index * (CELL + GAP)
         draw.text((8, y + CELL // 2 - TEXT), f"step\n{step:,}", fill=INK, font=font)
         sheet.paste(rows[step], (LABEL, y))
-    told = PngInfo()
-    told.add_text(TOLD, json.dumps({"prompts": list(prompts), "steps": sorted(rows)}))
+    content = PngInfo()
+    content.add_text(CONTENT_KEY, json.dumps({"prompts": list(prompts), "steps": sorted(rows)}))
     with atomic_file(path) as part:
-        sheet.save(part, format="PNG", pnginfo=told)
+        sheet.save(part, format="PNG", pnginfo=content)
 
 
-def read_strip(path: Path, prompts: Sequence[str]) -> dict[int, Image.Image]:
-    """The rows of a picture that ``write_strip`` wrote for the same prompts; none of any other file."""
+def read_timeline(path: Path, prompts: Sequence[str]) -> dict[int, Image.Image]:
+    """The rows of a picture that ``write_timeline`` wrote for the same prompts; none of any other file."""
     try:
         with Image.open(path) as sheet:
-            told = json.loads(sheet.info[TOLD])
+            content = json.loads(sheet.info[CONTENT_KEY])
             picture = sheet.convert("RGB")
     except (OSError, KeyError, ValueError):  # no picture, another one, or a damaged one: begin anew
         return {}
-    top, steps = _header_height(prompts), told["steps"]
-    if told["prompts"] != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
+    top, steps = _header_height(prompts), content["steps"]
+    if content["prompts"] != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
         return {}
     places = [top + index * (CELL + GAP) for index in range(len(steps))]
     return {step: picture.crop((LABEL, y, picture.width, y + CELL)) for step, y in zip(steps, places, strict=True)}

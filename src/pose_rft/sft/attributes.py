@@ -55,7 +55,7 @@ def _joints(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
 def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple[Tensor, Tensor]:
     """(F,) weights of each statement where it holds, and where it fails, for (N, F) truths.
 
-    Clear truths weigh 1 in the mean, and those of one thing as often as it is the answer to a question: a finding's
+    Clear truths weigh 1 in the mean, and those of one thing as often as it is the answer to a question: an attribute's
     logit is what somebody who asks should believe, who hears yes as often as no. Where sides are compared, all
     statements weigh what the true one does; their failing alone says nothing.
     """
@@ -108,7 +108,7 @@ class AttributeTrainer(CheckpointTrainer):
         parts = torch.arange(len(seen)).split(BATCH)
         # The head stands still: its features of a picture are the same at every step.
         features = torch.cat(
-            [policy.image_branch.joint_features(seen.rows(rows).to(policy.device)).cpu() for rows in parts]
+            [policy.image_branch.joint_features(encoded.rows(rows).to(policy.device)).cpu() for rows in parts]
         )
         self.truths = truths_of(samples)
         self.of_holding, self.of_failing = weights_as_asked(self.truths, answers_of(samples))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.config import NonNegativeFloat, validate
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.pose_head import PoseHead
 from pose_rft.posescript.checks import compile_check
@@ -17,7 +18,7 @@ HEAD = JOINT_INDEX["head"]
 TO_SPARE = 0.3  # of the checks' units, 6 degrees or 3 centimetres: what is met by that much costs nothing
 
 
-@dataclass
+@dataclass(frozen=True)
 class LossWeights:
     """Weights of the supervised loss.
 
@@ -31,12 +32,15 @@ class LossWeights:
             leave no choice; 0 leaves it out.
     """
 
-    text: float = 1.0
-    likelihood: float = 1.0
-    joints: float = 5.0
-    aligned: float = 0.0
-    checks: float = 0.0
-    sampled_checks: float = 0.0
+    text: NonNegativeFloat = 1.0
+    likelihood: NonNegativeFloat = 1.0
+    joints: NonNegativeFloat = 5.0
+    aligned: NonNegativeFloat = 0.0
+    checks: NonNegativeFloat = 0.0
+    sampled_checks: NonNegativeFloat = 0.0
+
+    def __post_init__(self) -> None:
+        validate(self)
 
 
 def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:

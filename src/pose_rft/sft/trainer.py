@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
+from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
 from pose_rft.data.sample import Sample
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
@@ -25,32 +26,35 @@ from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
 from pose_rft.trainer import CheckpointTrainer, check_tracker
 
 
-@dataclass
+@dataclass(frozen=True)
 class PhaseConfig:
     """One phase of supervised training.
 
     Attributes:
         samples: how many of the mixture's samples it sees (they are repeated if ``steps`` needs more).
         steps: updates; 0 skips the phase.
-        batch_size: samples in an update, shared out among the processes of a run.
+        batch_size: samples in an update, divided among the processes of a run.
         learning_rate: peak; warm-up over 3 % of the steps, then cosine to a tenth.
         weight_decay: AdamW's.
     """
 
-    samples: int = 20_000
-    steps: int = 1_000
-    batch_size: int = 128
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.01
+    samples: PositiveInt = 20_000
+    steps: NonNegativeInt = 1_000
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 5e-4
+    weight_decay: NonNegativeFloat = 0.01
+
+    def __post_init__(self) -> None:
+        validate(self)
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoopConfig:
-    """The training loop of both phases.
+    """The training loop of all phases.
 
     Attributes:
         row_tokens: tokens in a row of the packed layout.
-        max_grad_norm: gradient clipping.
+        max_grad_norm: gradients are clipped to this norm; 0 does not clip.
         seed: of the order of samples.
         save_steps: updates between checkpoints.
         keep_checkpoints: older ones are deleted.
@@ -59,16 +63,17 @@ class LoopConfig:
         report_to: transformers' integrations: "none", "tensorboard", "wandb", "trackio".
     """
 
-    row_tokens: int = 512
-    max_grad_norm: float = 1.0
-    seed: int = 0
-    save_steps: int = 500
-    keep_checkpoints: int = 2
-    logging_steps: int = 10
-    workers: int = 0
+    row_tokens: PositiveInt = 512
+    max_grad_norm: NonNegativeFloat = 1.0
+    seed: Seed = 0
+    save_steps: PositiveInt = 500
+    keep_checkpoints: PositiveInt = 2
+    logging_steps: PositiveInt = 10
+    workers: NonNegativeInt = 0
     report_to: str = "none"
 
     def __post_init__(self) -> None:
+        validate(self)
         check_tracker(self.report_to)
 
     def training_arguments(self, phase: PhaseConfig, output_dir: str, device: str) -> TrainingArguments:
@@ -134,7 +139,7 @@ Checks = Sequence[Sequence[str]]
 
 
 class SupervisedTrainer(CheckpointTrainer):
-    """What both phases share: the pose losses."""
+    """The pose losses, for both phases that train the head."""
 
     def __init__(
         self,

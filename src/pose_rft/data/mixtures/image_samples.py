@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.config import NonNegativeFloat, PositiveInt, validate
 from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.data.phrases import pick
 from pose_rft.data.questions.questions import Question, ask, facing
@@ -53,7 +54,7 @@ OTHER_ANSWERS = (
 ONE_OF_TWO_ANSWER = "The SMPL pose of the person on the {side} is <POSE>."
 
 
-@dataclass
+@dataclass(frozen=True)
 class ImageMixtureConfig:
     """What image samples are made of; relative weights.
 
@@ -65,16 +66,16 @@ class ImageMixtureConfig:
         photos: a folder of photographs for backgrounds, or None.
     """
 
-    single: float = 0.7
-    pairs: float = 0.1
-    questions: float = 0.2
-    size: int = 256
+    single: NonNegativeFloat = 0.7
+    pairs: NonNegativeFloat = 0.1
+    questions: NonNegativeFloat = 0.2
+    size: PositiveInt = 256
     photos: str | None = None
 
     def __post_init__(self) -> None:
-        weights = (self.single, self.pairs, self.questions)
-        if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
-            raise UserError(f"weights of image samples are zero or positive and not all zero, not {weights}")
+        validate(self)
+        if not self.single and not self.pairs and not self.questions:
+            raise UserError("single, pairs, questions: all weights are zero; give one of them a positive one")
 
 
 def image_samples(

@@ -6,7 +6,7 @@ that any number of processes draws the same samples.
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from pose_rft.config import NonNegativeFloat, PositiveInt, refuse_unread, validate
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
 from pose_rft.data.mixtures.sources import SOURCES, Drawing
@@ -27,7 +28,7 @@ SHARD = 5_000  # samples drawn with one seed
 PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2,)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class MixtureConfig:
     """What the training samples are made of. The weights are relative; a source with weight 0 is left out.
 
@@ -46,27 +47,24 @@ class MixtureConfig:
             models trained on the two parts share no pose; "all" draws from everything.
     """
 
-    captions_procedural: float = 0.25
-    captions_mocap: float = 0.22
-    phrases: float = 0.27
-    compositions: float = 0.20
-    clips: float = 0.02
-    chat: float = 0.04
+    captions_procedural: NonNegativeFloat = 0.25
+    captions_mocap: NonNegativeFloat = 0.22
+    phrases: NonNegativeFloat = 0.27
+    compositions: NonNegativeFloat = 0.20
+    clips: NonNegativeFloat = 0.02
+    chat: NonNegativeFloat = 0.04
     mocap: str | None = None
     amass: str | None = None
-    concept_poses: int = 128
+    concept_poses: PositiveInt = 128
     exclude_concepts: list[str] = field(default_factory=list)
     part: Part = "all"
 
     def __post_init__(self) -> None:
-        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.name in SOURCES}
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise UserError(f"data.{name} is {weight}; a weight is zero or a positive number")
-        if not any(weights.values()):
-            raise UserError(f"data: all weights are zero; give one of {', '.join(SOURCES)} a positive one")
-        if self.concept_poses < 1:
-            raise UserError(f"data.concept_poses is {self.concept_poses}; it must be at least 1")
+        validate(self)
+        if not any(getattr(self, name) for name in SOURCES):
+            raise UserError(f"{', '.join(SOURCES)}: all weights are zero; give one of them a positive one")
+        if not self.captions_mocap and not self.clips:
+            refuse_unread(self, ["mocap", "amass"], "captions_mocap and clips are 0")
 
 
 def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None, processes: int = 1) -> list[Sample]:

@@ -13,15 +13,14 @@ from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.runs.pose_timeline import (
     CELL,
+    CONTENT_KEY,
     GAP,
-    TOLD,
+    PoseTimeline,
     PoseTimelineConfig,
-    Strip,
     draw_row,
     mean_answers,
-    read_strip,
-    strips,
-    write_strip,
+    read_timeline,
+    write_timeline,
 )
 
 PROMPTS = ["wave", "sit down"]
@@ -44,29 +43,29 @@ class Poser(torch.nn.Module):
         return [[answer] for answer in answers[:-1]] + [[SimpleNamespace(text="I would rather not.", pose=None)]]
 
 
-def train(strip: Strip, policy: Poser, start: int, stop: int, updates: int = 1) -> None:
+def train(timeline: PoseTimeline, policy: Poser, start: int, stop: int, updates: int = 1) -> None:
     state = SimpleNamespace(global_step=start * updates, is_world_process_zero=True)
-    strip.on_train_begin(None, state, None)
+    timeline.on_train_begin(None, state, None)
     for step in range(start * updates + 1, stop * updates + 1):
-        state.global_step, policy.angle = step, strip.before + step / updates
-        strip.on_step_end(None, state, None)
-    strip.on_train_end(None, state, None)
+        state.global_step, policy.angle = step, timeline.before + step / updates
+        timeline.on_step_end(None, state, None)
+    timeline.on_train_end(None, state, None)
 
 
 def steps(path) -> list[int]:
     with Image.open(path) as sheet:
-        return json.loads(sheet.info[TOLD])["steps"]
+        return json.loads(sheet.info[CONTENT_KEY])["steps"]
 
 
 @pytest.mark.parametrize("updates", [1, 2])
 def test_there_is_a_row_for_the_start_every_few_steps_and_the_end_of_each_phase(tmp_path, updates):
-    policy, path = Poser(), tmp_path / "strip.png"
-    train(Strip(policy, PoseTimelineConfig(4, PROMPTS), path), policy, 0, 6)
+    policy, path = Poser(), tmp_path / "pose_timeline.png"
+    train(PoseTimeline(policy, PoseTimelineConfig(4, PROMPTS), path), policy, 0, 6)
     assert steps(path) == [0, 4, 6]
-    train(Strip(policy, PoseTimelineConfig(4, PROMPTS), path, before=6, updates=updates), policy, 0, 3, updates)
+    train(PoseTimeline(policy, PoseTimelineConfig(4, PROMPTS), path, before=6, updates=updates), policy, 0, 3, updates)
     assert steps(path) == [0, 4, 6, 8, 9]
-    assert [name.name for name in tmp_path.iterdir()] == ["strip.png"]
-    rows = read_strip(path, PROMPTS)
+    assert [name.name for name in tmp_path.iterdir()] == ["pose_timeline.png"]
+    rows = read_timeline(path, PROMPTS)
     assert rows[0].size == (2 * CELL + GAP, CELL)
     assert rows[0].tobytes() != rows[8].tobytes()
 
@@ -74,25 +73,25 @@ def test_there_is_a_row_for_the_start_every_few_steps_and_the_end_of_each_phase(
 def test_a_resumed_run_draws_the_picture_of_an_unbroken_one(tmp_path):
     policy = Poser()
     whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
-    train(Strip(policy, PoseTimelineConfig(2, PROMPTS), whole), policy, 0, 6)
+    train(PoseTimeline(policy, PoseTimelineConfig(2, PROMPTS), whole), policy, 0, 6)
     policy.angle = 0.0
     train(
-        Strip(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 0, 5
+        PoseTimeline(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 0, 5
     )  # killed after step 5, its checkpoint is of 3
-    train(Strip(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 3, 6)
+    train(PoseTimeline(policy, PoseTimelineConfig(2, PROMPTS), broken), policy, 3, 6)
     assert steps(broken) == [0, 2, 4, 6]
     assert broken.read_bytes() == whole.read_bytes()
 
 
 def test_a_picture_of_other_prompts_and_a_damaged_one_are_begun_anew(tmp_path):
-    path = tmp_path / "strip.png"
-    write_strip(path, PROMPTS, {0: draw_row(mean_answers(Poser(), PROMPTS))})
-    assert list(read_strip(path, PROMPTS)) == [0]
-    assert read_strip(path, ["wave", "kneel"]) == {}
+    path = tmp_path / "pose_timeline.png"
+    write_timeline(path, PROMPTS, {0: draw_row(mean_answers(Poser(), PROMPTS))})
+    assert list(read_timeline(path, PROMPTS)) == [0]
+    assert read_timeline(path, ["wave", "kneel"]) == {}
     path.write_bytes(path.read_bytes()[:500])
-    assert read_strip(path, PROMPTS) == {}
+    assert read_timeline(path, PROMPTS) == {}
     Image.new("RGB", (10, 10)).save(path)
-    assert read_strip(path, PROMPTS) == {}
+    assert read_timeline(path, PROMPTS) == {}
 
 
 def test_an_answer_without_a_pose_leaves_its_words(tmp_path):
@@ -111,18 +110,17 @@ def test_drawing_asks_without_dropout_and_leaves_every_mode_as_it_was():
     assert (policy.training, policy.part.training) == (True, False)
 
 
-def test_nothing_is_drawn_where_the_config_says_so_and_of_all_processes_one_draws(tmp_path):
-    assert strips(Poser(), PoseTimelineConfig(every=0), tmp_path) == []
-    second = Poser()  # of two processes that share a language model out: it answers, and draws nothing
-    (strip,) = strips(second, PoseTimelineConfig(1, PROMPTS), tmp_path)
-    strip.on_train_begin(None, SimpleNamespace(global_step=0, is_world_process_zero=False), None)
+def test_of_all_processes_one_draws(tmp_path):
+    second = Poser()  # of two processes that hold a language model together: it answers, and draws nothing
+    timeline = PoseTimeline(second, PoseTimelineConfig(1, PROMPTS), tmp_path / "pose_timeline.png")
+    timeline.on_train_begin(None, SimpleNamespace(global_step=0, is_world_process_zero=False), None)
     assert len(second.modes) == 1
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("fields", [{"every": -1}, {"prompts": []}, {"prompts": ["wave", " "]}, {"prompts": [3]}])
-def test_a_strip_that_cannot_be_is_refused(fields):
-    with pytest.raises(UserError, match=r"^strip\.(every|prompts)"):
+def test_a_timeline_that_cannot_be_is_refused(fields):
+    with pytest.raises(UserError, match=r"^(every|prompts)"):
         PoseTimelineConfig(**fields)
 
 
@@ -132,7 +130,7 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
     from pose_rft.data.sample import Sample
     from pose_rft.hygrpo import HyGRPOConfig
     from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
-    from pose_rft.trainer import newest_checkpoint
+    from pose_rft.runs.run import newest_checkpoint
 
     pose = np.zeros((22, 3), np.float32)
     samples = [Sample(f"pose {n}", "Done <POSE>.", pose, checks=("angle(left_knee) < 90",)) for n in range(4)]
@@ -144,7 +142,7 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
             output_dir=str(tmp_path / name),
             pose_phase=PosePhaseConfig(steps=4, prompts_per_step=2, learning_rate=1e-2),
             hygrpo=HyGRPOConfig(steps=4, save_steps=2, learning_rate=1e-2, row_tokens=128, **sizes),
-            strip=PoseTimelineConfig(every, PROMPTS),
+            pose_timeline=PoseTimelineConfig(every, PROMPTS),
             device="cpu",
         )
         torch.manual_seed(5)
@@ -153,12 +151,12 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
         return {f"{file.name}:{key}": value for file in files for key, value in load_file(file).items()}
 
     without, drawn = run("without", 0), run("drawn", 3)
-    assert not (tmp_path / "without" / "strip.png").exists()
-    assert steps(tmp_path / "drawn" / "strip.png") == [0, 3, 4, 6, 8]
+    assert not (tmp_path / "without" / "pose_timeline.png").exists()
+    assert steps(tmp_path / "drawn" / "pose_timeline.png") == [0, 3, 4, 6, 8]
     assert without.keys() == drawn.keys()
     assert [key for key, value in without.items() if not torch.equal(value, drawn[key])] == []
-    before = (tmp_path / "drawn" / "strip.png").read_bytes()
+    before = (tmp_path / "drawn" / "pose_timeline.png").read_bytes()
     shutil.rmtree(newest_checkpoint(tmp_path / "drawn"))
     resumed = run("drawn", 3, resume=True)
     assert [key for key, value in without.items() if not torch.equal(value, resumed[key])] == []
-    assert (tmp_path / "drawn" / "strip.png").read_bytes() == before
+    assert (tmp_path / "drawn" / "pose_timeline.png").read_bytes() == before

@@ -1,0 +1,236 @@
+"""The lifecycle of both stages of training: begin or go on, train phase after phase, leave a policy and a report.
+
+What a run computes once (hidden states of its samples, its pictures, what frozen encoders made of its photographs) is
+kept in the output directory until the run is over, so that an interrupted one need not compute it again.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import get_last_checkpoint
+
+from pose_rft.config import PositiveInt, refuse_unread, validate
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.sample import Sample
+from pose_rft.devices import pick_device
+from pose_rft.errors import UserError
+from pose_rft.evaluation.run_report import write_run_report
+from pose_rft.policy import PosePolicy
+from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
+from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
+from pose_rft.progress import LiveProgress
+from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
+from pose_rft.storage import ensure_directory
+from pose_rft.trainer import CheckpointTrainer, read_json
+
+STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Settings that the runs of both stages have.
+
+    Attributes:
+        output_dir: checkpoints of all phases, and the trained policy in ``policy/``.
+        data: the training mixture: which samples, by weight.
+        pictures: drawn of the mixture's poses, beside its texts.
+        processes: that draw training samples.
+        pose_timeline: pictures of poses while it trains.
+        device: "auto", "cpu", "cuda", ...
+        shard: divide the language model's layers among the processes, if it is too large for one device.
+    """
+
+    output_dir: str
+    data: MixtureConfig = field(default_factory=MixtureConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    processes: PositiveInt = 1
+    pose_timeline: PoseTimelineConfig = field(default_factory=PoseTimelineConfig)
+    device: str = "auto"
+    shard: bool = False
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.pictures.samples:
+            refuse_unread(self, ["pictures"], "pictures.samples is 0")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run, with checkpoints of its own.
+
+    Attributes:
+        folder: of its checkpoints, in the output directory; "" is that directory itself.
+        steps: 0 leaves the phase out.
+        updates: of the optimiser in one step.
+        draws: whether the policy has words already, so that the pose timeline can be drawn.
+    """
+
+    folder: str
+    steps: int
+    updates: int = 1
+    draws: bool = True
+
+
+class Run:
+    """A run while it goes on; ``open_run`` makes it.
+
+    Attributes:
+        policy: what is trained.
+    """
+
+    def __init__(self, config: RunConfig, phases: Sequence[Phase], policy: PosePolicy, processes: PartialState) -> None:
+        self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
+        self._output = Path(config.output_dir)
+
+    def samples(self, count: int, seed: int) -> list[Sample]:
+        """Draw training samples from the mixture, with their pictures."""
+        samples = text_to_pose_mixture(count, seed, self.config.data, self.config.processes)
+        with self._processes.main_process_first():
+            return with_pictures(self.policy, samples, seed, self.config.pictures, self._output / PICTURES_FOLDER)
+
+    def hidden_states(self, samples: Sequence[Sample], row_tokens: int) -> HiddenStateCache:
+        """What the pose head reads of samples, computed once."""
+        together = self.config.shard  # all processes have to run a language model that they hold together
+        with contextlib.nullcontext() if together else self._processes.main_process_first():
+            return cache_hidden_states(self.policy, samples, row_tokens, file=self._output / STATES_FILE)
+
+    def newest_checkpoint(self, phase: Phase) -> str | None:
+        return newest_checkpoint(self._output / phase.folder)
+
+    def is_due(self, phase: Phase) -> bool:
+        """Whether a phase is still to be trained, or to be trained on: it has steps, and no later one has begun."""
+        later = self.phases[self.phases.index(phase) + 1 :]
+        return phase.steps > 0 and not any(map(self.newest_checkpoint, later))
+
+    def train(
+        self,
+        phase: Phase,
+        title: str,
+        make: Callable[[str, list[TrainerCallback]], CheckpointTrainer],
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        """Train a phase from its newest checkpoint on.
+
+        Args:
+            title: for the progress bar.
+            make: gives the trainer, from the folder of its checkpoints and its callbacks.
+            callbacks: beside those that show the run.
+        """
+        timeline = self.config.pose_timeline
+        with LiveProgress(title) as live:
+            shown: list[TrainerCallback] = [live]
+            if phase.draws and timeline.every:
+                path = self._output / TIMELINE_FILE
+                shown.append(PoseTimeline(self.policy, timeline, path, self._steps_before(phase), phase.updates))
+            trainer = make(str(self._output / phase.folder), [*shown, *callbacks])
+            trainer.train(resume_from_checkpoint=self.newest_checkpoint(phase))
+
+    def history(self) -> list[dict[str, float]]:
+        """The log of all phases so far; the steps of each are counted on from those of the phases before it."""
+        return [
+            entry | {"step": entry["step"] + self._steps_before(phase)}
+            for phase in self.phases
+            for entry in read_history(self._output / phase.folder)
+        ]
+
+    def _steps_before(self, phase: Phase) -> int:
+        return sum(earlier.steps for earlier in self.phases[: self.phases.index(phase)])
+
+
+@contextmanager
+def open_run(
+    config: RunConfig,
+    title: str,
+    phases: Sequence[Phase],
+    make_policy: Callable[[str], PosePolicy],
+    resume: bool = False,
+) -> Iterator[Run]:
+    """Begin a run, or go on with the one in the output directory; save policy and report when the block ends.
+
+    A block that ends with an error leaves everything for the next attempt.
+
+    Args:
+        title: of the report.
+        phases: in their order.
+        make_policy: gives the policy to train, from a device's name.
+        resume: go on from the newest checkpoint in the output directory.
+
+    Raises:
+        UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
+    """
+    output, device = Path(config.output_dir), pick_device(config.device)
+    processes = join_processes(device)
+    with processes.main_process_first():
+        open_output(output, [output / phase.folder for phase in phases], resume)
+    policy = make_policy(device)
+    policy.set_feature_cache(output / IMAGES_FOLDER)
+    run = Run(config, phases, policy, processes)
+    yield run
+    policy.eval()
+    policy.set_feature_cache(None)
+    if processes.is_main_process:
+        policy.save_pretrained(output / "policy")
+        write_run_report(output, title, run.history(), config, output / TIMELINE_FILE)
+        clear_up(output)
+    processes.wait_for_everyone()
+
+
+def join_processes(device: str) -> PartialState:
+    """The processes of this run, which torchrun or accelerate launch may have started; without them, one.
+
+    Raises:
+        UserError: they were started for FSDP or DeepSpeed, which wrap models in ways that ours cannot be.
+    """
+    for kind in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{kind}", "false").lower() == "true":
+            raise UserError(
+                f"accelerate launch: {kind} is not supported; start plain processes (torchrun, or accelerate launch "
+                "--multi_gpu), with shard: true in the run's config if the language model is too large for one device"
+            )
+    return PartialState(cpu=device == "cpu")
+
+
+def newest_checkpoint(phase: Path) -> str | None:
+    """The newest complete checkpoint in the folder of a phase, or None."""
+    return get_last_checkpoint(str(phase)) if phase.is_dir() else None
+
+
+def read_history(phase: Path) -> list[dict[str, float]]:
+    """The log of a phase up to its newest checkpoint; empty where there is none."""
+    newest = newest_checkpoint(phase)
+    return [] if newest is None else read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
+
+
+def has_begun(output: Path, phases: Sequence[Path]) -> bool:
+    """Whether a run left something to go on from: a checkpoint of a phase, or what it computed once."""
+    begun = [output / STATES_FILE, output / PICTURES_FOLDER, output / IMAGES_FOLDER]
+    return any(newest_checkpoint(phase) for phase in phases) or any(path.exists() for path in begun)
+
+
+def open_output(output: Path, phases: Sequence[Path], resume: bool) -> None:
+    """Make the output directory of a run, or find in it the run to resume.
+
+    Raises:
+        UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
+    """
+    begun = has_begun(output, phases)
+    if resume and not begun:
+        raise UserError(f"{output}: no checkpoint to resume from; start the run without --resume")
+    if begun and not resume:
+        raise UserError(f"{output}: holds a run already; go on with --resume or choose another output_dir")
+    ensure_directory(output)
+
+
+def clear_up(output: Path) -> None:
+    """Delete what a run computed once, now that it is over."""
+    (output / STATES_FILE).unlink(missing_ok=True)
+    for folder in (PICTURES_FOLDER, IMAGES_FOLDER):
+        shutil.rmtree(output / folder, ignore_errors=True)
