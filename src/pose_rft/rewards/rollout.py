@@ -19,6 +19,7 @@ from pose_rft.body import load_body
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy, Rollout
+from pose_rft.policy.pose_only import PoseOnlyRollout
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import RewardError
 from pose_rft.rewards.spec import ResolvedReward, check_columns
@@ -85,7 +86,7 @@ class RolloutRewarder:
         self._logged: set[tuple[str, str]] = set()
 
     @torch.no_grad()
-    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout) -> Graded:
+    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout | PoseOnlyRollout) -> Graded:
         """Grade a rollout of B samples, G answers to each and K poses to each answer."""
         rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
         columns: dict[str, list[Any]] = {

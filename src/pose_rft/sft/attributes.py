@@ -103,9 +103,9 @@ class AttributeTrainer(CheckpointTrainer):
     ) -> None:
         self.phase, self.loop = phase, loop
         assert policy.image_branch is not None
-        seen = gather_images([sample.image for sample in samples if isinstance(sample.image, EncodedImages)])
-        assert seen is not None
-        parts = torch.arange(len(seen)).split(BATCH)
+        encoded = gather_images([sample.image for sample in samples if isinstance(sample.image, EncodedImages)])
+        assert encoded is not None
+        parts = torch.arange(len(encoded)).split(BATCH)
         # The head stands still: its features of a picture are the same at every step.
         features = torch.cat(
             [policy.image_branch.joint_features(encoded.rows(rows).to(policy.device)).cpu() for rows in parts]
