@@ -13,7 +13,7 @@ import roma
 import torch
 
 from pose_rft.body.amass import PoseFile
-from pose_rft.body.model import load_body
+from pose_rft.body.load import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
 from pose_rft.errors import UserError
 from pose_rft.storage import atomic_file

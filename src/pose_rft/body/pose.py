@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 import torch
 
-from pose_rft.body.model import NUM_BETAS, load_body
+from pose_rft.body.load import load_body
+from pose_rft.body.model import NUM_BETAS
 from pose_rft.body.skeleton import NUM_JOINTS, mirror_pose
 from pose_rft.errors import UserError
 

@@ -14,9 +14,10 @@ from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
 from pose_rft.vision.blazepose import COMMON_JOINTS
 from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
-from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, load_encoder
+from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
 from pose_rft.vision.feature_cache import FeatureCache
 from pose_rft.vision.images import read_image
+from pose_rft.vision.load import load_encoder
 from pose_rft.vision.look import look
 
 CROP = 256  # pixels of a crop's side
