@@ -24,7 +24,7 @@ from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
 from pose_rft.data.questions.questions import ask, clearness, is_right, truth_in
-from pose_rft.data.rendering.renders import upright
+from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
@@ -56,24 +56,24 @@ def main() -> None:
         cuts = [crop_of(sample.image) for sample in batch]
         answers = policy.generate([sample.prompt for sample in batch], cuts, temperature=0.0)
         right["words"] += [
-            float(bool(is_right(group[0].text, sample.extra["truth"])))
+            float(bool(is_right(group[0].text, sample.question.truth)))
             for group, sample in zip(answers, batch, strict=True)
         ]
         poses = answered_poses(policy.generate([QUESTION] * len(batch), cuts, temperature=0.0))[:, 0]
         right["attributes"] += [
-            float(truth == sample.extra["truth"])
+            float(truth == sample.question.truth)
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
         for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
-            about, recorded = sample.extra["topic"], torch.from_numpy(sample.image.camera_pose()[0])
+            about, recorded = sample.question.topic, torch.from_numpy(sample.image.camera_pose()[0])
             guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
-            right["own pose"].append(float(guess == sample.extra["truth"]))
+            right["own pose"].append(float(guess == sample.question.truth))
             clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
     if not policy.config.attributes:
         del right["attributes"]
     usual = commonest(training.pose)
-    right["commonest answer"] = [float(usual[s.extra["topic"]] == s.extra["truth"]) for s in samples]
-    kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
+    right["commonest answer"] = [float(usual[s.question.topic] == s.question.truth) for s in samples]
+    kinds = np.array([KINDS.get(sample.question.truth, "which side") for sample in samples])
     groups = {"all": np.ones(len(kinds), bool)} | {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
     for margin, name in ((0.5, "clear by 10 degrees or 5 cm"), (1.0, "clear by 20 degrees or 10 cm")):
         groups[name] = np.array(clear) >= margin
@@ -89,7 +89,7 @@ def main() -> None:
 
 def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
     """Joints (22, 3) in a picture's frame as its question means them."""
-    if sample.extra["topic"] != "facing":
+    if sample.question.topic != "facing":
         joints = upright(joints[None], sample.image.up()[None])[0]
     return torch.from_numpy(joints.astype(np.float32))
 
@@ -104,7 +104,7 @@ def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[s
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
         told = zip(policy.config.attributes, row, strict=True)
-        of = {statement.truth: logit for statement, logit in told if statement.topic == sample.extra["topic"]}
+        of = {statement.truth: logit for statement, logit in told if statement.topic == sample.question.topic}
         truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
     return truths
 
@@ -114,7 +114,7 @@ def asked(poses: np.ndarray, limit: int) -> list[Sample]:
     chosen = np.linspace(0, len(poses) - 1, 2 * limit).round().astype(int)  # descriptions have no truth
     mixture = ImageMixtureConfig(single=0, pairs=0, questions=1)
     samples = image_samples(poses[chosen], SEED, mixture)
-    with_truth = [sample for sample in samples if sample.extra["truth"]]
+    with_truth = [sample for sample in samples if sample.question.truth]
     keep = np.linspace(0, len(with_truth) - 1, min(limit, len(with_truth))).round().astype(int)
     return [with_truth[row] for row in keep]
 

@@ -21,7 +21,7 @@ from pose_rft.body.amass import read_poses
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.render import VIEWS, render
 from pose_rft.errors import UserError
-from pose_rft.vision import load_encoder, look
+from pose_rft.vision import detect_person, load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
 from pose_rft.vision.image_encoder import COMMON
 
@@ -37,13 +37,13 @@ def main() -> None:
     poses = poses[np.random.default_rng(0).choice(len(poses), chosen.count, replace=False)]
     joints = load_body().joints(poses)[:, COMMON]
     encoder = load_encoder()
-    look(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
+    detect_person(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
     errors, seconds = [], []
     for index, (pose, truth) in enumerate(zip(poses, joints, strict=True)):
         picture = Image.fromarray(render(pose[None], 384, view=list(VIEWS)[index % len(VIEWS)])[0])
         start = time.process_time()
         try:
-            features = look(picture, encoder).features
+            features = detect_person(picture, encoder).features
         except UserError:  # nobody found
             continue
         seconds.append(time.process_time() - start)

@@ -9,9 +9,11 @@ from PIL import Image
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.rendering.camera import axes_of, crop_at, draw_axes, person_crop, project
-from pose_rft.data.rendering.kernels import BOXES, noise_table
-from pose_rft.data.rendering.renders import Renders, RenderSpec, render_batches, render_pair, render_people, upright
+from pose_rft.data.rendering.camera import axes_of, draw_axes, person_pinhole, pinhole_of, project
+from pose_rft.data.rendering.renders import RenderSpec, render_batches, render_pair, render_people
+from pose_rft.data.rendering.shading import BOXES
+from pose_rft.data.rendering.texture import noise_table
+from pose_rft.data.rendering.truths import Renders, upright
 from pose_rft.errors import UserError
 
 SIZE = 96
@@ -244,7 +246,7 @@ def test_project_is_worked_by_hand() -> None:
 
 def test_a_crop_shows_its_square() -> None:
     # Corners of the square of side 0.4 around (0.1, 0.2) in the plane Z = -1 are the picture's corners.
-    crop = crop_at(np.array([0.1, 0.2]), 0.4, 80)
+    crop = pinhole_of(np.array([0.1, 0.2]), 0.4, 80)
     corners = np.array([[-0.1, 0.4, -1.0], [0.3, 0.0, -1.0]])
     np.testing.assert_allclose(project(corners, crop.focal, crop.principal), [[0, 0], [80, 80]], atol=1e-9)
 
@@ -266,7 +268,7 @@ def test_a_whole_crop_holds_everything() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         skin = rng.normal([0.3, 0.1, -4], 0.4, (50, 3))
-        crop = person_crop(skin, 100, rng, whole=True)
+        crop = person_pinhole(skin, 100, rng, whole=True)
         seen = project(skin, crop.focal, crop.principal)
         assert seen.min() >= -1e-6
         assert seen.max() <= 100 + 1e-6

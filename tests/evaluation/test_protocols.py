@@ -18,7 +18,7 @@ REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()
 ARM_DOWN[16, 2] = -math.pi / 2
 SAMPLES = [
-    Sample("left arm down", "", checks=("angle(left_shoulder) < 20",), extra={"category": "arms"}),
+    Sample("left arm down", "", checks=("angle(left_shoulder) < 20",), category="arms"),
     Sample("arms level", "", checks=("angle(left_shoulder) > 70", "angle(right_shoulder) > 70")),
 ]
 

@@ -76,7 +76,7 @@ def scores(policy: PosePolicy, rollout) -> tuple[torch.Tensor, torch.Tensor, dic
 def blind_detector(monkeypatch):
     """Random pictures hold nobody: what is seen in them is made up, by the picture's width."""
     monkeypatch.setattr(
-        "pose_rft.vision.image_encoder.ImageEncoder.see",
+        "pose_rft.vision.image_encoder.ImageEncoder.encode_person",
         lambda self, image, *_: EncodedPerson(seen(image.width), torch.eye(3)),
     )
 
@@ -281,7 +281,7 @@ def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monk
             EncodedPerson(seen(1), quarter, places, torch.ones(12).double(), PICTURE),
         ]
     )
-    monkeypatch.setattr("pose_rft.vision.image_encoder.ImageEncoder.see", lambda self, image, *_: next(looks))
+    monkeypatch.setattr("pose_rft.vision.image_encoder.ImageEncoder.encode_person", lambda self, image, *_: next(looks))
     monkeypatch.setattr("pose_rft.policy.policy.sample_answers", _says_pose(policy))
     plain, turned = (policy.generate(["Who?"], [PICTURE], temperature=0.0)[0][0] for _ in range(2))
     first = roma.rotvec_to_rotmat(torch.as_tensor(plain.pose.global_orient))

@@ -190,7 +190,7 @@ def judge(
     rows = [
         {
             "prompt": sample.prompt,
-            "category": sample.extra.get("category"),
+            "category": sample.category or None,
             "checks": list(sample.checks),
             "answer": greedy[n][0].text,
             "mean_pose": graded["mean_pose"][n],

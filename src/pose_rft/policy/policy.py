@@ -59,7 +59,8 @@ from pose_rft.storage import atomic_directory
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.feature_cache import FeatureCache
-from pose_rft.vision.image_encoder import ImageEncoder, in_mirror, load_image_encoder
+from pose_rft.vision.image_encoder import ImageEncoder, load_image_encoder
+from pose_rft.vision.image_encoder import flip_crop as in_mirror
 from pose_rft.vision.images import read_image
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"

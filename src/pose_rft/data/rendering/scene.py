@@ -15,7 +15,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from pose_rft.body.raster import FAR, rasterise
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.rendering.camera import extent
-from pose_rft.data.rendering.kernels import NOISE_SIZE, Clothes, Light, Room, paint_noise, paint_room
+from pose_rft.data.rendering.painting import Room, paint_noise, paint_room
+from pose_rft.data.rendering.shading import Clothes, Light
+from pose_rft.data.rendering.texture import NOISE_SIZE
 from pose_rft.errors import UserError
 
 SKIN_TONES = np.array(
