@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.data.concepts import pools as pools_module
 from pose_rft.data.concepts.compositions import Composer, addition_phrases, core_phrases, listed, merged, worded
 from pose_rft.data.concepts.concept import CONCEPT_DIR, load_concepts
-from pose_rft.data.concepts import pools as pools_module
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.posescript.checks import satisfied
 

@@ -12,8 +12,8 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.data.concepts import pools
 from pose_rft.data.concepts.concept import CONCEPT_DIR, load_concepts
-from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.mixtures import text_to_pose as mixtures
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import in_part, is_held_out
 from pose_rft.errors import UserError
