@@ -1,6 +1,6 @@
 """The central comparison: the supervised start, GRPO on tokens alone, and HyGRPO, over seeds, on held-out captions.
 
-    python benchmarks/hygrpo_ablation.py --poses ../shared/mocap/cmu_poses.npz
+    python -m benchmarks.hygrpo_ablation
 
 Prints the table (rich and Markdown) and writes runs/ablation/table.json. Every run and every judgement is kept in
 runs/ablation, so a killed comparison goes on where it stopped.
@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.command_line import add_recordings
 from pose_rft.config import read_config
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
@@ -39,7 +40,7 @@ VARIANTS: dict[str, Callable[[RftConfig], None]] = {"GRPO on tokens only": token
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    add_recordings(parser)
     parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))

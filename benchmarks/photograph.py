@@ -1,6 +1,6 @@
 """Seconds from a photograph to its pose, with the policy loaded: all of it, and its parts.
 
-    python benchmarks/photograph.py --checkpoint default
+    python -m benchmarks.photograph --checkpoint default
 
 The photograph is the bundled one, and nothing is remembered from run to run. Prints medians.
 """

@@ -1,6 +1,6 @@
 """Questions about the pose of somebody in a picture: right answers in words, beside what the policy's own pose says.
 
-    python benchmarks/pose_questions.py --checkpoint default --poses cmu_poses.npz
+    python -m benchmarks.pose_questions --checkpoint default
 
 Renders of recordings kept out of training, seen whole and from unseen cameras; questions whose truth is clear in the
 recorded pose (docs/data.md). Prints, over all, by kind of question and by how clear the truth is, the share of right
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
@@ -41,7 +42,7 @@ KINDS = {"yes": "yes or no", "no": "yes or no"}  # the others ask for a side
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="default", help="a policy that sees")
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`")
+    add_recordings(parser)
     parser.add_argument("--limit", type=int, default=500, help="questions")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/pose_questions.json"))
     arguments = parser.parse_args()

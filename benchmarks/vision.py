@@ -1,6 +1,6 @@
 """How well and how fast people are seen: BlazePose's own world landmarks on renders of recorded poses, one core.
 
-python benchmarks/vision.py --poses cmu_poses.npz [--count 60] [--json FILE]
+python -m benchmarks.vision [--count 60] [--json FILE]
 
 Each pose is drawn once, 384 pixels square, from one of three sides; the person is found, cropped and encoded as in a
 photograph. The error is PA-MPJPE on the twelve joints that both skeletons have, so it holds for any camera. The drawn
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.distances import pa_mpjpe
@@ -27,8 +28,8 @@ from pose_rft.vision.image_encoder import COMMON
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--poses", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_recordings(parser)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()

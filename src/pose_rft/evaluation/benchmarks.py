@@ -16,6 +16,7 @@ from pose_rft.body.amass import read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import (
@@ -128,6 +129,7 @@ def load_benchmark(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
+    poses = poses and find_recordings(poses)
     if benchmark == "everyday-prompts":
         reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
         return everyday_prompts(split)[:limit], reference

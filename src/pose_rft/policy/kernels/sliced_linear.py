@@ -2,7 +2,7 @@
 
 MKL shares a product out among cores by parts of the matrix that suit many rows. On a CPU that is not Intel's a few
 rows of float32 then take up to two and a half times as long as they need. As a batch of products with narrow slices of
-the same matrix they do not, and nothing has to be copied. `benchmarks/thin_products.py` compares the two.
+the same matrix they do not, and nothing has to be copied. `benchmarks/sliced_linear.py` compares the two.
 """
 
 from functools import cache
