@@ -21,10 +21,12 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.command_line import add_recordings
+from benchmarks.support.question_truths import clearness, truth_in
 from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
-from pose_rft.data.questions.questions import ask, clearness, is_right, truth_in
+from pose_rft.data.questions.questions import ask
+from pose_rft.data.questions.reading import is_right
 from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device

@@ -10,7 +10,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig
-from pose_rft.data.questions.questions import statements
+from pose_rft.data.questions.statements import statements
 from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample

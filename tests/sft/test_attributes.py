@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.questions.questions import ask, statement_truths, statements
+from pose_rft.data.questions.questions import ask
+from pose_rft.data.questions.statements import statement_truths, statements
 from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.sample import PicturedPerson, Sample
 from pose_rft.errors import UserError

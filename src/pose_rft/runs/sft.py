@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback
 
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
-from pose_rft.data.questions.questions import statements
+from pose_rft.data.questions.statements import statements
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError

@@ -16,7 +16,8 @@ from transformers import TrainerCallback
 
 from pose_rft.body import load_body
 from pose_rft.data.questions.attributes import rows_by_topic
-from pose_rft.data.questions.questions import KINDS, ask, statement_truths, statements
+from pose_rft.data.questions.questions import KINDS, ask
+from pose_rft.data.questions.statements import statement_truths, statements
 from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at

@@ -53,11 +53,6 @@ class Renders:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    @property
-    def truncated(self) -> np.ndarray:
-        """(N,) bool: some joint lies outside the picture."""
-        return np.any(~self.in_picture, axis=1)
-
     def upright_joints(self) -> np.ndarray:
         """Joints (N, 22, 3) turned so that y is away from the ground: what words such as "raised" are about."""
         return upright(self.joints, self.up)
