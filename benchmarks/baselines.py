@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.command_line import add_recordings
+from benchmarks.support.baseline_policies import MeanPose, NearestPose, VaePolicy
+from benchmarks.support.pose_vae import PoseVae, VaeTraining, train_pose_vae
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
-from pose_rft.evaluation.baselines import MeanPose, NearestPose, VaePolicy
-from pose_rft.evaluation.benchmarks import JUDGE, Answering, judge, load_benchmark
-from pose_rft.evaluation.pose_vae import PoseVae, VaeTraining, train_pose_vae
+from pose_rft.evaluation.benchmarks import JUDGE, Answering, evaluate_samples, load_benchmark
 from pose_rft.policy import PosePolicy
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.retrieval.training import stacked_poses
@@ -54,7 +54,7 @@ def main() -> None:
     }
     policies |= {name: PosePolicy.from_pretrained(name) for name in arguments.checkpoints}
     results = {
-        name: judge(
+        name: evaluate_samples(
             samples, policy, reference=reference, num_samples=arguments.num_samples, seed=arguments.seed,
             show_progress=True, retrieval=RetrievalModel.load(JUDGE),
         )

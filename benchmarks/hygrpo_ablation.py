@@ -16,10 +16,10 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.command_line import add_recordings
+from benchmarks.support.ablation_table import Run, as_json, as_markdown, as_rich, rft_table
 from pose_rft.config import read_config
 from pose_rft.devices import pick_device
-from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
-from pose_rft.evaluation.benchmarks import judge, load_benchmark, save_result
+from pose_rft.evaluation.benchmarks import evaluate_samples, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
 from pose_rft.runs.rft import POSE_PHASE, RftConfig, run_rft
 from pose_rft.trainer import has_begun
@@ -57,7 +57,7 @@ def main() -> None:
     def judged(path: Path, load: str) -> dict[str, Any]:
         if not path.exists():
             policy = PosePolicy.from_pretrained(load, device)
-            save_result(judge(samples, policy, reference=reference, seed=0, show_progress=True), path)
+            save_result(evaluate_samples(samples, policy, reference=reference, seed=0, show_progress=True), path)
         return json.loads(path.read_text())
 
     start = Run("SFT start", 0, judged(arguments.out / "start.json", config.policy))

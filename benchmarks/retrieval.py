@@ -17,9 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.command_line import add_recordings
-from pose_rft.evaluation.metrics import Interval
-from pose_rft.evaluation.retrieval_metrics import retrieval_figures
-from pose_rft.evaluation.retrieval_models import (
+from benchmarks.support.retrieval_gallery import (
     GALLERY,
     agreement_with_checks,
     captions_of_gallery,
@@ -30,6 +28,8 @@ from pose_rft.evaluation.retrieval_models import (
     scores_agree,
     statements,
 )
+from pose_rft.evaluation.metrics import Interval
+from pose_rft.evaluation.retrieval_metrics import retrieval_figures
 from pose_rft.posescript.captions import Style
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file
