@@ -57,7 +57,7 @@ class Pose:
         return load_body().joints(torch.from_numpy(self.axis_angle()), betas).numpy()
 
     def mirrored(self) -> "Pose":
-        """The same pose seen in a mirror: left and right exchanged."""
+        """The mirrored pose: left and right exchanged."""
         return Pose.from_axis_angle(mirror_pose(torch.from_numpy(self.axis_angle())), self.betas)
 
     def save(self, path: str | Path) -> None:

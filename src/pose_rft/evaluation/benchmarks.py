@@ -51,7 +51,7 @@ BENCHMARKS = (
     {
         "name": "renders",
         "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
-        "needs": "a policy that sees; --poses FILE as for captions",
+        "needs": "a policy with an image encoder; --poses FILE as for captions",
     },
 )
 
@@ -257,7 +257,7 @@ def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def results_table(result: dict[str, Any]) -> Table:
-    """The figures of ``evaluate_samples`` for a terminal: one line per measure, intervals in brackets, references beside them."""
+    """The figures of ``evaluate_samples`` for a terminal: one line per measure, intervals in brackets."""
     columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}

@@ -27,7 +27,7 @@ def heading_aligned(joints: Tensor) -> Tensor:
     """
     flat = root_aligned(joints).reshape(-1, *joints.shape[-2:])
     turned_back = torch.deg2rad(-measure("turn()", flat))
-    rotation = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
+    rotation: Tensor = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
     return (flat @ rotation.transpose(-1, -2)).reshape(joints.shape)
 
 
@@ -44,7 +44,8 @@ def mean_pairwise_distance(joints: Tensor) -> Tensor:
         raise ValueError("diversity needs at least two samples of a prompt")
     first, second = torch.triu_indices(count, count, offset=1, device=joints.device)
     aligned = root_aligned(joints)
-    return (aligned[..., first, :, :] - aligned[..., second, :, :]).norm(dim=-1).mean(dim=(-1, -2))
+    apart: Tensor = (aligned[..., first, :, :] - aligned[..., second, :, :]).norm(dim=-1)
+    return apart.mean(dim=(-1, -2))
 
 
 def nearest_pose_distance(joints: Tensor, reference: Tensor, align: Alignment = "heading", block: int = 512) -> Tensor:
@@ -66,8 +67,9 @@ def nearest_pose_distance(joints: Tensor, reference: Tensor, align: Alignment = 
         raise ValueError(f"align must be 'root' or 'heading', not {align!r}")
     to_common_frame = heading_aligned if align == "heading" else root_aligned
     known = to_common_frame(reference).transpose(0, 1).contiguous()  # (22, M, 3)
-    nearest = []
-    for part in to_common_frame(joints).split(block):
+    asked, nearest = to_common_frame(joints), []
+    for start in range(0, len(asked), block):
+        part = asked[start : start + block]
         total = sum(
             torch.cdist(part[:, joint], known[joint], compute_mode="donot_use_mm_for_euclid_dist")
             for joint in range(joints.shape[1])

@@ -178,7 +178,7 @@ def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]
 
 
 def _check_whose(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> None:
-    """See that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
+    """Check that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
 
     A mixture that is drawn otherwise, by another version say, would give pictures the truths of others.
     """

@@ -57,8 +57,8 @@ def draw_one(pose: np.ndarray, seed: int, index: int, size: int, photos: tuple[P
     people, up = [person], axes[:, 1].copy()
     if rng.random() < 0.16 and not clear and (other := _bystander(person, axes, rng)):
         people.append(other)
-    boxes, looks = ([], NO_BOXES) if clear else scene.draw_obstacles(person.skin, up, rng)
-    return _photographed(people, 1, boxes, looks, up, camera, size, photos, clear, rng)[0]
+    boxes, finishes = ([], NO_BOXES) if clear else scene.draw_obstacles(person.skin, up, rng)
+    return _photographed(people, 1, boxes, finishes, up, camera, size, photos, clear, rng)[0]
 
 
 def _bystander(person: DressedBody, axes: np.ndarray, rng: np.random.Generator) -> DressedBody | None:
@@ -101,7 +101,7 @@ def _photographed(
     people: list[DressedBody],
     subjects: int,
     boxes: list[np.ndarray],
-    looks: np.ndarray,
+    finishes: np.ndarray,
     up: np.ndarray,
     camera: Pinhole,
     size: int,
@@ -135,7 +135,7 @@ def _photographed(
         camera.focal,
         light,
         clothes,
-        looks,
+        finishes,
         table,
         display_table(),
     )

@@ -32,7 +32,7 @@ class Renders:
         covered: (N, 22) bool: something or somebody else is in front of the joint.
         visible: (N, 22) bool: in the picture, not covered, and (judged by the depth of the skin in front of it and the
             limb's thickness) not behind another part of the same body.
-        mask: (N, S, S) bool: where the person is seen.
+        mask: (N, S, S) bool: the pixels that show the person.
     """
 
     pixels: np.ndarray
