@@ -33,7 +33,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = defaultdict(list)
     for run in range(arguments.runs + 1):
         began = time.perf_counter()
-        look = policy.image_encoder.encode_person(photograph, PROMPT, policy.config.mirror)
+        look = policy.image_branch.encoder.encode_person(photograph, PROMPT, policy.config.flip_augmentation)
         seen = time.perf_counter()
         policy.generate([PROMPT], [photograph], temperature=0.0)  # which sees it again
         ended = time.perf_counter()

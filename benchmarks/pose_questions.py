@@ -100,10 +100,12 @@ def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
 @torch.no_grad()
 def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[str]:
     """The truth of each question that the policy's attributes say is the likeliest; empty texts without attributes."""
-    if policy.image_branch is None or policy.image_branch.attributes is None or policy.image_encoder is None:
+    if policy.image_branch is None or policy.image_branch.attributes is None or policy.image_branch.encoder is None:
         return [""] * len(samples)
     pixels = torch.from_numpy(np.stack([cut.pixels for cut in cuts])).to(policy.device)
-    logits = policy.image_branch.attributes(policy.image_branch.joint_features(policy.image_encoder.encode(pixels)))
+    logits = policy.image_branch.attributes(
+        policy.image_branch.joint_features(policy.image_branch.encoder.encode(pixels))
+    )
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
         told = zip(policy.config.attributes, row, strict=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch.nn.functional import linear
 
 from benchmarks.steps import cores
-from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, thin_product
+from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, sliced_product
 
 SHAPES = [(576, 576), (576, 1536), (1536, 576), (576, 49153), (2048, 2048), (2048, 8192), (8192, 2048)]
 FLOATS = 30e6  # in the copies of one matrix
@@ -37,7 +37,7 @@ def main() -> None:
         cells = []
         for rows in arguments.rows:
             x = torch.randn(rows, inner)
-            plain, sliced = alternating((linear, thin_product), x, matrices, arguments.rounds)
+            plain, sliced = alternating((linear, sliced_product), x, matrices, arguments.rounds)
             operations = 2 * rows * inner * outer * len(matrices) / 1e9
             ratios.append(plain / sliced)
             cells.append(f"{operations / plain:.0f}, {operations / sliced:.0f} ({plain / sliced:.1f}x)")

@@ -145,13 +145,13 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     from pose_rft.policy.backbone import PromptTokens
 
     tokenizer = policy.backbone.tokenizer
-    policy.backbone.read = lambda text, *_: PromptTokens(tokenizer(text).input_ids)  # without a chat template
+    policy.backbone.encode_prompt = lambda text, *_: PromptTokens(tokenizer(text).input_ids)  # without a chat template
     policy.backbone.end_tokens = ()  # every answer has all its tokens
     policy.freeze_reference()
     samples = [PromptInput(text) for text in prompt_texts(tokenizer, prompts, length)]
-    act = type(policy).act.__get__(policy)
+    act = type(policy).rollout.__get__(policy)
 
-    def act_with_pose(*args: Any, **kwargs: Any) -> Any:
+    def rollout_with_pose(*args: Any, **kwargs: Any) -> Any:
         rollout = act(*args, **kwargs)
         if poses:  # an untrained policy never says <POSE>
             rollout.valid[:] = True
@@ -159,7 +159,7 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
                 answer[-1] = policy.backbone.pose_token
         return rollout
 
-    policy.act = act_with_pose
+    policy.rollout = rollout_with_pose
 
     def grade(step: int, samples: Any, rollout: Any) -> Any:
         text = torch.tensor([[answer.count("e") for answer in group] for group in rollout.texts]).float()

@@ -42,7 +42,7 @@ answered = [
     [of_picture("What is the SMPL pose of this person?", picture, seed=0) for picture in pictures],
     [of_picture("Which arm is higher in this picture?", picture, temperature=0.0) for picture in pictures],
 ]
-numbers = lambda pose: None if pose is None else [x.hex() for x in pose.axis_angle().double().flatten().tolist()]
+numbers = lambda pose: None if pose is None else [float(x).hex() for x in pose.axis_angle().ravel()]
 said = lambda answer: [answer.text, answer.logp_text, answer.logp_pose, numbers(answer.pose)]
 print(json.dumps([[answers] if isinstance(answers, str) else [said(answer) for answer in answers]
                   for group in answered for answers in group]))

@@ -43,7 +43,7 @@ def texts(count: int) -> list[Sample]:
 
 
 def test_scores_on_the_gpu_equal_those_on_the_cpu(tiny_policy):
-    rollout = tiny_policy.rollout(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], num_answers=3, num_poses=2, max_new_tokens=12, seeds=2)
     packed = tiny_policy.pack(rollout, row_tokens=80)
     on_cpu = tiny_policy(packed)
     on_gpu = tiny_policy.to(DEVICE)(packed.to(DEVICE))
@@ -75,7 +75,7 @@ def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(config,
     pose = policy.backbone.pose_token
     prompts = [[5, 6, 7, 8, 9, 10], [11, 12, 13]]
     answers = [[[20, pose, 21], [22, 23, 24, pose, 0], [25]], [[pose, 26], [27, 28, pose]]]
-    assert policy.supports_prefix_sharing
+    assert policy.language_model.supports_prefix_sharing
     found = []
     for share in (True, False):
         packed = pack_groups(prompts, answers, pose, share_prompts=share).to(DEVICE)
@@ -130,7 +130,7 @@ def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
     seeing, history = run_rft(rft, samples=samples)
     assert any("rewards/spatial_bounded/mean" in entry for entry in history)
     pictured = next(sample for sample in samples if sample.image is not None)
-    rollout = seeing.rollout([pictured, "pose 1"], answers=2, poses=3, max_new_tokens=6)
+    rollout = seeing.rollout([pictured, "pose 1"], num_answers=2, num_poses=3, max_new_tokens=6)
     assert rollout.action.isfinite().all()
 
 
@@ -202,11 +202,11 @@ def test_replayed_passes_sample_the_same_answers(tiny_policy, answers):
     policy = tiny_policy.to(DEVICE)
     for _ in range(2):  # a second recording takes over the first one's memory
         replayed = policy.rollout(prompts, **asked)
-    assert policy.recorder.works
-    assert policy.recorder.recorded == 2
-    policy.recorder.works = False
+    assert policy.language_model.recorder.works
+    assert policy.language_model.recorder.recorded == 2
+    policy.language_model.recorder.works = False
     plain = policy.rollout(prompts, **asked)
-    assert policy.recorder.recorded == 2
+    assert policy.language_model.recorder.recorded == 2
     assert replayed.answer_ids == plain.answer_ids
     torch.testing.assert_close(replayed.action, plain.action, atol=1e-3, rtol=1e-3)
 
@@ -219,7 +219,7 @@ def test_a_model_that_cannot_be_recorded_samples_all_the_same_and_says_so(tiny_p
     def look(layer, given, out):
         assert out[0].sum().item() is not None
 
-    policy.decoder.layers[0].register_forward_hook(look)
+    policy.language_model.decoder.layers[0].register_forward_hook(look)
     with caplog.at_level("WARNING"):
         found = policy.rollout(["one", "a longer prompt"], **asked)
     assert "cannot be recorded" in caplog.text

@@ -102,7 +102,7 @@ def sft(
     Example:  pose-rft sft configs/quick_sft.yaml --joint.steps 50 --output_dir runs/mine
     """
     from pose_rft.config import read_config
-    from pose_rft.sft import SftConfig, run_sft
+    from pose_rft.runs.sft import SftConfig, run_sft
 
     settings = read_config(SftConfig, config, context.args)
     run_sft(settings, resume)

@@ -31,16 +31,16 @@ def grade(step, samples, rollout):
 
 def always_pose(policy):
     """Make the small policy say <POSE> in most answers, so that its pose part has something to learn."""
-    act = policy.act
+    act = policy.rollout
 
-    def act_with_pose(*args, **kwargs):
+    def rollout_with_pose(*args, **kwargs):
         rollout = act(*args, **kwargs)
         token = policy.backbone.pose_token
         rollout.answer_ids = [[[*answer[:2], token, 0] for answer in group] for group in rollout.answer_ids]
         rollout.valid[:] = True
         return rollout
 
-    policy.act = act_with_pose
+    policy.rollout = rollout_with_pose
     return policy
 
 

@@ -30,11 +30,11 @@ def trl_trainer(policy, directory, **settings) -> GRPOTrainer:
         **settings,
     )  # fmt: skip
     # The same model and adapters, without our trainable embedding of <POSE>, which TRL does not know how to read.
-    settings_of = policy.language_model.peft_config["default"]
+    settings_of = policy.language_model.adapted.peft_config["default"]
     backbone = load_backbone(policy.config.backbone)
     adapters = LoraConfig(r=settings_of.r, lora_alpha=settings_of.lora_alpha, target_modules="all-linear")
     model = get_peft_model(backbone.model, adapters)
-    own = dict(policy.language_model.named_parameters())
+    own = dict(policy.language_model.adapted.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_" in name:
@@ -70,7 +70,7 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
     answers = [answer for group in ANSWERS for answer in group]
     tokens, mask = padded(answers, left=False)
     packed = policy.pack(
-        SimpleNamespace(readings=[EncodedPrompt(PromptTokens(ids)) for ids in PROMPTS], answer_ids=ANSWERS),
+        SimpleNamespace(encoded_prompts=[EncodedPrompt(PromptTokens(ids)) for ids in PROMPTS], answer_ids=ANSWERS),
     )
     with torch.no_grad():
         logp = policy(packed).logp_text
@@ -115,7 +115,7 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
     torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-5)
     for name, gradient in expected_gradient.items():
         torch.testing.assert_close(
-            policy.get_parameter(f"language_model.{name}").grad, gradient, atol=2e-6, rtol=1e-4, msg=name
+            policy.get_parameter(f"language_model.adapted.{name}").grad, gradient, atol=2e-6, rtol=1e-4, msg=name
         )
     assert any("lora_" in name and g.abs().max() > 1e-4 for name, g in expected_gradient.items())
 

@@ -13,6 +13,7 @@ import pose_rft.policy.policy
 from pose_rft.data.sample import Sample
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.policy.language_model import LanguageModel
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import LossWeights
@@ -35,9 +36,9 @@ def samples() -> list[Sample]:
 
 def mostly_pose() -> None:
     """An untrained model hardly says <POSE>: write it into all answers but every third, to have poses to learn from."""
-    act = PosePolicy.act
+    act = PosePolicy.rollout
 
-    def act_with_pose(self, prompts, *arguments, **settings):
+    def rollout_with_pose(self, prompts, *arguments, **settings):
         self.backbone.end_tokens = tuple(range(150))  # of 258: answers end early, and not together
         rollout = act(self, prompts, *arguments, **settings)
         for prompt, group in zip(prompts, rollout.answer_ids, strict=True):
@@ -48,7 +49,7 @@ def mostly_pose() -> None:
         rollout.valid = torch.tensor(is_said)
         return rollout
 
-    PosePolicy.act = act_with_pose
+    PosePolicy.rollout = rollout_with_pose
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     pose_rft.policy.policy.best_dtype = lambda device: torch.float32  # bfloat16 would hide what differs
     stage, start, output, *flags = sys.argv[1:]
     if "--unmerged" in flags:  # as processes with shards have it: other rounding, which Adam makes whole steps of
-        PosePolicy.merged_adapters = lambda self: contextlib.nullcontext()
+        LanguageModel.merged_adapters = lambda self: contextlib.nullcontext()
     if stage == "sft":
         head = HeadConfig(width=32, depth=1, heads=4, rank=2)
         config = SftConfig(

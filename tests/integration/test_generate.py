@@ -98,7 +98,7 @@ def test_a_directory_in_the_way_leaves_the_earlier_answers_whole(generate, tmp_p
 def test_an_answer_in_words_alone_writes_no_pose(generate, tmp_path, monkeypatch):
     from pose_rft.policy import PosePolicy
 
-    act = PosePolicy.act
+    act = PosePolicy.rollout
 
     def speechless(self, *args, **kwargs):
         rollout = act(self, *args, **kwargs)

@@ -112,7 +112,7 @@ def test_policies_use_it_in_training_and_in_sampling(tiny_policy, monkeypatch):
     used = []
     weights = chunked._weights
     monkeypatch.setattr(chunked, "_weights", lambda *given: used.append(1) or weights(*given))
-    rollout = tiny_policy.rollout(["stand"], answers=2, max_new_tokens=3)
+    rollout = tiny_policy.rollout(["stand"], num_answers=2, max_new_tokens=3)
     sampled = len(used)
     assert sampled
     tiny_policy(tiny_policy.pack(rollout))

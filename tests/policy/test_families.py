@@ -11,12 +11,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from pose_rft.errors import UserError
 from pose_rft.generation import cuda_graph as replay
 from pose_rft.generation.cuda_graph import GraphRecorder
-from pose_rft.generation.decoders import Reader
+from pose_rft.generation.decoders import AnswerDecoder
 from pose_rft.generation.drafts import DraftTable
 from pose_rft.generation.packing import pack_groups
 from pose_rft.generation.sampling import sample_answers
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
-from pose_rft.policy.policy import LoraSettings
+from pose_rft.policy.config import LoraSettings
 
 SMALL = {
     "vocab_size": 258,
@@ -102,7 +102,7 @@ def _scores(policy: PosePolicy, prompts, answers, share: bool):
 @pytest.mark.parametrize("family", SHARING)
 def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(family_policy, family):
     policy = family_policy(family, **SHARING[family])
-    assert policy.supports_prefix_sharing
+    assert policy.language_model.supports_prefix_sharing
     for size in (1, 2, 8):
         prompts, answers = _groups(policy, size)
         text, pose, gradient = _scores(policy, prompts, answers, share=True)
@@ -119,7 +119,7 @@ def test_shared_prompts_give_the_numbers_and_gradients_of_padded_batches(family_
 def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(family_policy, family):
     policy = family_policy(family, **SHARING[family])
     prompts = ["one", "a longer second prompt", "3"]
-    rollout = policy.rollout(prompts, answers=8, seeds=5, max_new_tokens=9)
+    rollout = policy.rollout(prompts, num_answers=8, seeds=5, max_new_tokens=9)
     packed = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
     scores = policy(packed)
     for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
@@ -133,14 +133,15 @@ def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(fam
 def test_guessed_answers_are_the_same_and_take_fewer_passes(family_policy, family, monkeypatch):
     policy = family_policy(family, **(SHARING | PADDED)[family])
     passes = []
-    monkeypatch.setattr(Reader, "run", lambda *given, run=Reader.run, **how: passes.append(1) or run(*given, **how))
+    run = AnswerDecoder.run
+    monkeypatch.setattr(AnswerDecoder, "run", lambda *given, **how: passes.append(1) or run(*given, **how))
     prompts = ["one", "a longer second prompt", "3"]
-    plain = policy.rollout(prompts, answers=4, seeds=5, max_new_tokens=9)
+    plain = policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9)
     needed = len(passes)
     given = [answer for group in plain.answer_ids for answer in group]
     half_wrong = [[*answer[: len(answer) // 2], 7, 7, 7] for answer in given]
-    policy.drafts = DraftTable([*half_wrong[::2], *given])
-    guessed = policy.rollout(prompts, answers=4, seeds=5, max_new_tokens=9)
+    policy.language_model.drafts = DraftTable([*half_wrong[::2], *given])
+    guessed = policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9)
     assert guessed.answer_ids == plain.answer_ids
     assert len(passes) - needed < needed
     for logp, expected in zip(chain(*guessed.logp_text), chain(*plain.logp_text), strict=True):
@@ -157,9 +158,11 @@ def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, fam
     prompts = ["one", "a longer second prompt", "3"]
     monkeypatch.setattr(replay, "READY", 3)
     if guessed:  # guesses that fail take more room
-        answers = chain(*policy.rollout(prompts, answers=4, seeds=5, max_new_tokens=9).answer_ids)
-        policy.drafts = DraftTable([*answer[:begun], *[7] * 30] for answer in answers for begun in (3, 1))
-    plain = policy.rollout(prompts, answers=4, seeds=5, max_new_tokens=9)
+        answers = chain(*policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9).answer_ids)
+        policy.language_model.drafts = DraftTable(
+            [*answer[:begun], *[7] * 30] for answer in answers for begun in (3, 1)
+        )
+    plain = policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9)
     records = []
 
     class OnCpu(GraphRecorder):
@@ -172,8 +175,8 @@ def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, fam
         assert recorder is None
         return sample_answers(*others, OnCpu(), wanted)
 
-    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sample)
-    replayed = policy.rollout(prompts, answers=4, seeds=5, max_new_tokens=9)
+    monkeypatch.setattr("pose_rft.policy.language_model.sample_answers", sample)
+    replayed = policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9)
     assert len(records) >= (1 if guessed else 2)  # the second in more room
     assert replayed.answer_ids == plain.answer_ids
     for logp, expected in zip(chain(*replayed.logp_text), chain(*plain.logp_text), strict=True):
@@ -185,7 +188,7 @@ def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, fam
 def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, family, caplog):
     policy = family_policy(family, **PADDED[family])
     with caplog.at_level(logging.WARNING):
-        rollout = policy.rollout(["one", "a longer second prompt"], answers=3, seeds=5, max_new_tokens=5)
+        rollout = policy.rollout(["one", "a longer second prompt"], num_answers=3, seeds=5, max_new_tokens=5)
         packed = policy.pack(rollout)
         policy.rollout(["two"], max_new_tokens=2)
     assert sum("cannot read several answers" in record.message for record in caplog.records) == 1
@@ -203,7 +206,7 @@ def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, fa
 @pytest.mark.parametrize(("window", "shared"), [(80, True), (64, False)])  # prompts of 60 and 70 tokens, answers of 9
 def test_layers_with_a_window_read_what_they_would_of_an_answer_alone(family_policy, family, window, shared, caplog):
     policy = family_policy(family, sliding_window=window)
-    rollout = policy.rollout(["hello", "a longer prompt"], answers=8, seeds=1, max_new_tokens=9)
+    rollout = policy.rollout(["hello", "a longer prompt"], num_answers=8, seeds=1, max_new_tokens=9)
     assert [len(ids) for ids in rollout.prompt_ids] == [60, 70]
     packed = policy.pack(rollout)
     assert (packed.attention is not None) == shared
@@ -220,8 +223,8 @@ def test_the_probe_tells_a_blind_mask_from_rounding(family_policy):
     packed = pack_groups([[1, 2]], [[[3, 4, 5], [6, 7]]], -1)
     blind = packed.attention.clone()
     blind[:] = torch.ones_like(blind[0, 0]).tril()
-    seen = policy._hidden_states(packed)[0][-2:]
-    unmasked = policy._hidden_states(type(packed)(**{**vars(packed), "attention": blind}))[0][-2:]
+    seen = policy.language_model(packed)[0][-2:]
+    unmasked = policy.language_model(type(packed)(**{**vars(packed), "attention": blind}))[0][-2:]
     assert cosine_similarity(seen.flatten(), unmasked.flatten(), dim=0) < 0.99
 
 

@@ -90,7 +90,7 @@ def test_a_family_is_trained_in_both_stages_and_encodes_an_image_once_a_run(look
     assert all(np.isfinite(entry["loss"]) for entry in history if "loss" in entry)
     assert "mean" in moved(after, policy)
 
-    loaded = PosePolicy.from_pretrained(tmp_path / "rft" / "policy", dtype=policy.language_model.dtype)
+    loaded = PosePolicy.from_pretrained(tmp_path / "rft" / "policy", dtype=policy.language_model.backbone.model.dtype)
     first, second = (p.generate(["Who?"], [PICTURES[1]], seed=1, max_new_tokens=4)[0][0] for p in (policy, loaded))
     assert (first.text, first.logp_text) == (second.text, second.logp_text)
 

@@ -12,8 +12,9 @@ from PIL import Image
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy, PromptInput
-from pose_rft.policy.backbone import load_backbone, with_room
+from pose_rft.policy.backbone import load_backbone
 from pose_rft.policy.hidden_state_cache import cache_hidden_states
+from pose_rft.policy.prompt_tokens import insert_tokens
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import COMMON, EncodedPerson
@@ -84,8 +85,8 @@ def blind_detector(monkeypatch):
 @pytest.mark.parametrize("name", ["eyes", *MODELS, "llava+eyes", "gemma3+eyes", "qwen3+eyes"])
 def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(policies, name, blind_detector):
     policy = policies(name)
-    assert policy.supports_prefix_sharing
-    rollout = policy.rollout(queries(policy), answers=3, poses=2, seeds=[1, 2, 3], max_new_tokens=5)
+    assert policy.language_model.supports_prefix_sharing
+    rollout = policy.rollout(queries(policy), num_answers=3, num_poses=2, seeds=[1, 2, 3], max_new_tokens=5)
     for group in rollout.answer_ids:  # an untrained model never says <POSE>
         for answer in group:
             answer[-1] = policy.backbone.pose_token
@@ -105,9 +106,9 @@ def test_sampled_packed_and_padded_answers_about_images_have_the_same_numbers(po
 @pytest.mark.parametrize("name", ["gemma3", "qwen3"])
 def test_sampling_that_cannot_share_prompts_says_the_same_about_images(policies, name):
     policy = policies(name)
-    shared = policy.rollout(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    shared = policy.rollout(queries(policy), num_answers=2, seeds=3, max_new_tokens=4)
     policy.__dict__["supports_prefix_sharing"] = False
-    alone = policy.rollout(queries(policy), answers=2, seeds=3, max_new_tokens=4)
+    alone = policy.rollout(queries(policy), num_answers=2, seeds=3, max_new_tokens=4)
     assert alone.answer_ids == shared.answer_ids
     for group, expected in zip(alone.logp_text, shared.logp_text, strict=True):
         for logp, other in zip(group, expected, strict=True):
@@ -118,8 +119,10 @@ def test_sampling_that_cannot_share_prompts_says_the_same_about_images(policies,
 def test_an_answer_about_an_image_has_the_probability_that_the_model_itself_gives_it(policies, name):
     policy = policies(name)
     backbone, answer = policy.backbone, [10, 20, 30, 0]
-    reading = policy.read(PromptInput("hello", PICTURE))
-    scored = policy(policy.pack(SimpleNamespace(readings=[reading], answer_ids=[[answer]]))).logp_text[0].detach()
+    reading = policy.encode(PromptInput("hello", PICTURE))
+    scored = (
+        policy(policy.pack(SimpleNamespace(encoded_prompts=[reading], answer_ids=[[answer]]))).logp_text[0].detach()
+    )
     inputs = backbone.processor(text=[backbone._chat("hello", 1)], images=[PICTURE], return_tensors="pt")
     inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -156,32 +159,32 @@ def test_adapters_stay_off_the_vision_tower(policies):
 
 def test_room_for_pose_aware_tokens_moves_what_follows(policies):
     policy = policies("qwen")
-    plain = policy.backbone.read("hi", PICTURE)
-    at = int(plain.image_at[-1]) + 1
-    roomy = with_room(plain, at, [0] * 3)
-    assert roomy.sight_at == at
+    plain = policy.backbone.encode_prompt("hi", PICTURE)
+    at = int(plain.vision_at[-1]) + 1
+    roomy = insert_tokens(plain, at, [0] * 3)
+    assert roomy.insert_at == at
     assert roomy.ids[at : at + 3] == [0, 0, 0]
     assert len(roomy.ids) == len(plain.ids) + 3
-    assert torch.equal(roomy.image_at, plain.image_at)
+    assert torch.equal(roomy.vision_at, plain.vision_at)
     assert torch.equal(roomy.positions[:, :at], plain.positions[:, :at])
     assert torch.equal(roomy.positions[:, at + 3 :], plain.positions[:, at:] + 3)
     assert (roomy.positions[:, at : at + 3] == roomy.positions[:, at - 1].max() + torch.arange(1, 4)).all()
 
 
 def test_room_for_pose_aware_tokens_moves_what_is_looked_ahead_to(policies):
-    plain = policies("gemma3").backbone.read("hi", PICTURE)
-    first, last = plain.image_at[[0, -1]].tolist()
-    assert plain.reach[first : last + 1].tolist() == [last] * 4
-    before, behind = with_room(plain, first, [0] * 3), with_room(plain, last + 1, [0] * 3)
-    assert before.reach[first : last + 4].tolist() == [first, first + 1, first + 2, *[last + 3] * 4]
-    assert behind.reach[first : last + 4].tolist() == [*[last] * 4, last + 1, last + 2, last + 3]
+    plain = policies("gemma3").backbone.encode_prompt("hi", PICTURE)
+    first, last = plain.vision_at[[0, -1]].tolist()
+    assert plain.attend_until[first : last + 1].tolist() == [last] * 4
+    before, behind = insert_tokens(plain, first, [0] * 3), insert_tokens(plain, last + 1, [0] * 3)
+    assert before.attend_until[first : last + 4].tolist() == [first, first + 1, first + 2, *[last + 3] * 4]
+    assert behind.attend_until[first : last + 4].tolist() == [*[last] * 4, last + 1, last + 2, last + 3]
 
 
 def test_a_mask_that_hides_earlier_tokens_is_one_line(policies, monkeypatch):
     backbone = policies("gemma3").backbone
     monkeypatch.setattr(backbone.model.config.text_config, "sliding_window", 8)
     with pytest.raises(UserError, match=r"Gemma3.* hands a mask that hides earlier tokens"):
-        backbone.read("hi", PICTURE)
+        backbone.encode_prompt("hi", PICTURE)
 
 
 def test_a_decoder_that_is_handed_more_than_that_is_one_line(policies):
@@ -192,7 +195,7 @@ def test_a_decoder_that_is_handed_more_than_that_is_one_line(policies):
 
     backbone.decoder.register_forward_pre_hook(more, with_kwargs=True)
     with pytest.raises(UserError, match=r"Llava.* hands cross_attention_states to its decoder") as caught:
-        backbone.read("hi", PICTURE)
+        backbone.encode_prompt("hi", PICTURE)
     assert "\n" not in str(caught.value)
 
 
@@ -226,7 +229,7 @@ def test_cached_states_hold_pictures_and_give_the_same_poses(policies, name):
 
 def _said(policy: PosePolicy, samples: list[Sample]):
     answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
-    return SimpleNamespace(readings=[policy.read(sample) for sample in samples], answer_ids=answers)
+    return SimpleNamespace(encoded_prompts=[policy.encode(sample) for sample in samples], answer_ids=answers)
 
 
 def test_an_image_for_a_policy_without_eyes_is_refused(tiny_backbone):
@@ -250,13 +253,13 @@ def test_an_image_is_encoded_once(policies, tmp_path):
     policy.set_feature_cache(tmp_path / "images")
     calls = []
     policy.backbone.model.base_model.visual.register_forward_hook(lambda *_: calls.append(True))
-    first = policy.read(PromptInput("hello", PICTURE)).tokens
-    again = policy.read(PromptInput("hello", PICTURE.copy())).tokens
+    first = policy.encode(PromptInput("hello", PICTURE)).tokens
+    again = policy.encode(PromptInput("hello", PICTURE.copy())).tokens
     assert len(calls) == 1
     assert again.ids == first.ids
-    assert torch.equal(again.image, first.image)
+    assert torch.equal(again.vision, first.vision)
     assert torch.equal(again.positions, first.positions)
-    policy.read(PromptInput("hello", UPRIGHT))
+    policy.encode(PromptInput("hello", UPRIGHT))
     assert len(calls) == 2
 
 
@@ -282,7 +285,7 @@ def test_a_pose_is_turned_as_its_crop_was_and_put_onto_the_person(policies, monk
         ]
     )
     monkeypatch.setattr("pose_rft.vision.image_encoder.ImageEncoder.encode_person", lambda self, image, *_: next(looks))
-    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", _says_pose(policy))
+    monkeypatch.setattr("pose_rft.policy.language_model.sample_answers", _says_pose(policy))
     plain, turned = (policy.generate(["Who?"], [PICTURE], temperature=0.0)[0][0] for _ in range(2))
     first = roma.rotvec_to_rotmat(torch.as_tensor(plain.pose.global_orient))
     second = roma.rotvec_to_rotmat(torch.as_tensor(turned.pose.global_orient))
@@ -342,7 +345,7 @@ def test_what_the_projector_learns_leaves_the_pose_as_it_is(policies):
     samples = [Sample("Who?", ANSWER, np.zeros((22, 3), np.float32), image=seen(1))]
     before = policy(policy.pack(_said(policy, samples)))
     with torch.no_grad():
-        for parameter in policy.image_branch.for_words.parameters():
+        for parameter in policy.image_branch.text_projector.parameters():
             parameter.add_(torch.randn_like(parameter))
     after = policy(policy.pack(_said(policy, samples)))
     assert torch.equal(before.pose.mean, after.pose.mean)
@@ -353,14 +356,14 @@ def test_looked_at_in_a_mirror_too_a_mirrored_picture_has_the_mirrored_pose(poli
     policy = policies("eyes")
     pixels = np.random.default_rng(3).integers(0, 255, (256, 256, 3), dtype=np.uint8)
     one, other = (Crop(each, np.eye(2, 3), 0.0) for each in (pixels, pixels[:, ::-1].copy()))
-    policy.config.mirror = True
+    policy.config.flip_augmentation = True
     prompts, images = ["Who?", "Who?", "A person waves."], [one, other, None]
     first, second, of_text = (group[0] for group in policy.generate(prompts, images, temperature=0.0))
-    mirrored = policy.rollout([PromptInput("Who?", one), PromptInput("A person waves.")], temperature=0.0, mirror=True)
+    mirrored = policy.rollout([PromptInput("Who?", one), PromptInput("A person waves.")], temperature=0.0, flip=True)
     direct = policy.rollout([PromptInput("Who?", one), PromptInput("A person waves.")], temperature=0.0)
     assert not torch.allclose(mirrored.action[0], direct.action[0], atol=1e-3)
     assert torch.equal(mirrored.action[1], direct.action[1])
-    again = policy.rollout([PromptInput("Who?", other)], temperature=0.0, mirror=True)
+    again = policy.rollout([PromptInput("Who?", other)], temperature=0.0, flip=True)
     exchanged = policy.head.mirrored(again.action[0, 0].flatten(-2)).unflatten(-1, (22, 6))
     torch.testing.assert_close(exchanged, mirrored.action[0, 0], atol=1e-4, rtol=1e-4)
     assert first.valid == second.valid

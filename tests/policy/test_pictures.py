@@ -23,7 +23,7 @@ from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
 from pose_rft.policy.training_pictures import PicturesConfig, circle_of, crop_of, encoded, flip_sample, with_pictures
 from pose_rft.posescript.checks import satisfied
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
-from pose_rft.sft import SftConfig, run_sft
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -137,8 +137,8 @@ def test_supervised_and_reinforced_training_learn_from_pictures(config, tmp_path
     moved = {
         name for name, weight in trained.image_branch.state_dict().items() if not torch.equal(weight, before[name])
     }
-    assert any(name.startswith("for_head") for name in moved)
-    assert any(name.startswith("for_words") for name in moved)
+    assert any(name.startswith("head_projector") for name in moved)
+    assert any(name.startswith("text_projector") for name in moved)
     pictures = [sample for sample in samples if sample.image is not None]
     target = torch.from_numpy(np.stack([sample.pose for sample in pictures]))
     body, head = load_body(), trained.head
@@ -191,7 +191,7 @@ def test_what_pictures_teach_leaves_the_poses_of_texts_bit_for_bit(config, tmp_p
     first, second = (policy.rollout(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (blind, seeing))
     assert torch.equal(first.action, second.action)
     query, looked = made_up(1)[0], [PosePolicy.create(config), seeing]
-    looked[0].load_weights(tmp_path / "blind", fresh_eyes=True)
+    looked[0] = PosePolicy.from_pretrained(tmp_path / "blind", encoder="blazepose")
     before, after = (policy.rollout([query], temperature=0.0, max_new_tokens=4).action for policy in looked)
     assert not torch.allclose(before, after, atol=1e-3)
 
@@ -212,8 +212,8 @@ def test_pictures_get_a_head_of_another_shape(config, tmp_path):
     run_sft(run, samples=made_up(8))
     new = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32)
     assert new.image_branch.head.config == new.config.image_head == larger
-    assert new.config.attributes == []  # they were read off the features of the other head
-    assert torch.equal(new.image_branch.head.spread, old.head.spread)
+    assert new.image_branch.attributes == []  # they were read off the features of the other head
+    assert torch.equal(new.image_branch.head.action_std, old.head.action_std)
     first, second = (policy.rollout(["number 3"], temperature=0.0, max_new_tokens=4) for policy in (old, new))
     assert torch.equal(first.action, second.action)
     again = PosePolicy.from_pretrained(tmp_path / "sft" / "policy", dtype=torch.float32, image_head=larger)
@@ -235,7 +235,7 @@ def test_equal_prompts_are_read_once(config):
     assert len(cache) == 5
     assert len(cache.starts) == 3
     assert cache.read_as.tolist() == [0, 0, 0, 0, 1]
-    assert cache.seen_of.tolist() == [0, 1, 2, 3, -1]
+    assert cache.image_of.tolist() == [0, 1, 2, 3, -1]
 
 
 def test_flip_augmentation_doubles_the_pictures(config, tmp_path):

@@ -20,11 +20,11 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def rollout(prompts, answers=1, poses=1, temperature=1.0, seeds=0, max_new_tokens=48, mirror=False):
-        return original(prompts, answers, poses, temperature, seeds, max_new_tokens)
+    def rollout(prompts, num_answers=1, num_poses=1, temperature=1.0, seeds=0, max_new_tokens=48, flip=False):
+        return original(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens)
 
-    original = tiny_policy.act
-    inner = tiny_policy.logits
+    original = tiny_policy.rollout
+    inner = tiny_policy.language_model.logits
 
     def logits(hidden):
         values = inner(hidden)
@@ -34,7 +34,7 @@ def speaking_policy(tiny_policy):
             values[:, token if said % 2 == 0 else 0] += 1e4
         return values
 
-    tiny_policy.rollout, tiny_policy.logits = rollout, logits
+    tiny_policy.rollout, tiny_policy.language_model.logits = rollout, logits
     return tiny_policy
 
 
@@ -62,8 +62,8 @@ def test_what_is_sampled_for_a_prompt_depends_on_no_other_prompt(tiny_policy):
     apart = tiny_policy.generate(["one", "a longer prompt", "3"], num_samples=2, seed=4, max_new_tokens=8, batch_size=1)
     assert [[a.text for a in group] for group in together] == [[a.text for a in group] for group in apart]
     assert together[0][0].text != together[0][1].text
-    rollout = tiny_policy.rollout(["one", "a longer prompt"], poses=2, seeds=[7, 8], max_new_tokens=4)
-    alone = tiny_policy.rollout(["a longer prompt"], poses=2, seeds=[8], max_new_tokens=4)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], num_poses=2, seeds=[7, 8], max_new_tokens=4)
+    alone = tiny_policy.rollout(["a longer prompt"], num_poses=2, seeds=[8], max_new_tokens=4)
     torch.testing.assert_close(rollout.action[1], alone.action[0], atol=1e-4, rtol=1e-4)
 
 
@@ -100,7 +100,7 @@ def test_validity_asks_for_exactly_one_pose_token(tiny_policy, poses_in_answer, 
         hidden = torch.randn(len(prompts[0]) + len(answer) - 1, 32)
         return SampledAnswers([[answer]], [[[0.0] * len(answer)]], [[hidden]])
 
-    monkeypatch.setattr("pose_rft.policy.policy.sample_answers", sampled)
+    monkeypatch.setattr("pose_rft.policy.language_model.sample_answers", sampled)
     assert tiny_policy.generate(["hello"])[0][0].valid == (poses_in_answer == 1)
 
 
@@ -109,7 +109,17 @@ def test_an_answer_that_is_cut_off_is_read_to_its_end_only_behind_a_wanted_token
 
     def sample(wanted):
         policy, chances = tiny_policy, torch.rand(1, 2, 4, generator=torch.Generator().manual_seed(0))
-        return sample_answers(policy.decoder, policy.logits, [prompt], 2, (), -1, 4, uniform=chances, wanted=wanted)
+        return sample_answers(
+            policy.language_model.decoder,
+            policy.language_model.logits,
+            [prompt],
+            2,
+            (),
+            -1,
+            4,
+            uniform=chances,
+            wanted=wanted,
+        )
 
     plain = sample(None)
     first, second = plain.ids[0]
@@ -122,7 +132,7 @@ def test_an_answer_that_is_cut_off_is_read_to_its_end_only_behind_a_wanted_token
 
 
 def test_sampling_and_scoring_agree(tiny_policy):
-    rollout = tiny_policy.rollout(["one", "a longer prompt"], answers=3, poses=2, max_new_tokens=12, seeds=2)
+    rollout = tiny_policy.rollout(["one", "a longer prompt"], num_answers=3, num_poses=2, max_new_tokens=12, seeds=2)
     scores = tiny_policy(tiny_policy.pack(rollout, row_tokens=80))
     sampled = [logp for group in rollout.logp_text for logp in group]
     for row, logp in enumerate(sampled):
@@ -206,7 +216,7 @@ def test_a_layer_the_backbone_lacks_is_refused(tiny_backbone):
 def test_deterministic_heads_always_answer_the_mean(tiny_backbone):
     config = PolicyConfig(tiny_backbone, 2, HeadConfig(covariance="none", width=32, depth=1, heads=4))
     policy = PosePolicy.create(config, dtype=torch.float32)
-    action = policy.rollout(["hi"], poses=3, max_new_tokens=3).action
+    action = policy.rollout(["hi"], num_poses=3, max_new_tokens=3).action
     assert torch.equal(action[0, 0, 0], action[0, 0, 2])
 
 
@@ -222,26 +232,26 @@ def test_only_adapters_pose_embedding_and_head_are_trained(tiny_policy):
 
 
 def test_states_for_the_head_do_not_need_the_layers_above(tiny_policy):
-    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], num_answers=2, max_new_tokens=5))
     ran = []
-    last = tiny_policy.decoder.layers[-1]
-    tiny_policy.config.layer = tiny_policy.layer = 1
+    last = tiny_policy.language_model.decoder.layers[-1]
+    tiny_policy.language_model.layer = 1
     hook = last.register_forward_hook(lambda *_: ran.append(True))
     states = tiny_policy.hidden_states(packed)
     hook.remove()
     assert not ran
-    assert len(tiny_policy.decoder.layers) == 3
-    torch.testing.assert_close(states, tiny_policy._hidden_states(packed)[1])
+    assert len(tiny_policy.language_model.decoder.layers) == 3
+    torch.testing.assert_close(states, tiny_policy.language_model(packed)[1])
 
 
 def test_merged_adapters_answer_the_same_and_leave_the_weights_as_they_were(tiny_policy):
     with torch.no_grad():
         for parameter in tiny_policy.trainable().values():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], num_answers=2, max_new_tokens=5))
     before = {name: weight.clone() for name, weight in tiny_policy.state_dict().items()}
     apart = tiny_policy.hidden_states(packed).detach()
-    plain = tiny_policy.language_model.disable_adapter()
+    plain = tiny_policy.language_model.adapted.disable_adapter()
     with plain:
         assert not torch.allclose(tiny_policy.hidden_states(packed), apart, atol=1e-2)  # the adapters do something
     with tiny_policy.merged_adapters(), tiny_policy.merged_adapters():
@@ -254,7 +264,7 @@ def test_a_head_over_bfloat16_states_gives_a_float32_distribution(tiny_backbone)
     policy = PosePolicy.create(
         PolicyConfig(tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4)), dtype=torch.bfloat16
     )
-    rollout = policy.rollout(["hi"], poses=2, max_new_tokens=3)
+    rollout = policy.rollout(["hi"], num_poses=2, max_new_tokens=3)
     scores = policy(policy.pack(rollout))
     assert scores.pose.mean.dtype == torch.float32
     (scores.pose.log_prob(rollout.action[0]).sum() + scores.logp_text.sum()).backward()
@@ -270,7 +280,7 @@ def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, 
 
     if trained:
         shake()
-    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], answers=2, max_new_tokens=5))
+    packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], num_answers=2, max_new_tokens=5))
     before = tiny_policy(packed)
     tiny_policy.freeze_reference()
     assert tiny_policy._reference_is_bare == (not trained)

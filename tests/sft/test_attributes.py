@@ -1,6 +1,5 @@
 """AttributeClassifier: statements read off poses, learned from pictures, told to the language model."""
 
-import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -16,8 +15,8 @@ from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.sample import PicturedPerson, Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
-from pose_rft.policy.policy import SEEN
-from pose_rft.sft import SftConfig, run_sft
+from pose_rft.policy.image_branch import ATTRIBUTES_INTRODUCTION
+from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.attributes import truths_of, weights_as_asked
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages
@@ -111,28 +110,28 @@ def trained(config, pictures, tmp_path_factory):
 
 def test_what_is_found_is_told_in_its_words(trained, pictures):
     _, policy = trained
-    assert policy.config.attributes == list(statements())
-    assert policy.image_branch.for_words is None
+    assert policy.image_branch.attributes == list(statements())
+    assert policy.image_branch.text_projector is None
     seen = EncodedImages(torch.cat([p.image.tokens for p in pictures]), torch.cat([p.image.points for p in pictures]))
     truths = truths_of(pictures)
-    found = policy.image_branch.attributes(policy.image_branch.joint_features(seen)) > 0
+    found = policy.image_branch.attribute_classifier(policy.image_branch.joint_features(seen)) > 0
     clear = truths >= 0
     assert (found == (truths > 0))[clear].float().mean() > 0.95
-    reading = policy.read(replace(pictures[0], prompt="Is the left knee bent?"))
+    reading = policy.encode(replace(pictures[0], prompt="Is the left knee bent?"))
     row = [statement.text for statement in statements()].index("The left knee is bent.")
     expected = "The left knee is bent." if found[0, row] else "The left knee is not bent."
     text = policy.backbone.tokenizer.decode(reading.tokens.ids)
-    assert SEEN + expected in text
-    assert text.index("Is the left knee bent?") < text.index(SEEN)
-    bare = policy.read(replace(pictures[0], prompt="Is the left knee bent?"), told=False)
-    assert reading.memory_end == bare.memory_end == reading.tokens.sight_at
+    assert ATTRIBUTES_INTRODUCTION + expected in text
+    assert text.index("Is the left knee bent?") < text.index(ATTRIBUTES_INTRODUCTION)
+    bare = policy.encode(replace(pictures[0], prompt="Is the left knee bent?"), with_attributes=False)
+    assert reading.memory_end == bare.memory_end == reading.tokens.insert_at
     assert reading.tokens.ids[: reading.memory_end] == bare.tokens.ids[: reading.memory_end]
 
 
 def test_a_policy_with_findings_answers_the_same_after_loading(trained, pictures):
     folder, policy = trained
     loaded = PosePolicy.from_pretrained(folder / "sft" / "policy")
-    assert loaded.config.draft_answers
+    assert loaded.language_model.draft_answers
     for one, other in zip(policy.trainable().items(), loaded.trainable().items(), strict=True):
         assert torch.equal(one[1], other[1]), one[0]
     first, second = (p.rollout(pictures[:3], temperature=0.0, max_new_tokens=6) for p in (policy, loaded))
@@ -166,12 +165,10 @@ def test_findings_resume_from_the_head_that_they_are_read_off(trained, config, p
         assert torch.equal(one[1], other[1]), one[0]
 
 
-def test_findings_of_an_older_version_are_refused(trained, tmp_path):
+def test_a_broken_list_of_attributes_is_refused(trained, tmp_path):
     shutil.copytree(trained[0] / "sft" / "policy", tmp_path / "old")
-    document = json.loads((tmp_path / "old" / "policy.json").read_text())
-    document["attributes"] = [said["text"] for said in document["attributes"]]
-    (tmp_path / "old" / "policy.json").write_text(json.dumps(document))
-    with pytest.raises(UserError, match="older version"):
+    (tmp_path / "old" / "attributes.json").write_text('["The left knee is bent."]')
+    with pytest.raises(UserError, match="not a list of attributes"):
         PosePolicy.from_pretrained(tmp_path / "old")
 
 
@@ -180,7 +177,7 @@ def test_learning_words_leaves_the_poses_of_pictures_as_they_are(trained, pictur
     before = PosePolicy.from_pretrained(folder / "start")
     weights = dict(before.image_branch.named_parameters())
     for name, weight in policy.image_branch.named_parameters():
-        if name.startswith(("head", "for_head")):
+        if name.startswith(("head", "head_projector")):
             assert torch.equal(weight, weights[name]), name
 
 

@@ -67,7 +67,8 @@ class GraphRecorder:
 
 
 class CudaGraphDecoder(SharedPrefixDecoder):
-    """A ``SharedPrefixDecoder`` that records its second pass of one token for each answer and recorder it from there on.
+    """A ``SharedPrefixDecoder`` that records its second pass of one token for each answer and
+    replays it from there on.
 
     Args:
         answers: G, to each prompt.

@@ -1,8 +1,8 @@
 """What runs a language model over prompts and growing answers.
 
-``SharedPrefixDecoder`` has the layout of the training pass (``pose_rft.generation.packing``): a row of its cache holds one prompt
-and, behind it, the tokens of all its answers as they grow; a mask lets each answer see its prompt and itself only. So a
-prompt's keys and values exist once, not once per answer, and each pass reads them once for all answers.
+``SharedPrefixDecoder`` has the layout of the training pass (``pose_rft.generation.packing``): a row of its cache holds
+one prompt and, behind it, the tokens of all its answers as they grow; a mask lets each answer see its prompt and itself
+only. So a prompt's keys and values exist once, not once per answer, and each pass reads them once for all answers.
 
 ``PaddedDecoder`` is for language models that cannot read that layout: padded batches and no cache, slow, right for any.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 
-from pose_rft.generation.packing import added_in_layers, additive_mask, prompt_positions
+from pose_rft.generation.packing import additive_mask, deepstack_arguments, prompt_positions
 
 Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
 PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
@@ -30,17 +30,17 @@ class DecoderInput:
         ids: L tokens.
         embedded: (L, H) embeddings that replace the tokens' (images), or None.
         positions: (P, L) as in ``pack_groups``, or None where they are counted.
-        reach: (L,) as in ``pack_groups``, or None.
-        added_at: (S,) places at which the decoder's first layers add something, or None.
-        added: (D, S, H) what they add.
+        attend_until: (L,) as in ``pack_groups``, or None.
+        deepstack_at: (S,) places at which the decoder's first layers add something, or None.
+        deepstack: (D, S, H) what they add.
     """
 
     ids: Sequence[int]
     embedded: Tensor | None = None
     positions: Tensor | None = None
-    reach: Tensor | None = None
-    added_at: Tensor | None = None
-    added: Tensor | None = None
+    attend_until: Tensor | None = None
+    deepstack_at: Tensor | None = None
+    deepstack: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,7 +63,7 @@ class AnswerDecoder:
         self.decoder, self.prompts, self.layer = decoder, prompts, layer
         self.kinds = max(len(prompt.places()) for prompt in prompts)
         self.ends = [int(prompt.places().max()) for prompt in prompts]
-        self.causal = all(prompt.reach is None for prompt in prompts)
+        self.causal = all(prompt.attend_until is None for prompt in prompts)
         self.prompt_states: list[Tensor] = []
         self.answer_states: defaultdict[Key, list[Tensor]] = defaultdict(list)  # of what was read of each answer
 
@@ -102,17 +102,17 @@ class AnswerDecoder:
         tokens = {"input_ids": ids.to(device)}
         if any(prompt.embedded is not None for prompt in begins.values()):
             table = self.decoder.get_input_embeddings()(tokens["input_ids"])
-            added_at, added = [], []
+            deepstack_at, deepstack = [], []
             for (row, column), prompt in begins.items():
                 if prompt.embedded is not None:
                     table[row, column : column + len(prompt)] = prompt.embedded.to(table)
-                if prompt.added is not None and prompt.added_at is not None:
-                    added_at.append(row * ids.shape[1] + column + prompt.added_at)
-                    added.append(prompt.added)
+                if prompt.deepstack is not None and prompt.deepstack_at is not None:
+                    deepstack_at.append(row * ids.shape[1] + column + prompt.deepstack_at)
+                    deepstack.append(prompt.deepstack)
             tokens = {"inputs_embeds": table}
-            if added:
-                places = torch.cat(added_at).to(device)
-                how |= added_in_layers((len(ids), ids.shape[1]), places, torch.cat(added, dim=1))
+            if deepstack:
+                places = torch.cat(deepstack_at).to(device)
+                how |= deepstack_arguments((len(ids), ids.shape[1]), places, torch.cat(deepstack, dim=1))
         if positions is not None:
             how["position_ids"] = (positions if self.kinds > 1 else positions[0]).to(device)
         return self.decoder(**tokens, attention_mask=mask, output_hidden_states=True, **how)
@@ -127,8 +127,8 @@ class AnswerDecoder:
         sees = torch.empty(*ids.shape, len(counted), dtype=torch.bool)
         for (row, column), prompt in begins.items():
             last = counted.clone()
-            if prompt.reach is not None:
-                last[column : column + len(prompt)] = column + prompt.reach
+            if prompt.attend_until is not None:
+                last[column : column + len(prompt)] = column + prompt.attend_until
             sees[row] = (counted <= last[:, None]) & ((counted >= column) | (counted < column)[:, None])
         return additive_mask(sees[:, None].to(self.decoder.device), self.decoder.dtype)
 

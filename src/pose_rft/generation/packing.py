@@ -66,7 +66,7 @@ def pack_groups(
     pad_token: int = 0,
     share_prompts: bool = True,
     positions: Sequence[Tensor | None] | None = None,
-    reach: Sequence[Tensor | None] | None = None,
+    attend_until: Sequence[Tensor | None] | None = None,
 ) -> PackedGroups:
     """Lay groups out in as few rows as first-fit-decreasing finds.
 
@@ -79,8 +79,8 @@ def pack_groups(
         share_prompts: False gives the padded layout, a row for every answer; ``row_tokens`` says nothing then.
         positions: of each prompt's tokens, (P, length) for the P kinds of position that a model knows (images are read
             in rows and columns), or None where they are counted. An answer goes on behind the largest.
-        reach: of each prompt's tokens, (length,) the last one that it looks at, for models whose tokens of an image
-            look at each other both ways; None where each is the last that it looks at itself.
+        attend_until: of each prompt's tokens, (length,) the last one that it looks at, for models whose tokens of an
+            image look at each other both ways; None where each is the last that it looks at itself.
 
     Returns:
         The layout; answers in the order given, group after group.
@@ -95,18 +95,18 @@ def pack_groups(
             raise ValueError(f"group {index} has an empty prompt or no answer")
     group_of_answer = [g for g, group in enumerate(answers) for _ in group]
     nothing: list[Tensor | None] = [None] * len(prompts)
-    places_of, reach_of = list(positions or nothing), list(reach or nothing)
+    places_of, attend_until_of = list(positions or nothing), list(attend_until or nothing)
     prompt_of = list(range(len(prompts)))
     if not share_prompts:
         prompt_of = group_of_answer
         prompts, places_of = [prompts[g] for g in group_of_answer], [places_of[g] for g in group_of_answer]
-        reach_of = [reach_of[g] for g in group_of_answer]
+        attend_until_of = [attend_until_of[g] for g in group_of_answer]
         answers = [[answer] for group in answers for answer in group]
     sizes = [len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, answers, strict=True)]
     rows = _first_fit(sizes, max(row_tokens, max(sizes))) if share_prompts else [[g] for g in range(len(sizes))]
     length = max(sum(sizes[g] for g in row) for row in rows)
 
-    causal = not share_prompts and all(ahead is None for ahead in reach_of)
+    causal = not share_prompts and all(ahead is None for ahead in attend_until_of)
     input_ids = torch.full((len(rows), length), pad_token)
     kinds = next((len(places) for places in places_of if places is not None), 1)
     position_ids = torch.zeros((kinds, len(rows), length), dtype=torch.long)
@@ -123,7 +123,7 @@ def pack_groups(
             prompt_places = list(range(base + start, base + start + len(prompt)))
             counted = prompt_positions(len(prompt), places_of[g])
             starts[g] = base + start
-            ahead = reach_of[g]
+            ahead = attend_until_of[g]
             if ahead is not None:
                 last_seen[r, start : start + len(prompt)] = start + ahead
             _write(input_ids, position_ids, group_of, part_of, r, start, prompt, counted, g, 0)
@@ -165,19 +165,19 @@ def prompt_positions(length: int, positions: Tensor | None) -> Tensor:
     return torch.arange(length)[None] if positions is None else positions
 
 
-def added_in_layers(shape: tuple[int, int], at: Tensor, added: Tensor | None) -> dict[str, Any]:
+def deepstack_arguments(shape: tuple[int, int], at: Tensor, deepstack: Tensor | None) -> dict[str, Any]:
     """The arguments with which transformers' decoders add to hidden states behind their first layers (DeepStack).
 
     Args:
         shape: (R, L) of the tokens.
         at: (S,) places in the flattened (R * L) tokens.
-        added: (D, S, H) what the first D layers add there, or None.
+        deepstack: (D, S, H) what the first D layers add there, or None.
     """
-    if added is None:
+    if deepstack is None:
         return {}
     mask = torch.zeros(shape, dtype=torch.bool, device=at.device)
     mask.view(-1)[at] = True
-    return {"visual_pos_masks": mask, "deepstack_visual_embeds": list(added[:, at.argsort()])}
+    return {"visual_pos_masks": mask, "deepstack_visual_embeds": list(deepstack[:, at.argsort()])}
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
@@ -201,12 +201,23 @@ def _first_fit(sizes: list[int], budget: int) -> list[list[int]]:
     return bins
 
 
-def _write(ids, positions, groups, parts, row, start, tokens, counted, group, part) -> None:
-    where = slice(start, start + len(tokens))
-    ids[row, where] = torch.as_tensor(tokens, dtype=torch.long)
-    positions[:, row, where] = counted
-    groups[row, where] = group
-    parts[row, where] = part
+def _write(
+    ids: Tensor,
+    positions: Tensor,
+    groups: Tensor,
+    parts: Tensor,
+    row: int,
+    start: int,
+    tokens: Sequence[int],
+    counted: Tensor,
+    group: int,
+    part: int,
+) -> None:
+    columns = slice(start, start + len(tokens))
+    ids[row, columns] = torch.as_tensor(tokens, dtype=torch.long)
+    positions[:, row, columns] = counted
+    groups[row, columns] = group
+    parts[row, columns] = part
 
 
 def _block_mask(group: Tensor, part: Tensor, last_seen: Tensor) -> Tensor:

@@ -25,6 +25,13 @@ def one_per_prompt(seeds: Sequence[int] | int, count: int) -> Sequence[int]:
     return prompt_seeds(seeds, 0, range(count)) if isinstance(seeds, int) else seeds
 
 
+def generation_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    """Seeds of ``count`` prompts from one; or, from one for each, those that each prompt would have alone."""
+    if isinstance(seed, int):
+        return prompt_seeds(seed, 0, range(count))
+    return [prompt_seeds(own, 0, [0])[0] for own in seed]
+
+
 def uniform(seeds: Sequence[int], *shape: int) -> Tensor:
     """Numbers in [0, 1) for the choice of words, (len(seeds), *shape)."""
     return torch.stack([torch.rand(shape, generator=_stream(seed, WORDS)) for seed in seeds])

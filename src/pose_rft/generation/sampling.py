@@ -68,13 +68,13 @@ def sample_answers(
         recorder: records passes of one token for each answer and repeats them, for prompts that are shared.
         wanted: a token whose state is wanted even where an answer is cut off behind it.
     """
-    answers_decoder: AnswerDecoder
+    decoding: AnswerDecoder
     if not share_prompts:
-        answers_decoder = PaddedDecoder(decoder, prompts, layer)
+        decoding = PaddedDecoder(decoder, prompts, layer)
     elif recorder is None or not recorder.works:
-        answers_decoder = SharedPrefixDecoder(decoder, prompts, layer)
+        decoding = SharedPrefixDecoder(decoder, prompts, layer)
     else:
-        answers_decoder = CudaGraphDecoder(decoder, prompts, layer, group_size, max_new_tokens, recorder)
+        decoding = CudaGraphDecoder(decoder, prompts, layer, group_size, max_new_tokens, recorder)
     alive = [(b, g) for b in range(len(prompts)) for g in range(group_size)]
     answers: dict[Key, list[int]] = {key: [] for key in alive}
     logps: dict[Key, list[float]] = {key: [] for key in alive}
@@ -105,27 +105,25 @@ def sample_answers(
         last = answers[key][-1]
         return last not in ends and (len(answers[key]) < max_new_tokens or last == wanted)
 
-    lengthen({key: [] for key in alive}, answers_decoder.read_prompts()[[b for b, _ in alive]])
+    lengthen({key: [] for key in alive}, decoding.read_prompts()[[b for b, _ in alive]])
     alive = list(filter(is_read_on, alive))
     while any_rank(bool(alive)):
         if not alive:
-            answers_decoder.wait()
+            decoding.wait()
             continue
         room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for its state alone
         guesses = {key: drafts.after(answers[key])[: max(room[key] - 1, 0)] for key in alive}
-        last = answers_decoder.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})
+        last = decoding.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})
         chosen_at = [row for key in alive for row in [room[key] > 0] * (len(guesses[key]) + 1)]
         going = {key: guesses[key] for key in alive if room[key]}
         counts = lengthen(going, last[torch.tensor(chosen_at, device=last.device)])
-        answers_decoder.keep(counts)
+        decoding.keep(counts)
         alive = list(filter(is_read_on, going))
 
     def by_prompt(value_of: Callable[[Key], Any]) -> list[list[Any]]:
         return [[value_of((b, g)) for g in range(group_size)] for b in range(len(prompts))]
 
-    return SampledAnswers(
-        by_prompt(answers.__getitem__), by_prompt(logps.__getitem__), by_prompt(answers_decoder.states)
-    )
+    return SampledAnswers(by_prompt(answers.__getitem__), by_prompt(logps.__getitem__), by_prompt(decoding.states))
 
 
 def _numbers(uniform: Tensor | None, places: Sequence[tuple[Key, int]]) -> Tensor | None:

@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -26,35 +25,13 @@ from transformers import (
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
+from pose_rft.policy.prompt_tokens import PromptTokens, insert_tokens
+from pose_rft.policy.vision_tower import run_vision_tower
 from pose_rft.progress import no_bar_of_files
 from pose_rft.vision.feature_cache import FeatureCache
 
 SYSTEM_PROMPT = "Answer in words and poses."
-HERE = "\ue000"  # marks, in a text, where the pose-aware tokens of an image go
-
-
-@dataclass(frozen=True)
-class PromptTokens:
-    """A prompt as a language model reads it.
-
-    Attributes:
-        ids: L tokens; those of an image are placeholders.
-        sight_at: where, behind the user's words, begins what a pose-aware encoder says, or None without it.
-        image_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
-        image: (S, H) their embeddings.
-        positions: (P, L) for models whose tokens have P kinds of position, else None.
-        reach: (L,) the last token that each looks at, for models whose tokens of an image look at each other both ways,
-            else None.
-        added: (D, S, H) what the first D layers add to the image's tokens, for models with DeepStack, else None.
-    """
-
-    ids: list[int]
-    sight_at: int | None = None
-    image_at: Tensor | None = None
-    image: Tensor | None = None
-    positions: Tensor | None = None
-    reach: Tensor | None = None
-    added: Tensor | None = None
+HERE = "\ue000"  # marks, in a text, where what a pose-aware encoder says of an image goes
 
 
 @dataclass
@@ -68,7 +45,7 @@ class Backbone:
         pose_token: id of ``<POSE>``.
         end_tokens: ids that end an answer.
         processor: of an image-text model: lays pictures out for its vision tower. None for a causal language model.
-        memory: keeps what its vision tower made of images.
+        cache: keeps what its vision tower made of images.
     """
 
     name: str
@@ -77,7 +54,12 @@ class Backbone:
     pose_token: int
     end_tokens: tuple[int, ...]
     processor: ProcessorMixin | None = None
-    memory: FeatureCache = field(default_factory=FeatureCache)
+    cache: FeatureCache = field(default_factory=FeatureCache)
+
+    @property
+    def has_vision(self) -> bool:
+        """Whether the model has a vision tower of its own."""
+        return self.processor is not None
 
     @property
     def decoder(self) -> PreTrainedModel:
@@ -92,27 +74,27 @@ class Backbone:
     def num_layers(self) -> int:
         return self.model.config.get_text_config().num_hidden_layers
 
-    def prompt_ids(self, prompt: str) -> list[int]:
-        """Tokens of a user's turn and the start of the model's, in the model's own chat template."""
-        return self.read(prompt).ids
-
-    def read(self, prompt: str, image: Image | None = None, sight: int = 0, told: str | None = None) -> PromptTokens:
+    def encode_prompt(
+        self, prompt: str, image: Image | None = None, num_projected: int = 0, attribute_text: str | None = None
+    ) -> PromptTokens:
         """A user's turn and the start of the model's, in the model's own chat template.
 
         Args:
             image: the picture that the prompt is about, for a model with a vision tower.
-            sight: how many pose-aware tokens the picture becomes, beside what the model's own vision makes of it.
-            told: what is said of the picture in words; None where no pose-aware encoder looks at it.
+            num_projected: how many embeddings of a pose-aware encoder stand behind the user's words.
+            attribute_text: what is said of the picture there in words; None where no encoder looks at it.
         """
         if image is not None and self.processor is not None:
-            behind = None if told is None else [*[self.end_tokens[0]] * sight, *self._words(told)]
-            return self._read_image(prompt, image, behind)
-        if told is None:
+            inserted = None
+            if attribute_text is not None:
+                inserted = [*[self.end_tokens[0]] * num_projected, *self._words(attribute_text)]
+            return self._encode_with_vision(prompt, image, inserted)
+        if attribute_text is None:
             return PromptTokens(self._tokens(self._chat(prompt)))
         before, _, after = self._chat(prompt + HERE).rpartition(HERE)
         first = self._tokens(before)
-        ids = [*first, *[self.end_tokens[0]] * sight, *self._words(told + after)]
-        return PromptTokens(ids, sight_at=len(first))
+        ids = [*first, *[self.end_tokens[0]] * num_projected, *self._words(attribute_text + after)]
+        return PromptTokens(ids, insert_at=len(first))
 
     def _chat(self, prompt: str, pictures: int = 0) -> str:
         """The text of a user's turn, with the chat template's marks."""
@@ -137,42 +119,29 @@ class Backbone:
         return self.tokenizer(text, add_special_tokens=False).input_ids
 
     @torch.no_grad()
-    def _read_image(self, prompt: str, image: Image, behind: list[int] | None) -> PromptTokens:
+    def _encode_with_vision(self, prompt: str, image: Image, inserted: list[int] | None) -> PromptTokens:
         """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
-        found = self.memory.get_or_compute(image, f"{self.name} {prompt}", lambda: self._look(prompt, image))
-        ids, device = found["ids"].tolist(), self.model.device
-        embedded, added = found["image"].to(device), found.get("added")
-        added = None if added is None else added.to(device)
-        tokens = PromptTokens(ids, None, found["image_at"], embedded, found.get("positions"), found.get("reach"), added)
-        if behind is None:
+        found = self.cache.get_or_compute(image, f"{self.name} {prompt}", lambda: self._run_vision(prompt, image))
+        device = self.model.device
+        deepstack = found.get("deepstack")
+        tokens = PromptTokens(
+            found["ids"].tolist(),
+            vision_at=found["vision_at"],
+            vision=found["vision"].to(device),
+            positions=found.get("positions"),
+            attend_until=found.get("attend_until"),
+            deepstack=None if deepstack is None else deepstack.to(device),
+        )
+        if inserted is None:
             return tokens
         after = self._words(self._chat(prompt + HERE, pictures=1).rpartition(HERE)[2])  # the start of the model's turn
-        ends_in_it = bool(after) and ids[-len(after) :] == after
-        return with_room(tokens, len(ids) - len(after) * ends_in_it, behind)
+        ends_in_it = bool(after) and tokens.ids[-len(after) :] == after
+        return insert_tokens(tokens, len(tokens.ids) - len(after) * ends_in_it, inserted)
 
-    def _look(self, prompt: str, image: Image) -> dict[str, Tensor]:
-        """The fields of ``PromptTokens``."""
+    def _run_vision(self, prompt: str, image: Image) -> dict[str, Tensor]:
         assert self.processor is not None
         inputs = self.processor(text=[self._chat(prompt, pictures=1)], images=[image], return_tensors="pt")
-        inputs = inputs.to(self.model.device)
-        handed = _handed_to(self.decoder, self.model.base_model, inputs)
-        ids, embedded = inputs["input_ids"][0], handed["inputs_embeds"][0]
-        plain = self.decoder.get_input_embeddings()(ids)
-        image_at = (embedded != plain).any(dim=-1).nonzero()[:, 0]
-        found = {"ids": ids, "image_at": image_at, "image": embedded[image_at]}
-        positions = handed.get("position_ids")
-        if positions is not None and positions.ndim == 3:
-            found["positions"] = positions[:, 0]
-        reach = _reach(handed.get("attention_mask"), len(ids))
-        if reach is None:
-            raise _refusal(self.model, "a mask that hides earlier tokens")
-        if not torch.equal(reach, torch.arange(len(ids))):
-            found["reach"] = reach
-        if handed.get("deepstack_visual_embeds") is not None:
-            added = embedded.new_zeros(len(handed["deepstack_visual_embeds"]), *embedded.shape)
-            added[:, handed["visual_pos_masks"][0]] = torch.stack(handed["deepstack_visual_embeds"]).to(added)
-            found["added"] = added[:, image_at]
-        return {name: value.cpu() for name, value in found.items()}
+        return run_vision_tower(self.model, self.decoder, inputs.to(self.model.device))
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer and the end of the turn."""
@@ -182,87 +151,6 @@ class Backbone:
         """An answer's words, ``<POSE>`` kept, other special tokens dropped."""
         special = set(self.tokenizer.all_special_ids) - {self.pose_token}
         return self.tokenizer.decode([i for i in ids if i not in special], skip_special_tokens=False).strip()
-
-
-def with_room(tokens: PromptTokens, at: int, inserted: list[int]) -> PromptTokens:
-    """The prompt with other tokens inserted at a place: words, or placeholders; what follows moves on."""
-    assert tokens.image_at is not None
-    count = len(inserted)
-    ids = [*tokens.ids[:at], *inserted, *tokens.ids[at:]]
-    image_at = tokens.image_at + count * (tokens.image_at >= at)
-    positions = tokens.positions
-    if positions is not None:
-        first = int(positions[:, :at].max()) + 1
-        room = torch.arange(first, first + count).expand(len(positions), -1)
-        positions = torch.cat([positions[:, :at], room, positions[:, at:] + count], dim=1)
-    reach = tokens.reach
-    if reach is not None:
-        moved = reach + count * (reach >= at)
-        reach = torch.cat([moved[:at], torch.arange(at, at + count), moved[at:]])
-    return PromptTokens(ids, at, image_at, tokens.image, positions, reach, tokens.added)
-
-
-def _reach(mask: Any, length: int) -> Tensor | None:
-    """The last token that each looks at, (length,), in a mask, or masks by kind of layer, as models hand it over.
-
-    None if it hides earlier tokens, or not from all layers alike.
-    """
-    counted = torch.arange(length)
-    found = []
-    for each in mask.values() if isinstance(mask, dict) else [mask]:
-        if each is None or each.ndim == 2:  # says which tokens are padding; a model's own order is causal
-            found.append(counted)
-            continue
-        sees = (each if each.dtype == torch.bool else each >= 0)[0, 0].cpu()  # (L, L)
-        found.append(torch.where(sees, counted, -1).max(dim=1).values)
-        if not torch.equal(sees, counted <= found[-1][:, None]):
-            return None
-    return found[0] if all(torch.equal(each, found[0]) for each in found) else None
-
-
-class _Handed(Exception):
-    """Carries what a model hands to its decoder out of the model's forward pass."""
-
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        self.arguments = arguments
-
-
-def _handed_to(decoder: nn.Module, model: nn.Module, inputs: Any) -> dict[str, Any]:
-    """The arguments with which an image-text model calls its decoder, which is not run.
-
-    Every family has its own way from pixels to embeddings and positions; all of them end in this call.
-
-    Raises:
-        UserError: it hands over more than embeddings, positions, a mask and what the first layers add (DeepStack).
-    """
-
-    def stop(module: nn.Module, arguments: tuple, keywords: dict[str, Any]) -> None:
-        raise _Handed(keywords)
-
-    hook = decoder.register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        model(**inputs, use_cache=False)
-    except _Handed as handed:
-        known = {"inputs_embeds", "position_ids", "attention_mask", "past_key_values", "input_ids", "use_cache"}
-        known |= {"visual_pos_masks", "deepstack_visual_embeds"}
-        more = [
-            name
-            for name, value in handed.arguments.items()
-            if name not in known and value is not None and not isinstance(value, bool | str | int)
-        ]
-        if more:
-            raise _refusal(model, more[0]) from None
-        return handed.arguments
-    finally:
-        hook.remove()
-    raise UserError(f"backbone: {type(model).__name__} did not call its decoder; its images cannot be read")
-
-
-def _refusal(model: nn.Module, what: str) -> UserError:
-    return UserError(
-        f"backbone: {type(model).__name__} hands {what} to its decoder beside the embeddings of an image, which is not "
-        "supported; choose another image-text model, or a text model with an encoder"
-    )
 
 
 def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at
 from pose_rft.errors import UserError
-from pose_rft.policy.backbone import PromptTokens
 from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.image_branch import ImageMode
+from pose_rft.policy.input_embeddings import PackedPrompts, gather_images, numbered
 from pose_rft.policy.policy import PosePolicy
-from pose_rft.policy.prompt_encoder import EncodedPrompt, PackedPrompts, gather, numbered
+from pose_rft.policy.prompt_encoder import EncodedPrompt
+from pose_rft.policy.prompt_tokens import PromptTokens
 from pose_rft.storage import atomic_file
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -37,15 +39,15 @@ class HiddenStateCache:
         states: (total tokens, H) of U prompts and answers up to ``<POSE>``.
         starts: (U + 1,) where each begins; the last entry is the end.
         read_as: (N,) which of them each sample is read as.
-        seen: features of the M pictures that samples are about, or None.
-        seen_of: (N,) which of them each sample is about, -1 for none.
+        images: features of the M pictures that samples are about, or None.
+        image_of: (N,) which of them each sample is about, -1 for none.
     """
 
     states: Tensor
     starts: Tensor
     read_as: Tensor
-    seen: EncodedImages | None
-    seen_of: Tensor
+    images: EncodedImages | None
+    image_of: Tensor
 
     def __len__(self) -> int:
         return len(self.read_as)
@@ -65,12 +67,12 @@ class HiddenStateCache:
         memory = self.states[where]
         last = (lengths - 1).to(memory.device)
         state = memory[torch.arange(len(rows), device=memory.device), last]
-        there = self.seen_of[rows]
+        there = self.image_of[rows]
         pictures = there[there >= 0]
         number = numbered(there >= 0).to(memory.device)
         seen = None
-        if self.seen is not None and len(pictures):
-            seen = self.seen.rows(pictures.to(self.seen.tokens.device)).to(memory.device)
+        if self.images is not None and len(pictures):
+            seen = self.images.rows(pictures.to(self.images.tokens.device)).to(memory.device)
         return memory, mask.to(memory.device), state, seen, number
 
 
@@ -123,12 +125,12 @@ def cache_hidden_states(
         if file is not None:
             with atomic_file(file) as part:
                 save_file(found | {"of": _whose(samples)}, part)
-    pictures = [_picture_of(policy, sample) for sample in samples]
-    seen_of = numbered(torch.tensor([picture is not None for picture in pictures]))
-    seen = gather(pictures)
-    if seen is not None:
-        seen = seen.to(kept_at((seen.tokens, seen.points), policy.device))
-    return HiddenStateCache(found["states"].to(policy.device), found["starts"], found["read_as"], seen, seen_of)
+    pictures = [_image_of(policy, sample) for sample in samples]
+    image_of = numbered(torch.tensor([picture is not None for picture in pictures]))
+    images = gather_images(pictures)
+    if images is not None:
+        images = images.to(kept_at((images.tokens, images.points), policy.device))
+    return HiddenStateCache(found["states"].to(policy.device), found["starts"], found["read_as"], images, image_of)
 
 
 @torch.no_grad()
@@ -152,8 +154,8 @@ def _run_language_model(
                 read_as.append(numbers[key])
             if not new:
                 continue
-            readings, answers = [reading for reading, _ in new], [[answer] for _, answer in new]
-            packed = policy.pack_answers(readings, answers, row_tokens).to(policy.device)
+            prompts, answers = [prompt for prompt, _ in new], [[answer] for _, answer in new]
+            packed = policy.pack_answers(prompts, answers, row_tokens).to(policy.device)
             pieces.append(policy.hidden_states(packed)[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
@@ -169,38 +171,36 @@ def _whose(samples: Sequence[Sample]) -> Tensor:
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
 
 
-def _picture_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
+def _image_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
     """What the encoder sees, on the CPU."""
     if sample.image is None or isinstance(sample.image, EncodedImages):
         return sample.image
-    seen = policy.read(sample, told=False).seen
-    return None if seen is None else seen.to("cpu")
+    encoded = policy.encode(sample, with_attributes=False).encoded
+    return None if encoded is None else encoded.to("cpu")
 
 
 def _is_alone(policy: PosePolicy, sample: Sample) -> bool:
-    """Whether the language model itself looks at the sample's picture, or is told of it: no other is read as it is."""
-    own_vision = policy.backbone.processor is not None and not isinstance(sample.image, EncodedImages)
-    in_its_tokens = policy.image_branch is not None and policy.image_branch.head is None
-    return sample.image is not None and (own_vision or in_its_tokens)
+    """Whether the language model itself reads the sample's picture: no other sample is read as it is."""
+    own_vision = policy.backbone.has_vision and not isinstance(sample.image, EncodedImages)
+    return sample.image is not None and (own_vision or policy.image_mode is ImageMode.PROJECTED)
 
 
 def _words_before_the_pose(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
     """What decides how a sample is read: not the answer about a picture, if its head looks at the question alone."""
     pictured = sample.image is not None
-    alone = pictured and policy.image_branch is not None and policy.image_branch.head is not None
-    return sample.prompt, "" if alone else sample.answer, pictured
+    question_alone = pictured and policy.image_branch is not None and policy.image_branch.has_head
+    return sample.prompt, "" if question_alone else sample.answer, pictured
 
 
 def _what_the_head_sees(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list[int]]:
     """A sample's prompt and answer without the tokens behind what the head may look at: of a picture, most of them."""
-    reading = policy.read(sample, told=False)
-    if reading.memory_end is None or policy.backbone.processor is not None:
-        return reading, policy.backbone.answer_ids(sample.answer)
-    return replace(reading, tokens=PromptTokens(reading.tokens.ids[: reading.memory_end])), [policy.backbone.pose_token]
+    prompt = policy.encode(sample, with_attributes=False)
+    if prompt.memory_end is None or policy.backbone.has_vision:
+        return prompt, policy.backbone.answer_ids(sample.answer)
+    return replace(prompt, tokens=PromptTokens(prompt.tokens.ids[: prompt.memory_end])), [policy.backbone.pose_token]
 
 
 def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:
     """The packed layout of samples, each prompt with its one answer."""
     answers = [[policy.backbone.answer_ids(sample.answer)] for sample in samples]
-    readings = [policy.read(sample) for sample in samples]
-    return policy.pack_answers(readings, answers, row_tokens)
+    return policy.pack_answers([policy.encode(sample) for sample in samples], answers, row_tokens)

@@ -60,8 +60,8 @@ class HeadConfig:
 class PoseHead(nn.Module):
     """Hidden states to a Gaussian over normalised 6D rotations.
 
-    The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses, so that
-    one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
+    The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses,
+    so that one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
     """
 
     action_mean: Tensor
@@ -110,22 +110,24 @@ class PoseHead(nn.Module):
         self.action_mean.copy_(other.action_mean)
         self.action_std.copy_(other.action_std)
 
-    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, sights: Tensor | None = None) -> PoseGaussian:
+    def forward(
+        self, memory: Tensor, memory_mask: Tensor, state: Tensor, image_features: Tensor | None = None
+    ) -> PoseGaussian:
         """Distribution over actions.
 
         Args:
             memory: (N, S, H) hidden states of the prompt and of the answer up to ``<POSE>``.
             memory_mask: (N, S) bool, true where real.
             state: (N, H) hidden state at ``<POSE>``.
-            sights: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
+            image_features: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
         with _precision_of(memory):
             if self.config.kind == "query":
                 tokens = self.project(memory)
-                if sights is not None:
-                    tokens = torch.cat([tokens, sights.to(tokens)], dim=1)
-                    memory_mask = nn.functional.pad(memory_mask, (0, sights.shape[1]), value=True)
+                if image_features is not None:
+                    tokens = torch.cat([tokens, image_features.to(tokens)], dim=1)
+                    memory_mask = nn.functional.pad(memory_mask, (0, image_features.shape[1]), value=True)
                 features = self._attend(tokens, memory_mask)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
@@ -146,10 +148,10 @@ class PoseHead(nn.Module):
             out = self.decoder(queries, tokens, memory_key_padding_mask=None if mask is None else ~mask)
         return out.transpose(0, 1)
 
-    def joint_features(self, sights: Tensor) -> Tensor:
-        """(N, 22, width) what "query" makes of (N, T, width) sights alone, in their precision."""
-        with _precision_of(sights):
-            return self._attend(sights, None)
+    def joint_features(self, image_features: Tensor) -> Tensor:
+        """(N, 22, width) what "query" makes of (N, T, width) image_features alone, in their precision."""
+        with _precision_of(image_features):
+            return self._attend(image_features, None)
 
     @property
     def is_deterministic(self) -> bool:

@@ -100,8 +100,9 @@ def encoded(
     Raises:
         UserError: the policy has no pose-aware encoder, or the folder cannot be written to.
     """
-    if policy.image_encoder is None:
+    if policy.image_branch is None:
         raise UserError("pictures: the policy has no pose-aware encoder; set policy.encoder: blazepose")
+    encoder = policy.image_branch.encoder
     result = list(samples)
     rows, jobs, people = [], [], []
     for row, sample in enumerate(samples):
@@ -111,16 +112,16 @@ def encoded(
             people.append(person)
             jobs.append((sample.image, person.index))
     if folder is not None:
-        _check_whose(folder, jobs, f"{policy.image_encoder.encoder.name}{' and flipped' * flip}")
+        _check_whose(folder, jobs, f"{encoder.encoder.name}{' and flipped' * flip}")
     parts = _kept(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
     here = policy.device.type != "cpu"
-    draw = _cropped if here else partial(_encoded, encoder=policy.image_encoder.encoder.name, flip=flip)
+    draw = _cropped if here else partial(_encoded, encoder=encoder.encoder.name, flip=flip)
     groups = [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
     for drawn in ordered_map(draw, groups, processes, "renders"):
-        arrays = _features(policy.image_encoder, drawn["pixels"], policy.device, flip) | drawn if here else drawn
+        arrays = _features(encoder, drawn["pixels"], policy.device, flip) | drawn if here else drawn
         batch = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "pixels"}
         # Tens of thousands of the tokens are held at once.
         batches.append({name: part.bfloat16() if "tokens" in name else part for name, part in batch.items()})

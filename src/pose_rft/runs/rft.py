@@ -19,7 +19,7 @@ from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.policy.hidden_state_cache import cache_hidden_states
-from pose_rft.policy.pose_only import PoseOnlyPolicy
+from pose_rft.policy.pose_only import CachedPrompt, PoseOnlyPolicy, PoseOnlyRollout
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
 from pose_rft.rewards import Graded, RewardSpec, grade, resolve, reward_specs
@@ -147,7 +147,9 @@ def run_rft(
             cache = cache_hidden_states(policy, told, config.hygrpo.row_tokens, file=states)
         fixed = PoseOnlyPolicy(policy, told, cache)
         live = [LiveProgress("HyGRPO, pose head"), *strips(policy, config.strip, output), *callbacks]
-        trainer = HyGRPOTrainer(fixed, pose_phase_config(config), told, grader, str(opening), live)
+        trainer = HyGRPOTrainer(
+            fixed, pose_phase_config(config), fixed.prompts, grader.of_cached_prompts, str(opening), live
+        )
         trainer.train(resume_from_checkpoint=newest_checkpoint(opening))
         history = list(trainer.state.log_history)
     if config.hygrpo.steps:
@@ -188,8 +190,12 @@ class RolloutRewarder:
         self.policy, self.rewards, self.on_error = policy, rewards, on_error
         self.body = load_body()
 
+    def of_cached_prompts(self, step: int, prompts: Sequence[CachedPrompt], rollout: PoseOnlyRollout) -> Graded:
+        """The same of prompts whose hidden states are cached."""
+        return self(step, [prompt.sample for prompt in prompts], rollout)
+
     @torch.no_grad()
-    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout) -> Graded:
+    def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout | PoseOnlyRollout) -> Graded:
         rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
         joints: Tensor = self.body.joints_from_rotations(rotations)
         columns: dict[str, list[Any]] = {

@@ -1,6 +1,7 @@
 """The supervised stage from one config."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pose_rft.errors import UserError
 from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.hidden_state_cache import cache_hidden_states
+from pose_rft.policy.image_branch import ImageMode
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimelineConfig, strips
@@ -33,6 +35,8 @@ from pose_rft.trainer import (
     read_history,
 )
 from pose_rft.vision.encoded_images import EncodedImages
+
+DRAFT_ANSWERS = 64  # answers of its training that a policy guesses
 
 
 @dataclass
@@ -129,7 +133,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         trainer.train(resume_from_checkpoint=newest_checkpoint(phases[0]))
         del cache, trainer
     if config.attributes.steps:
-        if policy.config.attributes != list(statements()):
+        if policy.image_branch is None or policy.image_branch.attributes != list(statements()):
             policy.enable_attributes(statements())
         found_in = samples[: phase_sample_count(len(samples), config.attributes.samples, largest)]
         pictures = [sample for sample in found_in if isinstance(sample.image, EncodedImages)]
@@ -148,7 +152,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     if config.joint.steps:
         joint = samples[: phase_sample_count(len(samples), config.joint.samples, largest)]
         policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
-        if policy.image_branch is not None and policy.image_branch.attributes is not None:
+        if policy.image_mode is ImageMode.ATTRIBUTES:
+            assert policy.image_branch is not None
             policy.image_branch.requires_grad_(False)  # what is found is read off a head that must stand still for it
         title = "Words and poses" if policy.adapters_reach_head else "Words"
         live = [LiveProgress(title), *strips(policy, config.strip, output, config.head.steps + config.attributes.steps)]
@@ -158,7 +163,8 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
         if policy.image_branch is not None:
             policy.image_branch.requires_grad_(True)
     policy.eval()
-    policy.set_draft_answers(sample.answer for sample in samples)
+    commonest = Counter(sample.answer for sample in samples).most_common(DRAFT_ANSWERS)
+    policy.set_draft_answers(answer for answer, _ in commonest)
     policy.set_feature_cache(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")

@@ -1,5 +1,1 @@
-"""The supervised stage: imitation, before reward."""
-
-from pose_rft.runs.sft import SftConfig, run_sft
-
-__all__ = ["SftConfig", "run_sft"]
+"""The supervised stage: losses and trainers."""

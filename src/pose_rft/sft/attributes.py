@@ -23,7 +23,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import CachedModule
-from pose_rft.policy.prompt_encoder import gather
+from pose_rft.policy.input_embeddings import gather_images
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 from pose_rft.trainer import CheckpointTrainer
@@ -81,8 +81,10 @@ class CachedAttributeClassifier(CachedModule[Tensor]):
 
     def forward(self, rows: Tensor) -> Tensor:
         assert self.policy.image_branch is not None
-        assert self.policy.image_branch.attributes is not None
-        return self.policy.image_branch.attributes(self.cache[rows.to(self.cache.device)].to(self.policy.device))
+        assert self.policy.image_branch.attribute_classifier is not None
+        return self.policy.image_branch.attribute_classifier(
+            self.cache[rows.to(self.cache.device)].to(self.policy.device)
+        )
 
 
 class AttributeTrainer(CheckpointTrainer):
@@ -103,7 +105,7 @@ class AttributeTrainer(CheckpointTrainer):
     ) -> None:
         self.phase, self.loop = phase, loop
         assert policy.image_branch is not None
-        seen = gather([sample.image for sample in samples if isinstance(sample.image, EncodedImages)])
+        seen = gather_images([sample.image for sample in samples if isinstance(sample.image, EncodedImages)])
         assert seen is not None
         parts = torch.arange(len(seen)).split(BATCH)
         # The head stands still: its features of a picture are the same at every step.

@@ -215,7 +215,7 @@ class PolicyTrainer(SupervisedTrainer):
         lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
         # Workers are forked from this process, and what is forked cannot use its GPU: whether prompts are shared is
         # found out here, and there pictures are read here too.
-        _ = self.policy.supports_prefix_sharing
+        _ = self.policy.language_model.supports_prefix_sharing
         pictured = any(sample.image is not None for sample in self.samples)
         workers = 0 if pictured and self.policy.device.type != "cpu" else self.loop.workers
         # Packing needs no equal lengths; a pool of one batch keeps the order random.

@@ -32,7 +32,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         encoder.freeze()
         self.encoder = encoder
-        self.memory = FeatureCache()
+        self.cache = FeatureCache()
         self.shape = EncodedImageShape((encoder.count, encoder.width), (encoder.num_landmarks, NUMBERS))
 
     def encode(self, pixels: Tensor) -> EncodedImages:
@@ -68,7 +68,7 @@ class ImageEncoder(nn.Module):
             places = torch.from_numpy(found.crop.to_picture(marks[:, :2].numpy()))
             return parts | {"places": places, "sure": marks[:, 3]}
 
-        found = self.memory.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and flipped' * flip}", make)
+        found = self.cache.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and flipped' * flip}", make)
         encoded = EncodedImages(found["tokens"], found["points"])
         flipped = EncodedImages(found["flipped_tokens"], found["flipped_points"]) if flip else None
         return EncodedPerson(encoded, found["turn"], found.get("places"), found.get("sure"), picture, flipped)

@@ -39,11 +39,11 @@ class Attribute:
     questions: tuple[str, ...] = ()
 
 
-def rows_by_topic(statements: Sequence[Attribute]) -> dict[str, list[int]]:
-    """The rows of the statements about each thing: one for yes or no, one for each side."""
+def rows_by_topic(attributes: Sequence[Attribute]) -> dict[str, list[int]]:
+    """The rows of the attributes of each topic: one for yes or no, one for each side."""
     rows: dict[str, list[int]] = {}
-    for row, statement in enumerate(statements):
-        rows.setdefault(statement.topic, []).append(row)
+    for row, attribute in enumerate(attributes):
+        rows.setdefault(attribute.topic, []).append(row)
     return rows
 
 
@@ -55,19 +55,19 @@ class AttributeVerbalizer:
     "the left knee is bent".
 
     Args:
-        statements: F of them.
+        attributes: F of them.
 
     Attributes:
-        mirror: (F,) the row of what holds in a mirror where a statement holds.
+        flipped_rows: (F,) the row of what holds of the flipped picture where an attribute holds.
     """
 
-    def __init__(self, statements: Sequence[Attribute]) -> None:
-        self.statements = list(statements)
-        self.rows = rows_by_topic(self.statements)
-        row_of = {statement.text: row for row, statement in enumerate(self.statements)}
-        self.mirror = [row_of.get(exchange_sides(each.text), row_of[each.text]) for each in self.statements]
+    def __init__(self, attributes: Sequence[Attribute]) -> None:
+        self.attributes = list(attributes)
+        self.rows = rows_by_topic(self.attributes)
+        row_of = {statement.text: row for row, statement in enumerate(self.attributes)}
+        self.flipped_rows = [row_of.get(exchange_sides(each.text), row_of[each.text]) for each in self.attributes]
         wordings = [
-            (about, _runs(text)) for about, rows in self.rows.items() for text in self.statements[rows[0]].questions
+            (about, _runs(text)) for about, rows in self.rows.items() for text in self.attributes[rows[0]].questions
         ]
         things: dict[str, set[str]] = {about: set() for about in self.rows}  # that a run occurs in
         for about, runs in wordings:
@@ -100,12 +100,12 @@ class AttributeVerbalizer:
         told: dict[str, str] = {}
         for row in sorted(range(len(logits)), key=lambda row: -logits[row]):
             if logits[row] > 0 and len(told) < UNASKED:
-                told.setdefault(self.statements[row].topic, self.statements[row].text)
+                told.setdefault(self.attributes[row].topic, self.attributes[row].text)
         return " ".join(told.values())
 
     def _about(self, about: str, logits: Sequence[float]) -> str:
         row = max(self.rows[about], key=lambda row: logits[row])
-        statement = self.statements[row]
+        statement = self.attributes[row]
         return statement.denial if statement.truth == "yes" and logits[row] <= 0 else statement.text
 
     def _length(self, runs: Set[str]) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -21,12 +21,6 @@ CHUNKED = "pose_rft_chunked"  # the name by which transformers knows it
 CHUNK = 128  # queries at a time
 FEW = 16  # queries that torch's fused kernel is quicker with: a pass that samples
 Span = tuple[int, int, int, int]  # queries from, to; keys from, to
-
-
-def use_chunked_attention(decoder: PreTrainedModel) -> None:
-    """Replace torch's fused attention in a decoder, where that is what it uses."""
-    if decoder.config._attn_implementation == "sdpa":
-        decoder.set_attn_implementation(CHUNKED)
 
 
 def chunked_attention(

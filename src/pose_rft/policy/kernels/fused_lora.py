@@ -9,8 +9,6 @@ from peft.tuners.lora import Linear, LoraLayer
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from torch import Tensor, nn
 
-from pose_rft.policy.kernels.sliced_linear import is_plain_linear
-
 
 class TokenRows(TrainableTokensLayer):
     """Trained rows of an embedding, put in place of what the frozen rows give.
@@ -18,13 +16,6 @@ class TokenRows(TrainableTokensLayer):
     peft copies the whole embedding to replace a row and differentiates all of the copy: for one token and a vocabulary
     of 50,000 that is a tenth of an update. Replacing results instead of weights has the same values and gradients.
     """
-
-    @classmethod
-    def replace_in(cls, model: nn.Module) -> None:
-        """Make every plain ``TrainableTokensLayer`` of a model one of these."""
-        for layer in model.modules():
-            if type(layer) is TrainableTokensLayer and isinstance(layer.base_layer, nn.Embedding | nn.Linear):
-                layer.__class__ = cls
 
     def forward_adapters(self, x: Tensor, active_adapters: Any, *args: Any, **kwargs: Any) -> Tensor:
         if self.disable_adapters or self.merged or not active_adapters:
@@ -49,15 +40,6 @@ class FusedLoraLinear(Linear):
     peft multiplies and adds the adapter's share in passes of their own over results as wide as the layer, forwards and
     backwards, and sums the gradient of the input in another. Here products add to what is there.
     """
-
-    @classmethod
-    def replace_in(cls, model: nn.Module) -> None:
-        """Make every plain LoRA layer of a model one of these."""
-        layers: list[Any] = [layer for layer in model.modules() if type(layer) is Linear]
-        for layer in layers:
-            plain = is_plain_linear(layer.get_base_layer()) and not layer.fan_in_fan_out and not layer.lora_variant
-            if plain and isinstance(layer.lora_dropout["default"], nn.Identity):
-                layer.__class__ = cls
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         base: Any = self.base_layer

@@ -20,20 +20,11 @@ WIDE = 512  # outputs from which on it pays
 class SlicedLinear(nn.Linear):
     """A linear layer that multiplies few rows slice by slice where no gradient is asked for."""
 
-    @classmethod
-    def replace_in(cls, model: nn.Module) -> None:
-        """Make every plain linear layer of a model one of these, where that is faster."""
-        if not plain_products_are_slow():
-            return
-        for layer in model.modules():
-            if type(layer) is nn.Linear and layer.out_features >= WIDE:
-                layer.__class__ = cls
-
     def forward(self, x: Tensor) -> Tensor:
         fits = x.dtype == self.weight.dtype == torch.float32 and x.device.type == "cpu"
         if not fits or torch.is_grad_enabled() or not 0 < x.numel() <= ROWS * x.shape[-1]:
             return super().forward(x)
-        out = thin_product(x.reshape(-1, x.shape[-1]), self.weight)
+        out = sliced_product(x.reshape(-1, x.shape[-1]), self.weight)
         if self.bias is not None:
             out += self.bias
         return out.view(*x.shape[:-1], -1)
@@ -45,7 +36,7 @@ def plain_products_are_slow() -> bool:
     return torch.backends.mkl.is_available() and "AuthenticAMD" in cpu_info()
 
 
-def thin_product(x: Tensor, weight: Tensor) -> Tensor:
+def sliced_product(x: Tensor, weight: Tensor) -> Tensor:
     """x (N, I), W (O, I) -> x W' (N, O)."""
     (count, inner), outputs = x.shape, len(weight)
     slices = outputs // SLICE

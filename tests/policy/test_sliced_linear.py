@@ -4,15 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from pose_rft.policy.kernels import sliced_linear as thin_products
-from pose_rft.policy.kernels.sliced_linear import ROWS, SLICE, WIDE, SlicedLinear, is_plain_linear, thin_product
+from pose_rft.policy.kernels import sliced_linear
+from pose_rft.policy.kernels.install import swap_wide_layers
+from pose_rft.policy.kernels.sliced_linear import ROWS, SLICE, WIDE, SlicedLinear, is_plain_linear, sliced_product
 
 
 @pytest.fixture
 def layer(monkeypatch) -> nn.Linear:
-    monkeypatch.setattr(thin_products, "plain_products_are_slow", lambda: True)
+    monkeypatch.setattr(sliced_linear, "plain_products_are_slow", lambda: True)
     model = nn.Sequential(nn.Linear(12, WIDE + 5), nn.Linear(12, WIDE - 1))
-    SlicedLinear.replace_in(model)
+    swap_wide_layers(model)
     assert [type(each) for each in model] == [SlicedLinear, nn.Linear]
     assert all(is_plain_linear(each) for each in model)
     return model[0]
@@ -23,14 +24,16 @@ def layer(monkeypatch) -> nn.Linear:
 def test_the_same_numbers_as_a_plain_product(outputs, rows):
     generator = torch.Generator().manual_seed(outputs)
     x, weight = torch.randn(rows, 33, generator=generator), torch.randn(outputs, 33, generator=generator)
-    torch.testing.assert_close(thin_product(x, weight), x @ weight.T, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sliced_product(x, weight), x @ weight.T, atol=1e-5, rtol=1e-5)
     strided = torch.stack([x, x], dim=-1)[..., 0]
-    torch.testing.assert_close(thin_product(strided, weight), x @ weight.T, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sliced_product(strided, weight), x @ weight.T, atol=1e-5, rtol=1e-5)
 
 
 def calls(monkeypatch) -> list[tuple[int, ...]]:
     seen: list[tuple[int, ...]] = []
-    monkeypatch.setattr(thin_products, "thin_product", lambda x, w: seen.append(tuple(x.shape)) or thin_product(x, w))
+    monkeypatch.setattr(
+        sliced_linear, "sliced_product", lambda x, w: seen.append(tuple(x.shape)) or sliced_product(x, w)
+    )
     return seen
 
 
@@ -55,20 +58,20 @@ def test_everything_else_is_left_to_torch(layer, monkeypatch):
 
 
 def test_layers_stay_as_they_are_where_plain_products_are_fast(monkeypatch):
-    monkeypatch.setattr(thin_products, "plain_products_are_slow", lambda: False)
+    monkeypatch.setattr(sliced_linear, "plain_products_are_slow", lambda: False)
     model = nn.Sequential(nn.Linear(4, WIDE))
-    SlicedLinear.replace_in(model)
+    swap_wide_layers(model)
     assert type(model[0]) is nn.Linear
 
 
 def test_policies_sample_and_train_with_them_as_without(tiny_policy, monkeypatch):
     """The same answers, poses and gradients; adapters are merged into such layers as into plain ones."""
-    monkeypatch.setattr(thin_products, "plain_products_are_slow", lambda: True)
-    monkeypatch.setattr(thin_products, "WIDE", 8)
-    monkeypatch.setattr(thin_products, "SLICE", 4)
+    monkeypatch.setattr(sliced_linear, "plain_products_are_slow", lambda: True)
+    monkeypatch.setattr(sliced_linear, "WIDE", 8)
+    monkeypatch.setattr(sliced_linear, "SLICE", 4)
 
     def run() -> tuple:
-        rollout = tiny_policy.rollout(["stand", "sit down"], answers=3, max_new_tokens=5)
+        rollout = tiny_policy.rollout(["stand", "sit down"], num_answers=3, max_new_tokens=5)
         tiny_policy(tiny_policy.pack(rollout)).logp_text.sum().backward()
         gradients = [p.grad.clone() for p in tiny_policy.parameters() if p.grad is not None]
         tiny_policy.zero_grad()
@@ -79,7 +82,7 @@ def test_policies_sample_and_train_with_them_as_without(tiny_policy, monkeypatch
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
     expected, expected_gradients = run()
-    SlicedLinear.replace_in(tiny_policy.language_model)
+    swap_wide_layers(tiny_policy.language_model)
     assert any(isinstance(layer, SlicedLinear) for layer in tiny_policy.language_model.modules())
     got, gradients = run()
     assert got.answer_ids == expected.answer_ids

@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pose_rft.generation.packing import pack_groups
 from pose_rft.policy import PolicyConfig, PosePolicy
+from pose_rft.policy.config import LoraSettings
 from pose_rft.policy.kernels.fused_lora import FusedLoraLinear, TokenRows, inputs_uncast, merged_weight
-from pose_rft.policy.policy import LoraSettings
 
 
 def make_policy(

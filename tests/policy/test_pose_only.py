@@ -28,7 +28,7 @@ def fixed(tiny_policy):
 
 
 def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
-    rollout = fixed.rollout([SAMPLES[2], SAMPLES[0]], poses=3)
+    rollout = fixed.rollout([fixed.prompts[2], fixed.prompts[0]], num_poses=3)
     assert rollout.texts == [["So: <POSE>."], ["Here: <POSE>."]]
     assert rollout.action.shape == (2, 1, 3, 22, 6)
     scores = fixed(fixed.pack(rollout))
@@ -38,7 +38,7 @@ def test_its_poses_are_those_of_the_whole_policy(tiny_policy, fixed):
 
 
 def test_the_reference_stays_what_the_head_was(fixed):
-    layout = fixed.pack(fixed.rollout([SAMPLES[0]]))
+    layout = fixed.pack(fixed.rollout([fixed.prompts[0]]))
     start = fixed(layout).pose.mean.detach()
     with torch.no_grad():
         fixed.policy.head.mean.bias.add_(1.0)
@@ -50,7 +50,7 @@ def test_the_reference_stays_what_the_head_was(fixed):
 
 def test_more_than_one_answer_makes_no_sense(fixed):
     with pytest.raises(ValueError, match="fixed"):
-        fixed.rollout([SAMPLES[0]], answers=2)
+        fixed.rollout([fixed.prompts[0]], num_answers=2)
 
 
 def test_the_trainer_moves_the_head_alone_and_towards_reward(fixed, tmp_path):
@@ -69,7 +69,7 @@ def test_the_trainer_moves_the_head_alone_and_towards_reward(fixed, tmp_path):
     config = HyGRPOConfig(
         steps=40, prompts_per_step=4, answers_per_prompt=1, poses_per_answer=8, learning_rate=3e-3, beta_text=0.0
     )
-    trainer = HyGRPOTrainer(fixed, config, SAMPLES, grade, str(tmp_path))
+    trainer = HyGRPOTrainer(fixed, config, fixed.prompts, grade, str(tmp_path))
     trainer.train()
     rewards = [entry["reward"] for entry in trainer.state.log_history if "reward" in entry]
     assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.2

@@ -1,0 +1,209 @@
+"""Checkpoints of a policy: a folder of JSON and safetensors, written whole or not at all.
+
+``policy.json`` says what the policy is made of; ``adapter_model.safetensors`` (peft's format), ``head.safetensors`` and
+``image_branch.safetensors`` hold what is trained; ``draft_answers.json`` and ``attributes.json`` what training learned
+about answers and pictures.
+"""
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pose_rft.data.questions.attributes import Attribute
+from pose_rft.errors import UserError
+from pose_rft.policy.backbone import PRESETS, Backbone
+from pose_rft.policy.config import LoraSettings, PolicyConfig
+from pose_rft.policy.image_branch import ImageBranch
+from pose_rft.policy.language_model import LanguageModel
+from pose_rft.policy.pose_head import HeadConfig, PoseHead
+from pose_rft.storage import atomic_directory
+
+DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
+POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
+IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
+
+
+def find_checkpoint(name: str | Path) -> Path | None:
+    """The folder of a trained policy by its name, or None if the name is that of a backbone.
+
+    Args:
+        name: "default", a directory, or a Hugging Face id.
+
+    Raises:
+        UserError: "default" is missing, or a path at which there is nothing.
+    """
+    directory = DEFAULT_CHECKPOINT if str(name) == "default" else Path(name)
+    if str(name) == "default" and not directory.is_dir():
+        raise UserError(f"the default policy is missing from this installation ({directory}); reinstall pose-rft")
+    if not directory.is_dir() and str(name) not in PRESETS:
+        if _is_path(str(name)):
+            raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
+        directory = _download(str(name)) or directory
+    return directory if (directory / POLICY_FILE).is_file() else None
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is meant as a place on this disk and not as a Hugging Face id, owner/name."""
+    return name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir()
+
+
+def _download(name: str) -> Path | None:
+    """The local copy of a policy on the Hugging Face hub, or None if there is no policy of that name."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+
+
+def read_policy_config(directory: Path) -> PolicyConfig:
+    """What the policy in a checkpoint is made of.
+
+    Raises:
+        UserError: its ``policy.json`` is missing, broken or of something else.
+    """
+    document = _read_json(directory / POLICY_FILE)
+    try:
+        return PolicyConfig(
+            backbone=document["backbone"],
+            layer=document["layer"],
+            head=HeadConfig(**document["head"]),
+            lora=LoraSettings(**document["lora"]),
+            encoder=document["encoder"],
+            image_head=HeadConfig(**document["image_head"]) if document["image_head"] else None,
+            flip_augmentation=document["flip_augmentation"],
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{directory / POLICY_FILE}: not a policy description ({error})") from error
+
+
+def read_attributes(directory: Path) -> list[Attribute]:
+    """The attributes of pictures that a checkpoint's policy says; empty without any.
+
+    Raises:
+        UserError: the file is broken.
+    """
+    file = directory / ATTRIBUTES_FILE
+    if not file.is_file():
+        return []
+    try:
+        return [Attribute(**entry | {"questions": tuple(entry["questions"])}) for entry in _read_json(file)]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file}: not a list of attributes ({error})") from error
+
+
+def save_checkpoint(
+    directory: Path,
+    config: PolicyConfig,
+    language_model: LanguageModel,
+    head: PoseHead,
+    branch: ImageBranch | None,
+    dtype: torch.dtype | None,
+) -> None:
+    """Write a policy; ``dtype`` as for ``PosePolicy.save_pretrained``."""
+    adapter = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
+    parts: dict[str, Mapping[str, Tensor]] = {HEAD_FILE: head.state_dict(), ADAPTER_FILE: adapter}
+    learned: dict[str, Any] = {}
+    if language_model.draft_answers:
+        learned[DRAFTS_FILE] = language_model.draft_answers
+    if branch is not None:
+        parts[IMAGE_BRANCH_FILE] = branch.trained_weights()
+        if branch.attributes:
+            learned[ATTRIBUTES_FILE] = [dataclasses.asdict(attribute) for attribute in branch.attributes]
+    with atomic_directory(directory) as part:
+        document = config.to_dict() | {"fingerprint": _fingerprint(language_model.backbone), "format": 2}
+        for file, value in {POLICY_FILE: document, **learned}.items():
+            (part / file).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file, weights in parts.items():
+            save_file({name: _stored(value, dtype) for name, value in weights.items()}, part / file)
+        adapters = copy.copy(language_model.adapted.peft_config["default"])
+        adapters.base_model_name_or_path = config.backbone  # not the place of a preset on this machine
+        if isinstance(adapters.target_modules, set):
+            adapters.target_modules = sorted(adapters.target_modules)  # a set is written in an order of its own
+        adapters.save_pretrained(str(part))
+
+
+def load_checkpoint(
+    directory: Path,
+    language_model: LanguageModel,
+    head: PoseHead,
+    branch: ImageBranch | None,
+    untrained_branch: bool = False,
+) -> None:
+    """Take over the weights that ``save_checkpoint`` wrote, and what training learned beside them.
+
+    Args:
+        untrained_branch: leave what is made of pictures as it is. Poses of pictures start from those of texts where
+            both heads have the same shape.
+
+    Raises:
+        UserError: files missing or broken, or made for another backbone or another head.
+    """
+    if not (directory / POLICY_FILE).is_file():
+        raise UserError(f"{directory}: no {POLICY_FILE}; not a policy checkpoint")
+    made_for, here = _read_json(directory / POLICY_FILE).get("fingerprint"), _fingerprint(language_model.backbone)
+    if made_for != here:
+        raise UserError(
+            f"{directory}: made for another backbone ({made_for}) than {language_model.backbone.name} ({here})"
+        )
+    try:
+        head_weights, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
+        head.load_state_dict(_in_float32(head_weights))
+        if branch is not None and not untrained_branch:
+            branch.load_trained_weights(_in_float32(load_file(directory / IMAGE_BRANCH_FILE)))
+        elif branch is not None and branch.head is not None:
+            if branch.head.config == head.config:
+                branch.head.load_state_dict(head.state_dict())
+            else:
+                branch.head.take_action_space(head)
+        result = set_peft_model_state_dict(language_model.adapted, _in_float32(adapter))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
+    if result.unexpected_keys:
+        raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
+    drafts = directory / DRAFTS_FILE
+    language_model.set_draft_answers(_read_json(drafts) if drafts.is_file() else [])
+
+
+def _fingerprint(backbone: Backbone) -> dict[str, Any]:
+    text = backbone.model.config.get_text_config()
+    return {
+        "model_type": text.model_type,
+        "hidden_size": text.hidden_size,
+        "layers": text.num_hidden_layers,
+        "pose_token": backbone.pose_token,
+    }
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a policy description ({error})") from error
+
+
+def _in_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() for name, value in weights.items()}
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.to(dtype) if dtype is not None else tensor.clone()
+
+
+def _brief(error: Exception) -> str:
+    """One line of an error; torch's heading of a list of mismatches says less than its first entry."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0]

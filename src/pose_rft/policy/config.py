@@ -1,0 +1,78 @@
+"""What a policy is made of."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pose_rft.errors import UserError
+from pose_rft.policy.pose_head import HeadConfig
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adapters on the language model.
+
+    Attributes:
+        rank: 0 trains no adapter (the ``<POSE>`` embedding still is).
+        alpha: scale.
+        dropout: on the adapters' input.
+        targets: module names as peft takes them.
+        from_layer: the first layer that is adapted. At the head's ``layer`` or above, what the head sees of a prompt
+            stays what it was: the words are learned without unlearning the poses.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    targets: str | list[str] = "all-linear"
+    from_layer: int = 0
+
+
+@dataclass
+class PolicyConfig:
+    """What a policy is made of. What training learns is not here but in the checkpoint's files.
+
+    Attributes:
+        backbone: preset, directory or Hugging Face id of a causal or an image-text language model.
+        layer: which hidden states the pose head reads: 0 is the embedding, -1 the last layer.
+        head: the pose head.
+        lora: the adapters.
+        encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
+            sees with its language model's own vision tower, or not at all.
+        image_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
+            and of one covariance.
+        flip_augmentation: ``generate`` also encodes the flipped picture and takes the mean of both poses and of both
+            pictures' attributes: nearer to the truth, for the encoder's time once more.
+    """
+
+    backbone: str = "smollm2-135m"
+    layer: int = -1
+    head: HeadConfig = field(default_factory=HeadConfig)
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    encoder: str | None = None
+    image_head: HeadConfig | None = None
+    flip_augmentation: bool = False
+
+    def __post_init__(self) -> None:
+        if self.encoder is None and self.flip_augmentation:
+            raise UserError("flip_augmentation: is of pictures seen by an encoder; set encoder: blazepose")
+        of_images = self.image_head
+        if of_images is None:
+            return
+        if self.encoder is None:
+            raise UserError("image_head: is the pose head of pictures seen by an encoder; set encoder: blazepose")
+        if (self.head.kind, of_images.kind) != ("query", "query") or of_images.covariance != self.head.covariance:
+            raise UserError('image_head: must be of kind "query", as head is, and of its covariance')
+
+    @property
+    def effective_image_head(self) -> HeadConfig:
+        return self.image_head or self.head
+
+    def to_dict(self) -> dict[str, Any]:
+        """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""
+        return dataclasses.asdict(self)
+
+    def to_json_string(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), indent=2)
