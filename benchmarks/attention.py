@@ -1,6 +1,6 @@
 """Attention in chunks beside torch's fused kernel, on a CPU: the heads of SmolLM2-135M, 8 answers of 16 tokens each.
 
-    python benchmarks/attention.py
+    python -m benchmarks.attention
 
 Both in one process, alternating; medians of seconds forwards, and forwards and backwards, of two packed groups in a
 policy's precision on this machine, and the root mean square distance of the results to the fused kernel's in float32.
@@ -15,10 +15,10 @@ import time
 import torch
 from rich.console import Console
 from rich.table import Table
-from steps import cores
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from benchmarks.steps import cores
 from pose_rft.devices import best_dtype
 from pose_rft.generation.packing import additive_mask, pack_groups
 from pose_rft.policy.kernels import chunked_attention as chunked

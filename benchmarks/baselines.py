@@ -1,6 +1,6 @@
 """What a policy has to beat, in one table: mean pose, nearest training pose, PoseScript's pose VAE, beside a policy.
 
-    python benchmarks/baselines.py --poses ../shared/mocap/cmu_poses.npz
+    python -m benchmarks.baselines
 
 The baselines learn from the training mixture: captions and phrases of procedural poses and of the recordings that are
 not held out. All answer the captions of held-out recordings. Prints the table (Markdown) and writes
@@ -15,10 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.command_line import add_recordings
+from benchmarks.support.baseline_policies import MeanPose, NearestPose, VaePolicy
+from benchmarks.support.pose_vae import PoseVae, VaeTraining, train_pose_vae
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
-from pose_rft.evaluation.baselines import MeanPose, NearestPose, VaePolicy
-from pose_rft.evaluation.benchmarks import JUDGE, Answering, judge, load_benchmark
-from pose_rft.evaluation.pose_vae import PoseVae, VaeTraining, train_pose_vae
+from pose_rft.evaluation.benchmarks import JUDGE, Answering, evaluate_samples, load_benchmark
 from pose_rft.policy import PosePolicy
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.retrieval.training import stacked_poses
@@ -32,7 +33,7 @@ HEADINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    add_recordings(parser)
     parser.add_argument("--checkpoints", nargs="*", default=["default"], help="policies to put beside the baselines")
     parser.add_argument("--prompts", type=int, default=300, help="held-out captions to answer")
     parser.add_argument("--num-samples", type=int, default=4)
@@ -53,7 +54,7 @@ def main() -> None:
     }
     policies |= {name: PosePolicy.from_pretrained(name) for name in arguments.checkpoints}
     results = {
-        name: judge(
+        name: evaluate_samples(
             samples, policy, reference=reference, num_samples=arguments.num_samples, seed=arguments.seed,
             show_progress=True, retrieval=RetrievalModel.load(JUDGE),
         )

@@ -1,6 +1,6 @@
 """Are captions true, different, and understood? Prints a table and, with --json FILE, writes it.
 
-python benchmarks/caption_truth.py --poses cmu_poses.npz [--count 2000] [--captions 3] [--style any] [--json FILE]
+python -m benchmarks.caption_truth [--count 2000] [--captions 3] [--style any] [--json FILE]
 
 Poses are those of the file's recordings that training never sees (`pose_rft.data.splits`), chosen at random; where
 they are too few, fresh procedural poses fill up. Whether a statement is true is decided by `Figure`, a geometry
@@ -18,6 +18,7 @@ from types import CodeType
 import numpy as np
 import torch
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.evaluation.captions import procedural_poses, recorded_poses
@@ -222,7 +223,7 @@ def report(figures: dict[str, float], file: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True)
+    add_recordings(parser)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--captions", type=int, default=3)
     parser.add_argument("--style", default="any")

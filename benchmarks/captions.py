@@ -2,7 +2,7 @@
 
 Prints a table and, with --json FILE, writes it.
 
-python benchmarks/captions.py [--poses N] [--json FILE]
+python -m benchmarks.captions [--poses N] [--json FILE]
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pose_rft.posescript.posecodes import classify, load_posecodes
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--poses", type=int, default=5000)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()

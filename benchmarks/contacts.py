@@ -1,7 +1,7 @@
 """Do the rounded cones of `gap` touch where the skin of the bundled body touches? Prints a table.
 
-python benchmarks/contacts.py --poses cmu_poses.npz [--count 400] [--json FILE]
-python benchmarks/contacts.py --radii                  # measures the radii of pose_rft.posescript.body_parts at rest
+python -m benchmarks.contacts --poses cmu_poses.npz [--count 400] [--json FILE]
+python -m benchmarks.contacts --radii                  # measures the radii of pose_rft.posescript.body_parts at rest
 
 Poses are chosen at random from the file, and as many procedural ones (`pose_rft.data.concepts.procedural`), which touch
 themselves more often. For every pair of parts that a posecode is about, the skin is asked directly: how far the
@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from caption_truth import report
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from benchmarks.caption_truth import report
+from benchmarks.command_line import recordings
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.model import BodyModel
@@ -142,7 +143,7 @@ def distances(pairs: list[tuple[str, str]], poses: Tensor, body: BodyModel) -> t
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     chosen_by = parser.add_mutually_exclusive_group(required=True)
-    chosen_by.add_argument("--poses", type=Path)
+    chosen_by.add_argument("--poses", type=recordings)
     chosen_by.add_argument("--radii", action="store_true")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--json", type=Path)

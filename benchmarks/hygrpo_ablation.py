@@ -1,6 +1,6 @@
 """The central comparison: the supervised start, GRPO on tokens alone, and HyGRPO, over seeds, on held-out captions.
 
-    python benchmarks/hygrpo_ablation.py --poses ../shared/mocap/cmu_poses.npz
+    python -m benchmarks.hygrpo_ablation
 
 Prints the table (rich and Markdown) and writes runs/ablation/table.json. Every run and every judgement is kept in
 runs/ablation, so a killed comparison goes on where it stopped.
@@ -15,10 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.command_line import add_recordings
+from benchmarks.support.ablation_table import Run, as_json, as_markdown, as_rich, rft_table
 from pose_rft.config import read_config
 from pose_rft.devices import pick_device
-from pose_rft.evaluation.ablation import Run, as_json, as_markdown, as_rich, rft_table
-from pose_rft.evaluation.benchmarks import judge, load_benchmark, save_result
+from pose_rft.evaluation.benchmarks import evaluate_samples, load_benchmark, save_result
 from pose_rft.policy import PosePolicy
 from pose_rft.runs.rft import POSE_PHASE, PosePhaseConfig, RftConfig, run_rft
 from pose_rft.runs.run import has_begun
@@ -40,7 +41,7 @@ VARIANTS: dict[str, Callable[[RftConfig], RftConfig]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    add_recordings(parser)
     parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
@@ -57,7 +58,7 @@ def main() -> None:
     def judged(path: Path, load: str) -> dict[str, Any]:
         if not path.exists():
             policy = PosePolicy.from_pretrained(load, device)
-            save_result(judge(samples, policy, reference=reference, seed=0, show_progress=True), path)
+            save_result(evaluate_samples(samples, policy, reference=reference, seed=0, show_progress=True), path)
         return json.loads(path.read_text())
 
     start = Run("SFT start", 0, judged(arguments.out / "start.json", config.policy))

@@ -1,7 +1,7 @@
 """Step time and memory of HyGRPO beside TRL's GRPOTrainer doing the same work: words only, one adapter, one backbone.
 
     pip install trl==1.16.0
-    python benchmarks/hygrpo_vs_trl.py
+    python -m benchmarks.hygrpo_vs_trl
 
 Both train the same LoRA adapters of SmolLM2-135M on the same prompts, in bfloat16, or in float32 where the CPU does not
 multiply in that: 2 prompts a step, 8 answers to each, 16 new tokens to an answer, KL to the starting policy. Every
@@ -20,7 +20,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from steps import (
+
+from benchmarks.steps import (
     GROUP,
     NEW_TOKENS,
     PROMPTS,
@@ -33,7 +34,6 @@ from steps import (
     medians,
     prompt_texts,
 )
-
 from pose_rft.devices import best_dtype
 
 OURS, THEIRS = "pose-rft", "trl"
@@ -94,7 +94,7 @@ def main() -> None:
             for system in arguments.systems:
                 console.print(f"round {number + 1}/{arguments.rounds}: {system}, prompts of {length} tokens", end=" ")
                 setting = {"length": length, "steps": arguments.steps, "prompts": arguments.prompts}
-                one = in_process(__file__, {"system": system, **setting})
+                one = in_process("benchmarks.hygrpo_vs_trl", {"system": system, **setting})
                 readings[system, length].append(one)
                 console.print(f"{one['step']:.2f} s a step, {one['peak_gb']:.1f} GB")
 

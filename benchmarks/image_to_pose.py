@@ -1,6 +1,6 @@
 """Pose from pictures: policies beside each other and beside the encoder's own landmarks, on the same crops.
 
-    python benchmarks/image_to_pose.py --poses cmu_poses.npz --checkpoints runs/eyes/policy runs/eyes_between
+    python -m benchmarks.image_to_pose --poses cmu_poses.npz --checkpoints runs/default_images/policy default
 
 Renders of recordings kept out of training, cut out around the person. Prints means with 95 % intervals over pictures:
 MPJPE, PA-MPJPE and PVE of the mean pose, the first two of sampled poses and of the best of them, PA-MPJPE on the twelve
@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.command_line import recordings
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe, pve, root_aligned
 from pose_rft.body.skeleton import JOINT_NAMES
@@ -39,7 +40,7 @@ BATCH = 32
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoints", nargs="+", default=["default"], help="policies that see")
-    parser.add_argument("--poses", type=Path, help="recorded poses with `sequence`; procedural ones without")
+    parser.add_argument("--poses", type=recordings, help="recorded poses with `sequence`; procedural ones without")
     parser.add_argument("--limit", type=int, default=500, help="pictures")
     parser.add_argument("--num-samples", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/image_to_pose.json"))

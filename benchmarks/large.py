@@ -1,7 +1,7 @@
 """HyGRPO steps of a language model of 7 billion weights on one GPU, without a download.
 
-    python benchmarks/large.py --device cuda
-    python benchmarks/large.py --shape tiny --device cpu        # seconds, to see that it runs
+    python -m benchmarks.large --device cuda
+    python -m benchmarks.large --shape tiny --device cpu        # seconds, to see that it runs
 
 The model has the shape of Qwen2.5-7B (or of a smaller one, ``--shape``) and random weights, made on the device in
 bfloat16; LoRA of rank 16 on all linear layers, 8 answers of 16 tokens to a prompt, 16 poses to an answer, as many
@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from steps import GROUP, NEW_TOKENS, finish, gemm_rate, markdown, measure_steps, prompt_texts, rate
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
+from benchmarks.steps import GROUP, NEW_TOKENS, finish, gemm_rate, markdown, measure_steps, prompt_texts, rate
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.devices import best_dtype
 from pose_rft.policy import LoraSettings, PolicyConfig, PosePolicy, PromptInput

@@ -1,6 +1,6 @@
 """Seconds from a photograph to its pose, with the policy loaded: all of it, and its parts.
 
-    python benchmarks/photograph.py --checkpoint default
+    python -m benchmarks.photograph --checkpoint default
 
 The photograph is the bundled one, and nothing is remembered from run to run. Prints medians.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = defaultdict(list)
     for run in range(arguments.runs + 1):
         began = time.perf_counter()
-        look = policy.image_branch.encoder.see(photograph, PROMPT, policy.config.flipped_rows)
+        look = policy.image_branch.encoder.encode_person(photograph, PROMPT, policy.config.flip_augmentation)
         seen = time.perf_counter()
         policy.generate([PROMPT], [photograph], temperature=0.0)  # which sees it again
         ended = time.perf_counter()

@@ -1,6 +1,6 @@
 """Plain talk: how often a policy answers in words alone what wants words, and with a pose what wants a pose.
 
-    python benchmarks/plain_talk.py --checkpoint default
+    python -m benchmarks.plain_talk --checkpoint default
 
 Sixty prompts that want words, less any that training has, and the prompts of the benchmark everyday-prompts, all
 answered at temperature 0. Prints both shares with 95 % intervals, and the answers in words for somebody to read:

@@ -1,6 +1,6 @@
 """Try settings of HyGRPO's opening phase: minutes each, judged on held-out captions while it trains.
 
-    python benchmarks/pose_phase.py '{"poses_per_answer": 32}' '{"poses_per_answer": 256, "learning_rate": 1e-4}'
+    python -m benchmarks.pose_phase '{"poses_per_answer": 32}' '{"poses_per_answer": 256, "learning_rate": 1e-4}'
 
 Every argument is one run: fields of HyGRPOConfig that differ from the config's. All start from the same policy and see
 the same prompts, whose hidden states are computed once and kept in the output directory. Every 25 steps the head

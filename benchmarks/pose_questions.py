@@ -1,6 +1,6 @@
 """Questions about the pose of somebody in a picture: right answers in words, beside what the policy's own pose says.
 
-    python benchmarks/pose_questions.py --checkpoint default --poses cmu_poses.npz
+    python -m benchmarks.pose_questions --checkpoint default
 
 Renders of recordings kept out of training, seen whole and from unseen cameras; questions whose truth is clear in the
 recorded pose (docs/data.md). Prints, over all, by kind of question and by how clear the truth is, the share of right
@@ -20,11 +20,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.command_line import add_recordings
+from benchmarks.support.question_truths import clearness, truth_in
 from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
-from pose_rft.data.questions.questions import ask, clearness, is_right, truth_in
-from pose_rft.data.rendering.renders import upright
+from pose_rft.data.questions.questions import ask
+from pose_rft.data.questions.reading import is_right
+from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
@@ -41,7 +44,7 @@ KINDS = {"yes": "yes or no", "no": "yes or no"}  # the others ask for a side
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="default", help="a policy that sees")
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`")
+    add_recordings(parser)
     parser.add_argument("--limit", type=int, default=500, help="questions")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/pose_questions.json"))
     arguments = parser.parse_args()
@@ -56,24 +59,24 @@ def main() -> None:
         cuts = [crop_of(sample.image) for sample in batch]
         answers = policy.generate([sample.prompt for sample in batch], cuts, temperature=0.0)
         right["words"] += [
-            float(bool(is_right(group[0].text, sample.extra["truth"])))
+            float(bool(is_right(group[0].text, sample.question.truth)))
             for group, sample in zip(answers, batch, strict=True)
         ]
         poses = answered_poses(policy.generate([QUESTION] * len(batch), cuts, temperature=0.0))[:, 0]
         right["attributes"] += [
-            float(truth == sample.extra["truth"])
+            float(truth == sample.question.truth)
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
         for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
-            about, recorded = sample.extra["topic"], torch.from_numpy(sample.image.camera_pose()[0])
+            about, recorded = sample.question.topic, torch.from_numpy(sample.image.camera_pose()[0])
             guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
-            right["own pose"].append(float(guess == sample.extra["truth"]))
+            right["own pose"].append(float(guess == sample.question.truth))
             clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
     if not policy.config.attributes:
         del right["attributes"]
     usual = commonest(training.pose)
-    right["commonest answer"] = [float(usual[s.extra["topic"]] == s.extra["truth"]) for s in samples]
-    kinds = np.array([KINDS.get(sample.extra["truth"], "which side") for sample in samples])
+    right["commonest answer"] = [float(usual[s.question.topic] == s.question.truth) for s in samples]
+    kinds = np.array([KINDS.get(sample.question.truth, "which side") for sample in samples])
     groups = {"all": np.ones(len(kinds), bool)} | {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
     for margin, name in ((0.5, "clear by 10 degrees or 5 cm"), (1.0, "clear by 20 degrees or 10 cm")):
         groups[name] = np.array(clear) >= margin
@@ -89,7 +92,7 @@ def main() -> None:
 
 def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
     """Joints (22, 3) in a picture's frame as its question means them."""
-    if sample.extra["topic"] != "facing":
+    if sample.question.topic != "facing":
         joints = upright(joints[None], sample.image.up()[None])[0]
     return torch.from_numpy(joints.astype(np.float32))
 
@@ -106,7 +109,7 @@ def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[s
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
         told = zip(policy.config.attributes, row, strict=True)
-        of = {statement.truth: logit for statement, logit in told if statement.topic == sample.extra["topic"]}
+        of = {statement.truth: logit for statement, logit in told if statement.topic == sample.question.topic}
         truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
     return truths
 
@@ -116,7 +119,7 @@ def asked(poses: np.ndarray, limit: int) -> list[Sample]:
     chosen = np.linspace(0, len(poses) - 1, 2 * limit).round().astype(int)  # descriptions have no truth
     mixture = ImageMixtureConfig(single=0, pairs=0, questions=1)
     samples = image_samples(poses[chosen], SEED, mixture)
-    with_truth = [sample for sample in samples if sample.extra["truth"]]
+    with_truth = [sample for sample in samples if sample.question.truth]
     keep = np.linspace(0, len(with_truth) - 1, min(limit, len(with_truth))).round().astype(int)
     return [with_truth[row] for row in keep]
 

@@ -1,16 +1,16 @@
 """How balanced the questions about poses are, and how fast they are asked; prints what docs/data.md quotes.
 
-python benchmarks/questions.py cmu_poses.npz [--questions N]
+python -m benchmarks.questions [--questions N]
 """
 
 import argparse
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
 from pose_rft.data.questions.questions import ask
@@ -18,7 +18,7 @@ from pose_rft.data.questions.questions import ask
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("poses", type=Path)
+    add_recordings(parser)
     parser.add_argument("--questions", type=int, default=4000)
     chosen = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """Renders a second on one core, by size, and what the time goes into; prints a table and, with --json FILE, writes it.
 
-python benchmarks/renders.py [--images N] [--poses cmu_poses.npz] [--json FILE]
+python -m benchmarks.renders [--images N] [--poses cmu_poses.npz] [--json FILE]
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.command_line import recordings
 from pose_rft.data.mocap.clips import read_mocap
 from pose_rft.data.rendering.renders import render_people
 
@@ -31,7 +32,7 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--poses", type=Path, help="recorded poses; without them random ones are drawn")
+    parser.add_argument("--poses", type=recordings, help="recorded poses; without them random ones are drawn")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(1)

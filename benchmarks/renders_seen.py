@@ -1,17 +1,17 @@
 """Does a network that learned from photographs see what the renders show? BlazePose on renders of held-out recordings.
 
-python benchmarks/renders_seen.py cmu_poses.npz [--images N]
+python -m benchmarks.renders_seen [--images N]
 
 Prints, for clear pictures and for all kinds, how often it sees a person, how far its 2D landmarks lie from the twelve
 joints that both skeletons have (as a share of the person's box), and PA-MPJPE of its world landmarks on them.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.data.mocap.clips import read_mocap, train_test_split
 from pose_rft.data.rendering.renders import render_people
@@ -24,7 +24,7 @@ LANDMARKS = list(COMMON_JOINTS.values())
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("poses", type=Path)
+    add_recordings(parser)
     parser.add_argument("--images", type=int, default=200)
     chosen = parser.parse_args()
     torch.set_num_threads(1)

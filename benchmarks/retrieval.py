@@ -1,6 +1,6 @@
 """The retrieval models on 1,000 poses of recordings that no training saw, one unseen caption each, by caption style.
 
-    python benchmarks/retrieval.py --poses ../shared/mocap/cmu_poses.npz
+    python -m benchmarks.retrieval
 
 Poses are chosen to differ (farthest points). "exact reader" knows every statement of a caption and how captions are
 made: about what short captions allow. Prints the tables and writes runs/retrieval/benchmark.json.
@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pose_rft.evaluation.metrics import Interval
-from pose_rft.evaluation.retrieval_metrics import retrieval_figures
-from pose_rft.evaluation.retrieval_models import (
+from benchmarks.command_line import add_recordings
+from benchmarks.support.retrieval_gallery import (
     GALLERY,
     agreement_with_checks,
     captions_of_gallery,
@@ -29,6 +28,8 @@ from pose_rft.evaluation.retrieval_models import (
     scores_agree,
     statements,
 )
+from pose_rft.evaluation.metrics import Interval
+from pose_rft.evaluation.retrieval_metrics import retrieval_figures
 from pose_rft.posescript.captions import Style
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file
@@ -46,7 +47,7 @@ EXACT = "exact reader"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    add_recordings(parser)
     parser.add_argument("--models", nargs="+", default=["reward", "judge"], help="bundled names or files")
     parser.add_argument("--count", type=int, default=GALLERY, help="poses of the gallery")
     parser.add_argument("--out", type=Path, default=Path("runs/retrieval/benchmark.json"))

@@ -1,6 +1,6 @@
 """How the time and memory of a HyGRPO step grow with answers, poses, prompt length and batch.
 
-    python benchmarks/scaling.py --figure docs/images/scaling.png
+    python -m benchmarks.scaling --figure docs/images/scaling.png
 
 One setting is varied at a time around 2 prompts of 320 tokens, 8 answers of 16 tokens and 16 poses to each answer
 (SmolLM2-135M, LoRA; bfloat16, or float32 where the CPU does not multiply in that). Several processes share the cores
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from steps import cores, in_process, markdown, measure_hygrpo
+
+from benchmarks.steps import cores, in_process, markdown, measure_hygrpo
 
 CENTRE = {"length": 320, "prompts": 2, "answers": 8, "poses": 16, "processes": 1}
 AXES = {
@@ -79,7 +80,7 @@ def main() -> None:
     for axis, size in track(points, "Measuring", console=Console(stderr=True)):
         setting: dict[str, Any] = {**CENTRE, axis: size, "steps": arguments.steps}
         key, processes = json.dumps(setting), setting.pop("processes")
-        known[key] = known.get(key) or in_process(__file__, setting, processes)
+        known[key] = known.get(key) or in_process("benchmarks.scaling", setting, processes)
         results[axis].append(known[key])
 
     lines = []

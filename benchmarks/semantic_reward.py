@@ -1,6 +1,6 @@
 """What the semantic reward does to text to pose: under the model that is the reward, and under the judge that never is.
 
-    python benchmarks/semantic_reward.py --poses ../shared/mocap/cmu_poses.npz
+    python -m benchmarks.semantic_reward
 
 Fine-tunes the pose head of one supervised policy by HyGRPO under different pose rewards, with the same prompts and
 steps, and judges all on captions of held-out recordings. Prints the table (rich and Markdown) and writes
@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import add_recordings
 from pose_rft.config import read_config
 from pose_rft.data.mixtures.text_to_pose import text_to_pose_mixture
 from pose_rft.devices import pick_device
@@ -50,7 +51,7 @@ COLUMNS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--poses", type=Path, required=True, help="recorded poses with `sequence`, e.g. cmu_poses.npz")
+    add_recordings(parser)
     parser.add_argument("--config", type=Path, default=Path("configs/ablation_rft.yaml"))
     parser.add_argument("--steps", type=int, default=60, help="of the pose head; its language model stays as it is")
     parser.add_argument("--training-prompts", type=int, default=4000)

@@ -1,6 +1,6 @@
 """How many poses a second `pose-rft serve` answers: many clients at once against one alone.
 
-    python benchmarks/serve.py
+    python -m benchmarks.serve
 
 Starts a server of its own, asks it typed prompts (everyday-prompts, another seed each) over keep-alive connections,
 first from one client, then from many, and prints a table; the rows go to runs/benchmarks/serve.json.
@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from steps import markdown
 
+from benchmarks.steps import markdown
 from pose_rft.data.everyday import everyday_prompts
 
 

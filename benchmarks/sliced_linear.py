@@ -1,6 +1,6 @@
 """Products of few rows with a wide matrix: slice by slice beside torch's own, float32 on a CPU.
 
-    python benchmarks/sliced_linear.py
+    python -m benchmarks.sliced_linear
 
 The matrices are those of SmolLM2-135M (width 576) and SmolLM2-1.7B (2048), many copies of each, so that they come from
 memory as they do in sampling. Both in one process, alternating; medians of GFLOP/s.
@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from rich.console import Console
 from rich.table import Table
-from steps import cores
 from torch.nn.functional import linear
 
+from benchmarks.steps import cores
 from pose_rft.policy.kernels.sliced_linear import plain_products_are_slow, sliced_product
 
 SHAPES = [(576, 576), (576, 1536), (1536, 576), (576, 49153), (2048, 2048), (2048, 8192), (8192, 2048)]

@@ -186,10 +186,10 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     return result | {"update_flops": float(counter.get_total_flops())}
 
 
-def in_process(script: str, arguments: dict[str, Any], processes: int = 1) -> dict[str, float]:
-    """Run ``script --one JSON`` as a process (or several, by torchrun) of its own and read the first line it prints."""
+def in_process(module: str, arguments: dict[str, Any], processes: int = 1) -> dict[str, float]:
+    """Run ``-m module --one JSON`` in a process of its own (or several, by torchrun) and read the first RESULT."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *launcher, script, "--one", json.dumps(arguments)]
+    command = [sys.executable, *launcher, "-m", module, "--one", json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:

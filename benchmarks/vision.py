@@ -1,6 +1,6 @@
 """How well and how fast people are seen: BlazePose's own world landmarks on renders of recorded poses, one core.
 
-python benchmarks/vision.py --poses cmu_poses.npz [--count 60] [--json FILE]
+python -m benchmarks.vision [--count 60] [--json FILE]
 
 Each pose is drawn once, 384 pixels square, from one of three sides; the person is found, cropped and encoded as in a
 photograph. The error is PA-MPJPE on the twelve joints that both skeletons have, so it holds for any camera. The drawn
@@ -16,19 +16,20 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.body.amass import read_poses
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.render import VIEWS, render
 from pose_rft.errors import UserError
-from pose_rft.vision import load_encoder, look
+from pose_rft.vision import detect_person, load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
 from pose_rft.vision.image_encoder import COMMON
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--poses", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_recordings(parser)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
@@ -37,13 +38,13 @@ def main() -> None:
     poses = poses[np.random.default_rng(0).choice(len(poses), chosen.count, replace=False)]
     joints = load_body().joints(poses)[:, COMMON]
     encoder = load_encoder()
-    look(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
+    detect_person(Image.fromarray(render(poses[:1], 384)[0]), encoder)  # reads the networks
     errors, seconds = [], []
     for index, (pose, truth) in enumerate(zip(poses, joints, strict=True)):
         picture = Image.fromarray(render(pose[None], 384, view=list(VIEWS)[index % len(VIEWS)])[0])
         start = time.process_time()
         try:
-            features = look(picture, encoder).features
+            features = detect_person(picture, encoder).features
         except UserError:  # nobody found
             continue
         seconds.append(time.process_time() - start)

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from pose_rft.body.render import contact_sheet, write_png
 from pose_rft.body.skeleton import PARENTS
 from pose_rft.data.concepts.pools import concept_pools
-from pose_rft.data.rendering.renders import Renders, render_people
+from pose_rft.data.rendering.renders import render_people
+from pose_rft.data.rendering.truths import Renders
 
 COLUMNS, ROWS, SIZE, SHOWN = 8, 4, 256, 116
 

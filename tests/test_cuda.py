@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from image_text_models import MODELS
 from PIL import Image
 
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig
@@ -22,6 +21,7 @@ from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 from pose_rft.vision.encoded_images import EncodedImages
+from tests.policy.image_text_models import MODELS
 
 DEVICE = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -16,7 +16,7 @@ from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.benchmarks import JUDGE, judge, load_benchmark, save_result
+from pose_rft.evaluation.benchmarks import JUDGE, evaluate_samples, load_benchmark, save_result
 from pose_rft.evaluation.report import Picture, write_report
 from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
@@ -72,7 +72,7 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
     samples = held_out_prompts(seed)
     console.rule(f"2 of 4: judged on {len(samples)} held-out prompts")
     independent = RetrievalModel.load(JUDGE)
-    before = judge(samples, start, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
+    before = evaluate_samples(samples, start, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
     save_result(before, out / "before.json")
     _say(console, before)
 
@@ -83,7 +83,7 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
 
     console.rule("4 of 4: judged again")
     after_answers = _answer(policy, out / "after", console)
-    after = judge(samples, policy, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
+    after = evaluate_samples(samples, policy, retrieval=independent, num_samples=4, seed=seed, show_progress=True)
     save_result(after, out / "after.json")
     _say(console, after)
     pictures = [

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pose_rft.app.api import without_paths
 from pose_rft.app.limits import Limits
-from pose_rft.body.model import load_body
+from pose_rft.body.load import load_body
 
 PICTURE = io.BytesIO()
 Image.new("RGB", (32, 32), "grey").save(PICTURE, format="PNG")

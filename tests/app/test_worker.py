@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pose_rft.app.limits import Limits
-from pose_rft.app.worker import PoseWorker, Question, QueueFull
+from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
 from pose_rft.errors import UserError
 
 
@@ -19,7 +19,7 @@ def worker(patient_policy):
 
 def _busy(worker, policy):
     """The future of a first question, at which the policy is."""
-    future = worker.ask(Question("first"))
+    future = worker.ask(QueuedPrompt("first"))
     assert policy.started.wait(20)
     return future
 
@@ -33,26 +33,26 @@ def _ask_all(worker, policy, questions):
 
 
 def test_what_is_asked_meanwhile_is_answered_in_as_few_calls_as_fit(worker, patient_policy):
-    results = _ask_all(worker, patient_policy, [Question("a"), Question("b"), Question("c")])
+    results = _ask_all(worker, patient_policy, [QueuedPrompt("a"), QueuedPrompt("b"), QueuedPrompt("c")])
     assert [group[0].text for group in results] == ["a", "b", "c"]
     assert patient_policy.calls == [["first"], ["a", "b"], ["c"]]
 
 
 def test_the_oldest_question_says_which_kind_is_next(worker, patient_policy):
-    questions = [Question("hot", temperature=2.0), Question("a"), Question("hot too", temperature=2.0)]
+    questions = [QueuedPrompt("hot", temperature=2.0), QueuedPrompt("a"), QueuedPrompt("hot too", temperature=2.0)]
     _ask_all(worker, patient_policy, questions)
     assert patient_policy.calls == [["first"], ["hot", "hot too"], ["a"]]
 
 
 def test_many_samples_count_as_many(worker, patient_policy):
-    _ask_all(worker, patient_policy, [Question("a", num_samples=4), Question("b", num_samples=4)])
+    _ask_all(worker, patient_policy, [QueuedPrompt("a", num_samples=4), QueuedPrompt("b", num_samples=4)])
     assert patient_policy.calls == [["first"], ["a"], ["b"]]  # 6 answers fit into a call, 8 do not
 
 
 def test_a_question_that_fails_takes_no_other_along(worker, patient_policy):
     patient_policy.error["bad"] = UserError("no")
     first = _busy(worker, patient_policy)
-    bad, good = worker.ask(Question("bad")), worker.ask(Question("good"))
+    bad, good = worker.ask(QueuedPrompt("bad")), worker.ask(QueuedPrompt("good"))
     patient_policy.go.set()
     assert good.result(20)[0].text == "good"
     with pytest.raises(UserError, match="no"):
@@ -62,7 +62,7 @@ def test_a_question_that_fails_takes_no_other_along(worker, patient_policy):
 
 def test_a_withdrawn_question_is_not_asked(worker, patient_policy):
     first = _busy(worker, patient_policy)
-    withdrawn, other = worker.ask(Question("withdrawn")), worker.ask(Question("other", temperature=0.5))
+    withdrawn, other = worker.ask(QueuedPrompt("withdrawn")), worker.ask(QueuedPrompt("other", temperature=0.5))
     assert withdrawn.cancel()
     patient_policy.go.set()
     assert first.result(20)
@@ -73,26 +73,26 @@ def test_a_withdrawn_question_is_not_asked(worker, patient_policy):
 def test_a_full_queue_takes_no_more_and_says_when_to_come_back(worker, patient_policy):
     _busy(worker, patient_policy)
     for name in "abcd":
-        worker.ask(Question(name))
+        worker.ask(QueuedPrompt(name))
     assert worker.waiting == 4
     with pytest.raises(QueueFull) as full:
-        worker.ask(Question("e"))
+        worker.ask(QueuedPrompt("e"))
     assert full.value.seconds == 3.0  # four questions in calls of two, and the one that runs, at a second each
 
 
 def test_closing_answers_what_waits_and_takes_nothing_new(worker, patient_policy):
-    futures = [_busy(worker, patient_policy), worker.ask(Question("a"))]
+    futures = [_busy(worker, patient_policy), worker.ask(QueuedPrompt("a"))]
     patient_policy.go.set()
     worker.close()
     assert [future.result(0)[0].text for future in futures] == ["first", "a"]
     assert not worker.is_alive
     with pytest.raises(QueueFull):
-        worker.ask(Question("late"))
+        worker.ask(QueuedPrompt("late"))
 
 
 def test_an_answer_does_not_depend_on_who_else_asks(tiny_policy, talking_policy):
     for policy in (tiny_policy, talking_policy):  # words at random; poses
-        questions = [Question("a dancer" * (n % 3 + 1), num_samples=2, seed=n) for n in range(5)]
+        questions = [QueuedPrompt("a dancer" * (n % 3 + 1), num_samples=2, seed=n) for n in range(5)]
         alone = [policy.generate([q.prompt], num_samples=2, seed=q.seed)[0] for q in questions]
         worker = PoseWorker(policy, Limits(gather_seconds=0.2))
         futures = [worker.ask(question) for question in questions]

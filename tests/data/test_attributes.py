@@ -5,7 +5,8 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.questions.attributes import UNASKED, Attribute, AttributeVerbalizer
-from pose_rft.data.questions.questions import ask, statements
+from pose_rft.data.questions.questions import ask
+from pose_rft.data.questions.statements import statements
 
 WAVING = Attribute("The person waves.", "waving", "yes", "The person does not wave.", ("the person waves", "waving"))
 HIGHER = [

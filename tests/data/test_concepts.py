@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pose_rft.data.concepts.concept import load_concepts, main, mean_pose, problems
+from pose_rft.data.concepts.__main__ import main
+from pose_rft.data.concepts.concept import load_concepts
+from pose_rft.data.concepts.validation import mean_pose, problems
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check
 
@@ -24,7 +26,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("concept", load_concepts(twins=False), ids=lambda c: c.id)
 def test_nearly_all_samples_of_a_concept_and_their_mean_meet_its_checks(concept) -> None:
-    # The samples of `python -m pose_rft.data.concepts.concept`, so that what its author saw pass passes here.
+    # The samples of `python -m pose_rft.data.concepts`, so that what its author saw pass passes here.
     assert problems(concept)[0] == []
 
 

@@ -6,7 +6,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ASK_ONE_OF_TWO, ASK_POSE, ImageMixtureConfig, image_samples
-from pose_rft.data.questions.questions import is_right
+from pose_rft.data.questions.reading import is_right
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import POSE_TOKEN, Sample
 from pose_rft.errors import UserError
@@ -39,16 +39,16 @@ def test_every_sample_has_a_picture_that_is_not_drawn_yet(samples: list[Sample])
 def test_poses_are_those_of_the_pictures(samples: list[Sample]) -> None:
     for sample in of_task(samples, "image_to_pose")[:3] + of_task(samples, "image_text_to_pose")[:3]:
         drawn = sample.image.renders().pose
-        np.testing.assert_array_equal(sample.pose, drawn[sample.extra.get("person", 0)])
+        np.testing.assert_array_equal(sample.pose, drawn[sample.person.index])
         assert sample.answer.count(POSE_TOKEN) == 1
 
 
 def test_of_two_people_the_one_named_is_meant(samples: list[Sample]) -> None:
     for sample in of_task(samples, "image_text_to_pose"):
-        side = ("left", "right")[sample.extra["person"]]
+        side = ("left", "right")[sample.person.index]
         assert side in sample.prompt
         assert {"left": "right", "right": "left"}[side] not in sample.prompt
-    people = collections.Counter(sample.extra["person"] for sample in of_task(samples, "image_text_to_pose"))
+    people = collections.Counter(sample.person.index for sample in of_task(samples, "image_text_to_pose"))
     assert min(people.values()) > 5
 
 
@@ -56,7 +56,7 @@ def test_questions_have_words_and_no_pose_and_their_truth(samples: list[Sample])
     for sample in of_task(samples, "pose_question"):
         assert sample.pose is None
         assert POSE_TOKEN not in sample.answer
-        assert is_right(sample.answer, sample.extra["truth"]) in (True, None)
+        assert is_right(sample.answer, sample.question.truth) in (True, None)
         assert sample.image.clear
 
 

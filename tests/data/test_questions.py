@@ -1,5 +1,4 @@
 import collections
-import math
 
 import numpy as np
 import pytest
@@ -9,17 +8,9 @@ from hypothesis import strategies as st
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.questions.questions import (
-    COMPARISONS,
-    Question,
-    ask,
-    clearness,
-    facing,
-    is_right,
-    read_side,
-    read_yes_no,
-    truth_in,
-)
+from pose_rft.data.questions.questions import Question, ask, facing
+from pose_rft.data.questions.reading import is_right, read_side, read_yes_no
+from pose_rft.data.questions.side_comparisons import SIDE_COMPARISONS
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 
@@ -61,21 +52,6 @@ def test_every_answer_answers_its_own_question_rightly_and_no_other_truth(questi
         assert not any(is_right(question.answer, other) for other in others if other != question.truth)
 
 
-def test_the_pose_that_a_question_was_made_from_answers_it_rightly(joints, questions: list[Question]) -> None:
-    told = [(question, pose) for question, pose in zip(questions, joints, strict=True) if question.truth]
-    assert len({question.truth for question, _ in told}) == 6
-    assert [truth_in(question.topic, pose) for question, pose in told] == [question.truth for question, _ in told]
-    faced = [(question, pose) for question, pose in zip(facing(joints, 0), joints, strict=True) if question]
-    assert all(truth_in("facing", pose) == question.truth for question, pose in faced)
-    assert all(clearness(question.topic, pose) > 0.04 for question, pose in told)
-    barely, clearly = torch.zeros(2, 22, 3)
-    barely[18, 1], clearly[18, 1] = -1.4, -2.2  # the left elbow: 80 and 126 degrees from straight
-    bent = [clearness("elbow_bent_more", load_body().joints(pose[None])[0]) for pose in (barely, clearly)]
-    assert bent[1] - bent[0] == pytest.approx(math.degrees(0.8) / 20, rel=0.2)
-    with pytest.raises(UserError, match="no question is about"):
-        truth_in("the weather", joints[0])
-
-
 def test_yes_is_said_only_where_the_posecode_holds(joints: torch.Tensor, questions: list[Question]) -> None:
     said_yes = [(row, q) for row, q in enumerate(questions) if q.truth == "yes"]
     assert len(said_yes) > 200
@@ -106,7 +82,7 @@ def test_a_question_hangs_on_its_seed_number_and_pose_alone(joints: torch.Tensor
 
 
 def test_only_the_kinds_asked_for_come(joints: torch.Tensor) -> None:
-    names = {comparison.name for comparison in COMPARISONS}
+    names = {comparison.name for comparison in SIDE_COMPARISONS}
     assert {q.topic for q in ask(joints[:200], 0, ["which"])} <= names | {"description"}
     assert {q.topic for q in ask(joints[:20], 0, ["describe"])} == {"description"}
     assert all(q.checks for q in ask(joints[:20], 0, ["describe"]))

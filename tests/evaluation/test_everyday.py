@@ -27,7 +27,7 @@ def test_a_third_is_for_choosing_settings_and_the_rest_is_reported() -> None:
     dev, test = everyday_prompts("dev"), everyday_prompts("test")
     assert len(dev) + len(test) == len(PROMPTS)
     assert len(dev) / len(PROMPTS) == pytest.approx(1 / 3, abs=0.01)
-    assert {sample.extra["category"] for sample in dev} == {sample.extra["category"] for sample in test}
+    assert {sample.category for sample in dev} == {sample.category for sample in test}
 
 
 def test_the_rest_pose_meets_few_checks() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.benchmarks import judge
+from pose_rft.evaluation.benchmarks import evaluate_samples
 from pose_rft.evaluation.charts import curve, number
 from pose_rft.evaluation.report import write_report
 
@@ -44,8 +44,10 @@ class Balance(HTMLParser):
 @pytest.fixture
 def results(fake_policy: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Before: one of four prompts is met; after: all."""
-    before = judge(SAMPLES, fake_policy(lambda prompt, *_: ARM_DOWN if prompt == "prompt 0" else REST), num_samples=2)
-    after = judge(SAMPLES, fake_policy(lambda *_: ARM_DOWN), num_samples=2)
+    before = evaluate_samples(
+        SAMPLES, fake_policy(lambda prompt, *_: ARM_DOWN if prompt == "prompt 0" else REST), num_samples=2
+    )
+    after = evaluate_samples(SAMPLES, fake_policy(lambda *_: ARM_DOWN), num_samples=2)
     return before, after
 
 

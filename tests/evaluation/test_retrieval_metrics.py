@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from pose_rft.evaluation.retrieval_metrics import (
     both_ranks,
-    farthest_points,
     feature_diversity,
     frechet_distance,
     hits,
@@ -124,13 +123,3 @@ def test_a_set_that_has_no_covariance_is_refused():
 
 def test_diversity_is_the_mean_distance_of_pairs():
     assert feature_diversity(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx((5 + 0 + 5) / 3)
-
-
-def test_farthest_points_leave_near_duplicates_to_the_end():
-    line = torch.tensor([[0.0], [0.1], [10.0], [5.0], [5.1]])
-    # Mean 4.04: 10 is farthest from it, 0 from that, then the two in the middle; duplicates come last.
-    assert farthest_points(line, 5).tolist()[:2] == [2, 0]
-    assert set(farthest_points(line, 3).tolist()[2:]) <= {3, 4}
-    assert len(set(farthest_points(line, 5).tolist())) == 5
-    with pytest.raises(ValueError, match="count must be 1 to 5"):
-        farthest_points(line, 6)

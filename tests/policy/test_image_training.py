@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from image_text_models import MODELS
 from PIL import Image
 from transformers import AutoProcessor
 
@@ -15,6 +14,7 @@ from pose_rft.policy.backbone import load_backbone
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
+from tests.policy.image_text_models import MODELS
 
 ANSWER = "Here: <POSE>."
 PICTURES = [

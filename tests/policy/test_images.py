@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import roma
 import torch
-from image_text_models import MODELS
 from PIL import Image
 
 from pose_rft.data.sample import Sample
@@ -19,6 +18,7 @@ from pose_rft.policy.prompt_tokens import insert_tokens
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import COMMON, EncodedPerson
+from tests.policy.image_text_models import MODELS
 
 HEAD = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
 LORA = LoraSettings(rank=2, alpha=4)

@@ -10,16 +10,17 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig
-from pose_rft.data.questions.questions import statements
-from pose_rft.data.rendering.renders import RenderSpec, seen_from
-from pose_rft.data.sample import Sample
+from pose_rft.data.questions.statements import statements
+from pose_rft.data.rendering.camera import in_camera_frame
+from pose_rft.data.rendering.renders import RenderSpec
+from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.renders import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy import training_pictures as pictures
 from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
-from pose_rft.policy.training_pictures import PicturesConfig, circle_of, crop_of, encoded, in_mirror, with_pictures
+from pose_rft.policy.training_pictures import PicturesConfig, circle_of, crop_of, encoded, flip_sample, with_pictures
 from pose_rft.posescript.checks import satisfied
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.runs.sft import SftConfig, run_sft
@@ -55,7 +56,7 @@ def test_a_detector_puts_its_circle_around_all_joints_and_upright():
 def test_a_pose_turned_as_a_whole_has_its_joints_turned():
     pose = np.random.default_rng(1).normal(scale=0.4, size=(22, 3)).astype(np.float32)
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    joints = load_body().joints(torch.from_numpy(np.stack([pose, seen_from(quarter, pose)])))
+    joints = load_body().joints(torch.from_numpy(np.stack([pose, in_camera_frame(quarter, pose)])))
     joints = joints - joints[:, :1]
     torch.testing.assert_close(joints[1], joints[0] @ torch.from_numpy(quarter).float().T, atol=1e-5, rtol=0)
 
@@ -65,7 +66,7 @@ def test_the_crop_of_someone_lying_is_upright_and_the_pose_turns_with_it():
     lying[0] = [0.0, 0.0, math.pi / 2]
     spec = RenderSpec(lying, seed=3, index=0, clear=True)
     cut = crop_of(spec)
-    joints = load_body().joints(torch.from_numpy(seen_from(cut.turn.T, spec.camera_pose()[0])))
+    joints = load_body().joints(torch.from_numpy(in_camera_frame(cut.turn.T, spec.camera_pose()[0])))
     up = joints[12] - joints[0]  # from the hips to the neck, in the crop's frame
     assert abs(float(torch.atan2(up[0], up[1]))) < 0.35  # perspective bends it a little
 
@@ -237,12 +238,12 @@ def test_equal_prompts_are_read_once(config):
     assert cache.image_of.tolist() == [0, 1, 2, 3, -1]
 
 
-def test_a_mirror_doubles_the_pictures(config, tmp_path):
-    """Seen in a mirror, a picture drawn is one whose person has the sides exchanged, also where words say them."""
+def test_flip_augmentation_doubles_the_pictures(config, tmp_path):
+    """A flipped picture is one whose person has the sides exchanged, also where words say them."""
     policy = PosePolicy.create(config, dtype=torch.float32)
-    settings = PicturesConfig(2, 1, ImageMixtureConfig(single=0, pairs=1, questions=0), texts=0, mirrored=True)
+    settings = PicturesConfig(2, 1, ImageMixtureConfig(single=0, pairs=1, questions=0), texts=0, flip_augmentation=True)
     drawn = with_pictures(policy, texts(2), 5, settings, tmp_path / "pictures")
-    plain = with_pictures(policy, texts(2), 5, replace(settings, mirrored=False))
+    plain = with_pictures(policy, texts(2), 5, replace(settings, flip_augmentation=False))
     assert len(drawn) == 4
     for one in plain:
         same = [other for other in drawn if other.prompt == one.prompt and np.array_equal(other.pose, one.pose)]
@@ -251,25 +252,30 @@ def test_a_mirror_doubles_the_pictures(config, tmp_path):
         assert torch.equal(same[0].image.tokens, one.image.tokens)
         assert not torch.equal(twin[0].image.tokens, one.image.tokens)
         assert ("left" in one.prompt) == ("right" in twin[0].prompt)
-        torch.testing.assert_close(twin[0].extra["up"][0], -one.extra["up"][0])
+        torch.testing.assert_close(twin[0].person.up[0], -one.person.up[0])
     again = with_pictures(policy, texts(2), 5, settings, tmp_path / "pictures")
     assert [sample.prompt for sample in again] == [sample.prompt for sample in drawn]
     with pytest.raises(UserError, match="other samples"):
-        with_pictures(policy, texts(2), 5, replace(settings, mirrored=False), tmp_path / "pictures")
+        with_pictures(policy, texts(2), 5, replace(settings, flip_augmentation=False), tmp_path / "pictures")
 
 
-def test_a_question_in_a_mirror_has_the_mirrored_answer():
+def test_a_question_about_a_flipped_picture_has_the_mirrored_answer():
     pose = np.random.default_rng(0).normal(scale=0.3, size=(22, 3)).astype(np.float32)
-    extra = {"pose": pose, "up": np.array([0.1, 0.9, 0.0]), "topic": "left_knee.bent", "truth": "yes", "person": 0}
     check = "angle(left_knee) < 120"
-    sample = Sample("Is the left knee bent?", "Yes, the left knee is bent.", checks=(check,), extra=extra)
-    seen = EncodedImages(torch.zeros(1, 64, 288), torch.zeros(1, 39, 8))
-    twin = in_mirror(sample, seen)
+    sample = Sample(
+        "Is the left knee bent?",
+        "Yes, the left knee is bent.",
+        checks=(check,),
+        person=PicturedPerson(0, pose, np.array([0.1, 0.9, 0.0])),
+        question=QuestionTruth("left_knee.bent", "yes"),
+    )
+    flipped = EncodedImages(torch.zeros(1, 64, 288), torch.zeros(1, 39, 8))
+    twin = flip_sample(sample, flipped)
     assert (twin.prompt, twin.answer) == ("Is the right knee bent?", "Yes, the right knee is bent.")
-    assert twin.extra["topic"] == "right_knee.bent"
+    assert twin.question == QuestionTruth("right_knee.bent", "yes")
     assert twin.pose is None
-    assert twin.image is seen
-    joints = load_body().joints(torch.from_numpy(np.stack([pose, twin.extra["pose"]])))
+    assert twin.image is flipped
+    joints = load_body().joints(torch.from_numpy(np.stack([pose, twin.person.pose])))
     assert satisfied([check], joints[:1]).all() == satisfied(twin.checks, joints[1:]).all()
 
 

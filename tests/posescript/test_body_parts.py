@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from caption_truth import Figure
-from contacts import GRADED, agreement, distances, normals, radii, skin_gap, touching_pairs
-from stick_figure import mirror, random_joints
 
+from benchmarks.caption_truth import Figure
+from benchmarks.contacts import GRADED, agreement, distances, normals, radii, skin_gap, touching_pairs
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirrored_name
 from pose_rft.data.concepts.concept import load_concepts
@@ -14,6 +13,7 @@ from pose_rft.posescript.body_parts import PARTS
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import compile_check, measure
 from pose_rft.posescript.measurements import Measurements
+from tests.posescript.stick_figure import mirror, random_joints
 
 BODY = load_body()
 PAIRS = [("left_hand", "right_thigh"), ("left_foot", "right_foot"), ("head", "left_knee"), ("right_forearm", "belly")]

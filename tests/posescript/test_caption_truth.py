@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from caption_truth import QUANTITIES, Figure, table
-from stick_figure import moved, random_joints, t_pose, turned
 
+from benchmarks.caption_truth import QUANTITIES, Figure, table
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.data.concepts.concept import load_concepts
@@ -15,6 +14,7 @@ from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.measurements import ANGLED_JOINTS
 from pose_rft.posescript.measurements import QUANTITIES as MEASURED
 from pose_rft.posescript.posecodes import load_posecodes
+from tests.posescript.stick_figure import moved, random_joints, t_pose, turned
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from stick_figure import moved, random_joints, t_pose
 
 from pose_rft.body.skeleton import JOINT_INDEX as J
 from pose_rft.errors import UserError
@@ -16,6 +15,7 @@ from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes, load_statistics, posecode_index
 from pose_rft.posescript.selection import Statement
 from pose_rft.posescript.wording import one_and_both, participle, third_person
+from tests.posescript.stick_figure import moved, random_joints, t_pose
 
 CODES = {code.id: code for code in load_posecodes()}
 POSES = random_joints(2000, seed=5)

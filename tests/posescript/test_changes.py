@@ -5,12 +5,12 @@ from importlib.resources import files
 import pytest
 import torch
 import yaml
-from stick_figure import mirror, random_joints, t_pose
 
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.edits.changes import LARGEST, load_edits, possible_edits, verb_needs
 from pose_rft.posescript.edits.comparisons import PosePair, compare
 from pose_rft.posescript.posecodes import exchange_sides
+from tests.posescript.stick_figure import mirror, random_joints, t_pose
 
 DOCUMENT = yaml.safe_load(files("pose_rft.posescript.edits").joinpath("edits.yaml").read_text(encoding="utf-8"))
 EDITS = load_edits().edits

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stick_figure import mirror, moved, random_joints, t_pose, turned
 
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied, tabulated
 from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements
+from tests.posescript.stick_figure import mirror, moved, random_joints, t_pose, turned
 
 T = t_pose()
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from stick_figure import mirror, moved, random_joints, t_pose, turned
 
 from pose_rft.errors import UserError
 from pose_rft.posescript.edits.comparisons import Comparison, compare, read_comparison
+from tests.posescript.stick_figure import mirror, moved, random_joints, t_pose, turned
 
 QUANTITIES = (
     "angle(left_knee)",

@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from stick_figure import mirror, moved, posed, random_joints, t_pose, turned
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX as J
@@ -15,6 +14,7 @@ from pose_rft.posescript.checks import mirrored, satisfied
 from pose_rft.posescript.edits.comparisons import compare, read_comparison
 from pose_rft.posescript.edits.instructions import STAY, edit_file, edit_instructions, edit_satisfaction
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes
+from tests.posescript.stick_figure import mirror, moved, posed, random_joints, t_pose, turned
 
 CHECKS = {code.id: code.check for code in load_posecodes()}
 SIZE = 500

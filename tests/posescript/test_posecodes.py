@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from stick_figure import mirror, moved, random_joints, t_pose, turned
 
 from pose_rft.posescript.checks import satisfied, tightened
 from pose_rft.posescript.posecodes import (
@@ -13,6 +12,7 @@ from pose_rft.posescript.posecodes import (
     posecode_index,
     posecode_statistics,
 )
+from tests.posescript.stick_figure import mirror, moved, random_joints, t_pose, turned
 
 CODES = load_posecodes()
 POSES = random_joints(600, seed=3)

@@ -1,9 +1,9 @@
 """The format reward accepts finished sentences with the pose where it was asked for."""
 
 import pytest
-from rest_pose import rest_poses
 
 from pose_rft.rewards.format import format_reward, keeps_format, plain_text
+from tests.rewards.rest_pose import rest_poses
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from rest_pose import rest_poses
 
 from pose_rft.rewards import PoseBatch
 from pose_rft.rewards.posecodes import posecode_satisfaction
+from tests.rewards.rest_pose import rest_poses
 
 TRUE = "y(head) > y(pelvis)"  # of every rest pose
 FALSE = "y(head) < y(left_foot)"

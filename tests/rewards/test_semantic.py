@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from rest_pose import rest_poses
 
 from pose_rft.errors import UserError
 from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 from pose_rft.rewards import PoseBatch
 from pose_rft.rewards.semantic import semantic_alignment
 from pose_rft.rewards.spec import RewardSpec, resolve
+from tests.rewards.rest_pose import rest_poses
 
 
 def saved(path, role="reward"):

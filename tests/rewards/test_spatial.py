@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from rest_pose import rest_poses
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.rewards import PoseBatch
 from pose_rft.rewards.spatial import spatial, spatial_aligned, spatial_bounded
+from tests.rewards.rest_pose import rest_poses
 
 REST = np.zeros((22, 3), dtype=np.float32)
 

@@ -1,7 +1,8 @@
 """Rewards are named in a config, and mistakes in it are named too."""
 
+import importlib
+
 import pytest
-import user_rewards
 
 from pose_rft.errors import UserError
 from pose_rft.rewards import BUILT_IN, RewardSpec, resolve, reward_specs
@@ -25,7 +26,10 @@ def test_every_built_in_name_resolves_to_a_reward_with_the_part_that_it_credits(
 
 def test_a_name_and_a_dotted_path_find_the_function():
     assert resolve(RewardSpec("format")).function is format_reward
-    assert resolve(RewardSpec("user_rewards.length", credits="text")).function is user_rewards.length
+    assert (
+        resolve(RewardSpec("user_rewards.length", credits="text")).function
+        is importlib.import_module("user_rewards").length
+    )
 
 
 def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch):

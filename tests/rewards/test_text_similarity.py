@@ -5,13 +5,13 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from rest_pose import rest_poses
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from pose_rft.errors import UserError
 from pose_rft.rewards import resolve, reward_specs
 from pose_rft.rewards import text_similarity as module
 from pose_rft.rewards.text_similarity import SentenceEmbedder, text_similarity
+from tests.rewards.rest_pose import rest_poses
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "yes", "no", "a", "cat", "sat", "."]
 

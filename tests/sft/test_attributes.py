@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.questions.questions import ask, statement_truths, statements
-from pose_rft.data.rendering.renders import seen_from
-from pose_rft.data.sample import Sample
+from pose_rft.data.questions.questions import ask
+from pose_rft.data.questions.statements import statement_truths, statements
+from pose_rft.data.rendering.camera import in_camera_frame
+from pose_rft.data.sample import PicturedPerson, Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.image_branch import ATTRIBUTES_INTRODUCTION
@@ -31,16 +32,16 @@ def config(tiny_backbone) -> PolicyConfig:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Sample]:
-    """As if drawn and encoded: what is seen is the pose, in other numbers."""
+    """As if drawn and encoded: the features are the pose, in other numbers."""
     generator = torch.Generator().manual_seed(0)
     poses = torch.randn(24, 22, 3, generator=generator) * 0.4
     project = torch.randn(66, 39 * 8, generator=generator) / 8
     samples = []
     for pose in poses:
-        seen = EncodedImages(torch.zeros(1, 64, 288), (pose.flatten() @ project).view(1, 39, 8))
-        extra = {"pose": pose.numpy(), "up": UP}
+        encoded = EncodedImages(torch.zeros(1, 64, 288), (pose.flatten() @ project).view(1, 39, 8))
+        person = PicturedPerson(0, pose.numpy(), UP)
         question = ask(load_body().joints(pose[None]), len(samples), ["yes_no"])[0]
-        samples.append(Sample(question.text, question.answer, image=seen, task="pose_question", extra=extra))
+        samples.append(Sample(question.text, question.answer, image=encoded, task="pose_question", person=person))
     return samples
 
 
@@ -68,10 +69,10 @@ def test_statements_say_what_questions_ask_about():
 def test_the_truth_is_about_gravity_and_not_about_the_camera(pictures):
     sample = pictures[0]
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    turned = seen_from(quarter.numpy(), sample.extra["pose"])
-    rolled = replace(sample, extra={"pose": turned, "up": quarter.numpy() @ UP})
+    turned = in_camera_frame(quarter.numpy(), sample.person.pose)
+    rolled = replace(sample, person=PicturedPerson(0, turned, quarter.numpy() @ UP))
     assert torch.equal(truths_of([sample]), truths_of([rolled]))
-    upright = replace(sample, extra={"pose": turned, "up": UP})
+    upright = replace(sample, person=PicturedPerson(0, turned, UP))
     assert not torch.equal(truths_of([sample]), truths_of([upright]))
 
 
@@ -151,7 +152,7 @@ def test_findings_resume_from_the_head_that_they_are_read_off(trained, config, p
             loop=LoopConfig(row_tokens=512, save_steps=4),
         )
 
-    samples = [replace(p, pose=p.extra["pose"], answer="The pose is <POSE>.") for p in pictures]
+    samples = [replace(p, pose=p.person.pose, answer="The pose is <POSE>.") for p in pictures]
     unbroken = run_sft(run("whole"), samples=samples)
     run_sft(run("killed"), samples=samples)
     for later in (tmp_path / "killed" / "attributes").glob("checkpoint-8"):

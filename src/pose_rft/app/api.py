@@ -24,7 +24,7 @@ from pose_rft.app.messages import (
     first_problem,
 )
 from pose_rft.app.uploads import PictureTooLarge, read_picture
-from pose_rft.app.worker import PoseWorker, Question, QueueFull
+from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer
 
@@ -67,7 +67,7 @@ def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
                 raise HTTPException(413, str(error)) from error
             except UserError as error:
                 raise HTTPException(422, str(error)) from error
-        question = Question(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed)
+        question = QueuedPrompt(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed)
         answers = await answered(worker, question)
         formats = list(dict.fromkeys(asked.format))
         samples = await run_in_threadpool(lambda: [to_sample(answer, formats) for answer in answers])
@@ -88,7 +88,7 @@ def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
     return router
 
 
-async def answered(worker: PoseWorker, question: Question) -> list[Answer]:
+async def answered(worker: PoseWorker, question: QueuedPrompt) -> list[Answer]:
     """The policy's answers, or why there are none.
 
     Raises:

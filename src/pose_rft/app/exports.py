@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_rft.app.messages import Format, Sample, Smpl
+from pose_rft.app.messages import Format, SampledAnswer, Smpl
 from pose_rft.body import Pose
 from pose_rft.policy import Answer
 
@@ -23,10 +23,10 @@ def pose_file(pose: Pose, suffix: Format) -> bytes:
         return path.read_bytes()
 
 
-def to_sample(answer: Answer, formats: Sequence[Format]) -> Sample:
+def to_sample(answer: Answer, formats: Sequence[Format]) -> SampledAnswer:
     """One answer as the API gives it."""
     pose = answer.pose
-    return Sample(
+    return SampledAnswer(
         text=answer.text,
         valid=answer.valid,
         smpl=None if pose is None else _smpl(pose),

@@ -79,7 +79,7 @@ class Smpl(BaseModel):
     betas: list[float] | None = Field(None, description="(10,) shape components; null for the mean body")
 
 
-class Sample(BaseModel):
+class SampledAnswer(BaseModel):
     """One answer."""
 
     text: str = Field(description="The words; <POSE> stands where the pose was given.")
@@ -94,7 +94,7 @@ class Sample(BaseModel):
 class PoseResponse(BaseModel):
     """The answers to one question."""
 
-    samples: list[Sample]
+    samples: list[SampledAnswer]
 
 
 class Health(BaseModel):

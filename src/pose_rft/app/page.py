@@ -18,7 +18,7 @@ from pose_rft.app.conversation import changed, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
 from pose_rft.app.page_style import CSS, theme
 from pose_rft.app.uploads import read_picture
-from pose_rft.app.worker import PoseWorker, Question
+from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
@@ -191,7 +191,7 @@ class _Page:
         try:
             prompt = self._prompt(text, shown, meaning, start)
             image = await run_in_threadpool(self._picture, files[0]) if files else None
-            question = Question(prompt, image, int(samples), float(temperature), seed=len(chat))
+            question = QueuedPrompt(prompt, image, int(samples), float(temperature), seed=len(chat))
             answers = await answered(self.worker, question)
             directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
             updates = await run_in_threadpool(self._show, answers, directory)

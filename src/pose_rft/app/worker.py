@@ -19,7 +19,7 @@ from pose_rft.policy import Answer, PosePolicy
 
 
 @dataclass(frozen=True)
-class Question:
+class QueuedPrompt:
     """What ``PosePolicy.generate`` is asked for one prompt."""
 
     prompt: str
@@ -46,7 +46,7 @@ class QueueFull(Exception):
         self.seconds = seconds
 
 
-Asked = tuple[Question, "Future[list[Answer]]"]
+Asked = tuple[QueuedPrompt, "Future[list[Answer]]"]
 
 
 class PoseWorker:
@@ -71,7 +71,7 @@ class PoseWorker:
         """Whether questions are taken."""
         return self._thread.is_alive() and not self._closing
 
-    def ask(self, question: Question) -> "Future[list[Answer]]":
+    def ask(self, question: QueuedPrompt) -> "Future[list[Answer]]":
         """Queue a question; the future gives its answers, or what ``generate`` raised. Cancelling it withdraws it.
 
         Raises:

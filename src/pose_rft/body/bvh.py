@@ -12,10 +12,8 @@ import numpy as np
 import roma
 import torch
 
-from pose_rft.body.amass import PoseFile
-from pose_rft.body.model import load_body
-from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
-from pose_rft.errors import UserError
+from pose_rft.body.load import load_body
+from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 from pose_rft.storage import atomic_file
 
 CENTIMETRES = 100.0
@@ -60,35 +58,6 @@ def write_bvh(
         lines.append(_numbers(np.concatenate([place, frame[depth_first].reshape(-1)])))
     with atomic_file(Path(path)) as part:
         part.write_text("\n".join(lines) + "\n", encoding="ascii")
-
-
-def read_bvh(path: str | Path) -> PoseFile:
-    """Read a BVH with the joints and channels that `write_bvh` writes: pose (N, 22, 3), trans (N, 3) and fps.
-
-    Raises:
-        UserError: no such file, or a BVH of another skeleton.
-    """
-    path = Path(path)
-    try:
-        hierarchy, motion = path.read_text(encoding="ascii").split("MOTION", 1)
-        words = [line.split() for line in hierarchy.splitlines()]
-        names = [line[1] for line in words if line and line[0] in ("ROOT", "JOINT")]
-        channels = [line[2:] for line in words if line and line[0] == "CHANNELS"]
-        _, step, *rows = [line for line in motion.splitlines() if line.strip()]
-        fps = 1.0 / float(step.split(":")[1])
-        frames = np.array([row.split() for row in rows], np.float64).reshape(len(rows), 3 * (1 + len(names)))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise UserError(f"{path}: not a BVH file with one row of numbers per frame; export it again") from error
-    expected = [CHANNELS.split()] * NUM_JOINTS
-    if sorted(names) != sorted(JOINT_NAMES) or [c[-3:] for c in channels] != expected or len(channels[0]) != 6:
-        raise UserError(f"{path}: another skeleton; this reads SMPL's 22 joints with {CHANNELS}, as write_bvh writes")
-    angles = torch.from_numpy(frames[:, 3:]).reshape(-1, NUM_JOINTS, 3)
-    found = roma.rotmat_to_rotvec(roma.euler_to_rotmat("ZXY", angles, degrees=True))
-    pose = np.zeros(found.shape, np.float32)
-    pose[:, [JOINT_INDEX[name] for name in names]] = found.numpy()
-    return PoseFile(pose, trans=(frames[:, :3] / CENTIMETRES).astype(np.float32), fps=fps)
 
 
 def _depth_first(joint: int) -> Iterator[int]:

@@ -15,8 +15,9 @@ import torch
 import trimesh
 from trimesh.exchange.gltf import export_glb
 
+from pose_rft.body.load import load_body
 from pose_rft.body.mesh import vertex_normals
-from pose_rft.body.model import Cc0Body, load_body
+from pose_rft.body.model import Cc0Body
 from pose_rft.body.render import limb_colours
 from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.storage import atomic_file

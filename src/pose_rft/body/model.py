@@ -1,11 +1,9 @@
 """Body models: from joint rotations (and a shape) to joints and skin, in batches and with gradients.
 
-`load_body()` gives the bundled CC0 body; `load_body("path/to/SMPL_NEUTRAL.npz")` a model of the SMPL family that you
-bring yourself. Both put the pelvis at the origin, so that two bodies in one pose are directly comparable.
+Every body has the pelvis at the origin, so that two bodies in one pose are directly comparable.
 """
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
@@ -120,17 +118,3 @@ class Cc0Body(BodyModel):
         blended = (self._dense_weights.to(pose) @ affine).unflatten(-1, (3, 4))  # (..., V, 3, 4)
         posed = (blended[..., :3] @ skin.unsqueeze(-1)).squeeze(-1) + blended[..., 3]
         return posed if trans is None else posed + trans.unsqueeze(-2)
-
-
-@lru_cache(maxsize=4)
-def load_body(name_or_path: str = "cc0") -> BodyModel:
-    """A body model: ``"cc0"`` for the bundled one, or the path of an SMPL, SMPL-H or SMPL-X ``.npz`` of your own.
-
-    Raises:
-        UserError: no such file, a pickle, a file that is no body model, or smplx is not installed.
-    """
-    if name_or_path == "cc0":
-        return Cc0Body()
-    from pose_rft.body.smpl import SmplBody
-
-    return SmplBody(name_or_path)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pose_rft.body.load import load_body
 from pose_rft.body.mesh import vertex_normals
-from pose_rft.body.model import load_body
 from pose_rft.body.raster import rasterise
 from pose_rft.body.render import limb_colours
 

@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 import torch
 
-from pose_rft.body.model import NUM_BETAS, load_body
+from pose_rft.body.load import load_body
+from pose_rft.body.model import NUM_BETAS
 from pose_rft.body.skeleton import NUM_JOINTS, mirror_pose
 from pose_rft.errors import UserError
 
@@ -56,7 +57,7 @@ class Pose:
         return load_body().joints(torch.from_numpy(self.axis_angle()), betas).numpy()
 
     def mirrored(self) -> "Pose":
-        """The same pose seen in a mirror: left and right exchanged."""
+        """The mirrored pose: left and right exchanged."""
         return Pose.from_axis_angle(mirror_pose(torch.from_numpy(self.axis_angle())), self.betas)
 
     def save(self, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from pose_rft.body.model import load_body
+from pose_rft.body.load import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, PARENTS
 
 NUM_BETAS = 10

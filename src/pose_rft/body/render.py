@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from pose_rft.body.load import load_body
 from pose_rft.body.mesh import vertex_normals
-from pose_rft.body.model import BodyModel, load_body
+from pose_rft.body.model import BodyModel
 from pose_rft.body.raster import FAR, lit_share, openness, rasterise
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES
 from pose_rft.errors import UserError

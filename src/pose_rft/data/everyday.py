@@ -22,7 +22,7 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
         split: "dev" (a third, for choosing settings), "test" (two thirds, what is reported) or "all".
 
     Returns:
-        Samples with ``prompt``, ``checks`` and ``extra["category"]``; there is no recorded pose.
+        Samples with ``prompt``, ``checks`` and ``category``; there is no recorded pose.
 
     Raises:
         UserError: an unknown split.
@@ -36,7 +36,7 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
             answer="",
             checks=tuple(entry["checks"]),
             source="everyday-prompts",
-            extra={"category": group["category"], "split": entry["split"]},
+            category=group["category"],
         )
         for group in yaml.safe_load(text)
         for entry in group["prompts"]

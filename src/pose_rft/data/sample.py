@@ -1,12 +1,48 @@
 """One sample schema for every dataset, task and stage."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL.Image import Image
+
+from pose_rft.data.rendering.renders import RenderSpec
+from pose_rft.vision.crops import Crop
+from pose_rft.vision.encoded_images import EncodedImages
 
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
+Picture = str | Path | Image | RenderSpec | Crop | EncodedImages
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedPerson:
+    """What is true of the person whom a prompt with a picture is about, also where it is not asked for.
+
+    The frame is that of the sample's image: x to the right, y up, z towards the viewer; of a drawn picture the
+    camera's, of a crop, encoded or not, the crop's.
+
+    Attributes:
+        index: of several people, which from the left, counted from 0.
+        pose: (22, 3) axis-angle radians.
+        up: (3,) away from the ground.
+    """
+
+    index: int
+    pose: np.ndarray
+    up: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionTruth:
+    """The right answer to a prompt that is a question about a pose.
+
+    Attributes:
+        topic: what it asks about: a posecode's id, the name of a comparison, or ``description``.
+        truth: ``yes``, ``no``, ``left``, ``right``, ``both`` or ``neither``; empty for a description.
+    """
+
+    topic: str
+    truth: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +53,23 @@ class Sample:
         prompt: what the user says.
         answer: what the model should say; holds ``<POSE>`` where a pose is asked for.
         pose: (22, 3) axis-angle radians in SMPL order (``global_orient`` first), or None for plain language.
-        image: a path, a PIL image, a ``pose_rft.data.rendering.renders.RenderSpec`` (its ``image()`` draws it), or None.
+        image: a path, a PIL image, a picture still to be drawn, the crop of a person, its features, or None.
         task: ``text_to_pose``, ``image_to_pose``, ``image_text_to_pose``, ``pose_question``, ``chat`` ...
         checks: geometric statements that the prompt makes about the pose, in the language of
             ``pose_rft.posescript.checks``; a pose that fulfils them all does what the prompt says.
         source: which reader or generator made it, and from which recording (for splits by sequence).
+        person: what is true of the person in a drawn picture, or None.
+        question: of a question about a pose its truth, or None.
+        category: of a benchmark's prompt, or empty.
     """
 
     prompt: str
     answer: str
     pose: np.ndarray | None = None
-    image: Any | Path | None = None
+    image: Picture | None = None
     task: str = "text_to_pose"
     checks: tuple[str, ...] = ()
     source: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    person: PicturedPerson | None = None
+    question: QuestionTruth | None = None
+    category: str = ""

@@ -1,4 +1,4 @@
-"""Which recordings training never sees, and which model may see which: rules for readers and benchmarks alike."""
+"""Which recordings are kept out of training, and which model may learn from which: for readers and benchmarks."""
 
 import hashlib
 from typing import Literal

@@ -16,6 +16,7 @@ from pose_rft.body.amass import read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import (
@@ -50,7 +51,7 @@ BENCHMARKS = (
     {
         "name": "renders",
         "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
-        "needs": "a policy that sees; --poses FILE as for captions",
+        "needs": "a policy with an image encoder; --poses FILE as for captions",
     },
 )
 
@@ -99,13 +100,13 @@ def evaluate(
         show_progress: draw a progress bar with the time left.
 
     Returns:
-        The result of ``judge``, with the benchmark's name.
+        The result of ``evaluate_samples``, with the benchmark's name.
 
     Raises:
         UserError: an unknown benchmark, or poses that cannot be read.
     """
     samples, reference = load_benchmark(benchmark, poses=poses, split=split, limit=limit)
-    result = judge(
+    result = evaluate_samples(
         samples,
         policy,
         reference=reference,
@@ -128,6 +129,7 @@ def load_benchmark(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
+    poses = poses and find_recordings(poses)
     if benchmark == "everyday-prompts":
         reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
         return everyday_prompts(split)[:limit], reference
@@ -142,7 +144,7 @@ def load_benchmark(
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
 
-def judge(
+def evaluate_samples(
     samples: Sequence[Sample],
     policy: Answering,
     *,
@@ -190,7 +192,7 @@ def judge(
     rows = [
         {
             "prompt": sample.prompt,
-            "category": sample.extra.get("category"),
+            "category": sample.category or None,
             "checks": list(sample.checks),
             "answer": greedy[n][0].text,
             "mean_pose": graded["mean_pose"][n],
@@ -206,7 +208,7 @@ def judge(
         **{way: summarise(graded[way]) for way in graded},
         "references": _summaries(samples, references, reference, retrieval),
         "categories": _by_category(rows),
-        **({} if retrieval is None else {"judge": _judged_sets(retrieval, samples, answered | references)}),
+        **({} if retrieval is None else {"judge": _judge_figures(retrieval, samples, answered | references)}),
         "rows": rows,
     }
 
@@ -221,11 +223,6 @@ def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: i
     return poses
 
 
-def reference_summaries(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Any]:
-    """What poses that know nothing of the prompt reach."""
-    return _summaries(samples, reference_poses(samples, reference, seed), reference, None)
-
-
 def _summaries(
     samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
 ) -> dict[str, Any]:
@@ -236,7 +233,7 @@ def _summaries(
     }
 
 
-def _judged_sets(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
+def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
     prompts = [sample.prompt for sample in samples]
     recorded = None
     if all(sample.pose is not None for sample in samples):
@@ -260,7 +257,7 @@ def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def results_table(result: dict[str, Any]) -> Table:
-    """The figures of ``judge`` for a terminal: one line per measure, intervals in brackets, references beside them."""
+    """The figures of ``evaluate_samples`` for a terminal: one line per measure, intervals in brackets."""
     columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}

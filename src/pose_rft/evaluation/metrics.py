@@ -1,6 +1,6 @@
 """What is measured: pure functions on joints. Positions are metres, y up, SMPL order; results are metres unless said.
 
-Papers print millimetres; the protocols convert. Every function takes any leading dimensions and float tensors, and is
+Papers print millimetres; benchmarks convert. Every function takes any leading dimensions and float tensors, and is
 exact enough in float32 for bodies of human size.
 """
 
@@ -14,7 +14,7 @@ import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body.distances import mpjpe, root_aligned
+from pose_rft.body.distances import root_aligned
 from pose_rft.posescript.checks import measure
 
 Alignment = Literal["root", "heading"]
@@ -29,11 +29,6 @@ def heading_aligned(joints: Tensor) -> Tensor:
     turned_back = torch.deg2rad(-measure("turn()", flat))
     rotation: Tensor = roma.rotvec_to_rotmat(torch.stack([0 * turned_back, turned_back, 0 * turned_back], dim=-1))
     return (flat @ rotation.transpose(-1, -2)).reshape(joints.shape)
-
-
-def best_of_k_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
-    """The error of the best of K samples: (..., K, J, 3), (..., J, 3) -> (...). It never rises with more samples."""
-    return mpjpe(predicted, target.unsqueeze(-3).expand_as(predicted)).amin(dim=-1)
 
 
 def mean_pairwise_distance(joints: Tensor) -> Tensor:
@@ -72,8 +67,9 @@ def nearest_pose_distance(joints: Tensor, reference: Tensor, align: Alignment = 
         raise ValueError(f"align must be 'root' or 'heading', not {align!r}")
     to_common_frame = heading_aligned if align == "heading" else root_aligned
     known = to_common_frame(reference).transpose(0, 1).contiguous()  # (22, M, 3)
-    nearest = []
-    for part in to_common_frame(joints).split(block):
+    asked, nearest = to_common_frame(joints), []
+    for start in range(0, len(asked), block):
+        part = asked[start : start + block]
         total = sum(
             torch.cdist(part[:, joint], known[joint], compute_mode="donot_use_mm_for_euclid_dist")
             for joint in range(joints.shape[1])

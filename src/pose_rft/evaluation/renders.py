@@ -5,7 +5,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from pose_rft.data.rendering.renders import RenderSpec, seen_from
+from pose_rft.data.rendering.camera import in_camera_frame
+from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import Sample
 from pose_rft.policy.training_pictures import crop_of
 
@@ -32,6 +33,6 @@ def pictured_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int =
     for index, row in enumerate(bar):
         spec = RenderSpec(poses[row].numpy(), seed, index)
         cut = crop_of(spec)
-        pose = seen_from(cut.turn.T, spec.camera_pose()[0])
+        pose = in_camera_frame(cut.turn.T, spec.camera_pose()[0])
         samples.append(Sample(QUESTION, "", pose, image=cut, task="image_to_pose", source=source))
     return samples

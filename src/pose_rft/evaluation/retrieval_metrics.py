@@ -159,26 +159,3 @@ def feature_diversity(features: Tensor) -> float:
     if len(features) < 2:
         raise ValueError("diversity needs at least two samples")
     return float(torch.pdist(features.double()).mean())
-
-
-def farthest_points(features: Tensor, count: int) -> Tensor:
-    """Rows that are far from each other: each next one is the farthest from those already chosen.
-
-    Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985); PoseScript chooses its poses so. Frames
-    of a recording are near-duplicates, and a gallery of them would ask to tell apart what looks the same.
-
-    Args:
-        features: (N, D).
-        count: how many; at most N.
-
-    Returns:
-        (count,) indices in order of choice, beginning with the row farthest from the mean.
-    """
-    if not 1 <= count <= len(features):
-        raise ValueError(f"count must be 1 to {len(features)}, not {count}")
-    chosen = [int((features - features.mean(0)).norm(dim=1).argmax())]
-    nearest = (features - features[chosen[0]]).norm(dim=1)
-    while len(chosen) < count:
-        chosen.append(int(nearest.argmax()))
-        nearest = torch.minimum(nearest, (features - features[chosen[-1]]).norm(dim=1))
-    return torch.tensor(chosen)

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
 from pose_rft.config import Fraction, NonNegativeInt, PositiveInt, validate
-from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
-from pose_rft.data.rendering.renders import RenderSpec, in_batches, seen_from
-from pose_rft.data.sample import Sample
+from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples, pictured_person
+from pose_rft.data.rendering.camera import in_camera_frame
+from pose_rft.data.rendering.renders import RenderSpec
+from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
+from pose_rft.parallel import ordered_map
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.posescript.checks import mirrored as mirrored_check
 from pose_rft.posescript.posecodes import exchange_sides
@@ -42,14 +44,14 @@ class PicturesConfig:
         processes: that draw them.
         mixture: what they are made of.
         texts: share of the other samples that stay beside the pictures; the rest lend their poses alone.
-        mirrored: look at each in a mirror as well: twice as many samples, for the encoder's time alone.
+        flip_augmentation: each of them flipped as well: twice as many samples, for the encoder's time alone.
     """
 
     samples: NonNegativeInt = 0
     processes: PositiveInt = 1
     mixture: ImageMixtureConfig = field(default_factory=ImageMixtureConfig)
     texts: Fraction = 1.0
-    mirrored: bool = False
+    flip_augmentation: bool = False
 
     def __post_init__(self) -> None:
         validate(self)
@@ -58,7 +60,7 @@ class PicturesConfig:
 def with_pictures(
     policy: PosePolicy, samples: list[Sample], seed: int, config: PicturesConfig, folder: Path | None = None
 ) -> list[Sample]:
-    """Samples, and ``config.samples`` more about pictures of their poses as the policy sees them, in random order.
+    """Samples, and ``config.samples`` more about pictures of their poses, drawn and encoded, in random order.
 
     What was encoded is kept in ``folder`` and read from there the next time.
 
@@ -74,7 +76,7 @@ def with_pictures(
     chosen = rng.choice(len(poses), config.samples, replace=config.samples > len(poses))
     drawn = image_samples(np.stack([poses[row] for row in chosen]), seed, config.mixture)
     texts = samples[: round(config.texts * len(samples))]
-    everything = texts + encoded(policy, drawn, config.processes, folder, config.mirrored)
+    everything = texts + encoded(policy, drawn, config.processes, folder, config.flip_augmentation)
     return [everything[row] for row in rng.permutation(len(everything))]
 
 
@@ -83,42 +85,43 @@ def encoded(
     samples: Sequence[Sample],
     processes: int = 1,
     folder: Path | None = None,
-    mirrored: bool = False,
+    flip: bool = False,
 ) -> list[Sample]:
-    """The samples with what the encoder sees in place of pictures that are still to be drawn.
+    """The samples with the encoder's features in place of pictures that are still to be drawn.
 
-    Crops are made as of photographs, upright and around the person meant, and jittered as a detector errs; poses are
-    turned with them, into the crop's frame. In that frame ``extra["pose"]`` is the person's pose, also where it is not
-    asked for, and ``extra["up"]`` (3,) points away from the ground.
+    Crops are made as of photographs, upright and around the person meant, and jittered as a detector errs; ``pose`` and
+    ``person`` are turned with them, into the crop's frame.
 
     Args:
         folder: files of ``SHARD`` pictures each: read if they are there, else written, so that an interrupted run need
             not draw them again.
-        mirrored: behind them, those that were drawn once more, as they are seen in a mirror.
+        flip: behind them, those that were drawn once more, flipped.
 
     Raises:
         UserError: the policy has no pose-aware encoder, or the folder cannot be written to.
     """
     if policy.image_branch is None:
         raise UserError("pictures: the policy has no pose-aware encoder; set policy.encoder: blazepose")
+    encoder = policy.image_branch.encoder
     result = list(samples)
-    rows, jobs = [], []
+    rows, jobs, people = [], [], []
     for row, sample in enumerate(samples):
         if isinstance(sample.image, RenderSpec):
+            person = sample.person or pictured_person(sample.image)
             rows.append(row)
-            jobs.append((sample.image, sample.extra.get("person", 0)))
+            people.append(person)
+            jobs.append((sample.image, person.index))
     if folder is not None:
-        _check_whose(folder, jobs, f"{policy.image_branch.encoder.encoder.name}{' and mirrored' * mirrored}")
+        _check_whose(folder, jobs, f"{encoder.encoder.name}{' and flipped' * flip}")
     parts = _kept(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
     here = policy.device.type != "cpu"
-    draw = _cropped if here else partial(_encoded, encoder=policy.image_branch.encoder.encoder.name, mirrored=mirrored)
-    for drawn in in_batches(draw, lambda start: rest[start : start + BATCH], len(rest), BATCH, processes):
-        arrays = (
-            _features(policy.image_branch.encoder, drawn["pixels"], policy.device, mirrored) | drawn if here else drawn
-        )
+    draw = _cropped if here else partial(_encoded, encoder=encoder.encoder.name, flip=flip)
+    groups = [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
+    for drawn in ordered_map(draw, groups, processes, "renders"):
+        arrays = _features(encoder, drawn["pixels"], policy.device, flip) | drawn if here else drawn
         batch = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "pixels"}
         # Tens of thousands of the tokens are held at once.
         batches.append({name: part.bfloat16() if "tokens" in name else part for name, part in batch.items()})
@@ -130,33 +133,39 @@ def encoded(
     for number, row in enumerate(rows):
         part, own = parts[number // SHARD], slice(number % SHARD, number % SHARD + 1)
         turn = part["turns"][own][0].numpy()
-        sample, (spec, person) = samples[row], jobs[number]
-        pose = seen_from(turn.T, spec.camera_pose()[person] if sample.pose is None else sample.pose)
+        sample, person = samples[row], people[number]
+        pose = in_camera_frame(turn.T, person.pose)
         result[row] = replace(
             sample,
             image=EncodedImages(part["tokens"][own], part["points"][own]),
             pose=None if sample.pose is None else pose,
-            extra=sample.extra | {"pose": pose, "up": turn.T @ spec.up()},
+            person=PicturedPerson(person.index, pose, turn.T @ person.up),
         )
-        if mirrored:
-            result.append(
-                in_mirror(result[row], EncodedImages(part["mirrored_tokens"][own], part["mirrored_points"][own]))
-            )
+        if flip:
+            flipped = EncodedImages(part["flipped_tokens"][own], part["flipped_points"][own])
+            result.append(flip_sample(result[row], flipped))
     return result
 
 
-def in_mirror(sample: Sample, seen: EncodedImages) -> Sample:
-    """An encoded sample as it is of the mirror image, which ``seen`` is of: left and right exchanged, also in words."""
-    pose = mirror_pose(torch.from_numpy(sample.extra["pose"])).numpy()
-    words = {key: exchange_sides(value) for key, value in sample.extra.items() if isinstance(value, str)}
+def flip_sample(sample: Sample, flipped: EncodedImages) -> Sample:
+    """The sample of the flipped picture: left and right exchanged, also in words.
+
+    Args:
+        sample: of an encoded picture of one person.
+        flipped: features of the flipped picture.
+    """
+    person, question = sample.person, sample.question
+    assert person is not None
+    pose = mirror_pose(torch.from_numpy(person.pose)).numpy()
     return replace(
         sample,
         prompt=exchange_sides(sample.prompt),
         answer=exchange_sides(sample.answer),
         checks=tuple(map(mirrored_check, sample.checks)),
-        image=seen,
+        image=flipped,
         pose=None if sample.pose is None else pose,
-        extra=sample.extra | words | {"pose": pose, "up": sample.extra["up"] * np.array([-1.0, 1.0, 1.0])},
+        person=replace(person, pose=pose, up=person.up * np.array([-1.0, 1.0, 1.0])),
+        question=question and QuestionTruth(topic=exchange_sides(question.topic), truth=exchange_sides(question.truth)),
     )
 
 
@@ -170,7 +179,7 @@ def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]
 
 
 def _check_whose(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> None:
-    """See that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
+    """Check that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
 
     A mixture that is drawn otherwise, by another version say, would give pictures the truths of others.
     """
@@ -231,23 +240,24 @@ def _cropped(jobs: Sequence[tuple[RenderSpec, int]]) -> dict[str, np.ndarray]:
     return {"pixels": np.stack([one.pixels for one in crops]), "turns": np.stack([one.turn for one in crops])}
 
 
-def _encoded(jobs: Sequence[tuple[RenderSpec, int]], encoder: str, mirrored: bool) -> dict[str, np.ndarray]:
-    """What is seen of the crops of ``_cropped``, and its turns."""
+def _encoded(jobs: Sequence[tuple[RenderSpec, int]], encoder: str, flip: bool) -> dict[str, np.ndarray]:
+    """Features of the crops of ``_cropped``, and their turns."""
     drawn = _cropped(jobs)
-    return _features(_eyes(encoder), drawn["pixels"], "cpu", mirrored) | {"turns": drawn["turns"]}
+    return _features(_image_encoder(encoder), drawn["pixels"], "cpu", flip) | {"turns": drawn["turns"]}
 
 
 def _features(
-    eyes: ImageEncoder, pixels: np.ndarray, device: str | torch.device, mirrored: bool
+    encoder: ImageEncoder, pixels: np.ndarray, device: str | torch.device, flip: bool
 ) -> dict[str, np.ndarray]:
-    """Tokens and points of pictures, and of their mirror images."""
+    """Tokens and points of crops, and of the flipped ones."""
     crops = torch.from_numpy(pixels).to(device)
-    looks = {"": crops, "mirrored_": crops.flip(2)} if mirrored else {"": crops}
-    seen = {name: eyes.encode(look).to("cpu") for name, look in looks.items()}
-    parts = ("tokens", "points")
-    return {name + part: getattr(each, part).numpy() for name, each in seen.items() for part in parts}
+    images = {"": encoder.encode(crops)} | ({"flipped_": encoder.encode(crops.flip(2))} if flip else {})
+    parts = {f"{name}tokens": each.tokens for name, each in images.items()}
+    parts |= {f"{name}points": each.points for name, each in images.items()}
+    return {name: part.cpu().numpy() for name, part in parts.items()}
 
 
 @cache
-def _eyes(encoder: str) -> ImageEncoder:
-    return load_image_encoder(encoder)
+def _image_encoder(name: str) -> ImageEncoder:
+    """One for each process that draws."""
+    return load_image_encoder(name)

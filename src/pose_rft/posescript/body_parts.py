@@ -2,7 +2,7 @@
 
 Joints alone do not say whether a hand touches a thigh: the thigh has flesh. Each part is therefore a segment whose ends
 are placed by the joints, with a radius at both ends: how far the skin of the bundled body is from it at rest, as
-``python benchmarks/contacts.py --radii`` prints it. Where that skin is not round, the radius is of the side that meets
+``python -m benchmarks.contacts --radii`` prints it. Where that skin is not round, the radius is of the side that meets
 other parts: half of a hand's or a foot's thickness, half of the depth of chest and belly. With poses, the same command
 says how well all this does against the skin. It is a mean body's: whoever is stouter touches earlier. A hand goes on
 straight from its forearm, as joints do not tell how a wrist is bent.

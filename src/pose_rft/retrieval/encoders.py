@@ -14,7 +14,7 @@ from torch.nn.functional import gelu
 from pose_rft.body.skeleton import NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.retrieval.words import WordEmbedding
 
-DILATIONS = (1, 2, 4)  # of the convolutions: a word sees seven on either side
+DILATIONS = (1, 2, 4)  # of the convolutions: a word reads seven on either side
 PARENT = [max(parent, 0) for parent in PARENTS]  # the pelvis counts as its own
 
 
@@ -170,7 +170,7 @@ class JointTransformer(PoseEncoder):
     """A token for each joint, made of positions alone, through a transformer of `blocks` layers.
 
     A token holds the joint's place relative to pelvis, parent and the body's lowest joint. What a caption states is a
-    function of these places; rotations are not looked at.
+    function of these places; rotations are not read.
     """
 
     def __init__(self, offsets: Tensor, width: int, blocks: int, out: int, heads: int) -> None:

@@ -76,7 +76,7 @@ class RetrievalModel(nn.Module):
 
     Args:
         settings: shape and role.
-        vocabulary: words with vectors of their own; see `retrieval_words.build_vocabulary`.
+        vocabulary: words with vectors of their own; see `words.build_vocabulary`.
         offsets: (22, 3) bone offsets, metres; those of the bundled body unless given.
     """
 

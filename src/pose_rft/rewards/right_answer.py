@@ -1,6 +1,6 @@
 """Right answers to questions about a pose: read from the words, decided by geometry when the question was made."""
 
-from pose_rft.data.questions.questions import is_right
+from pose_rft.data.questions.reading import is_right
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.format import plain_text
 

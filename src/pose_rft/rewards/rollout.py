@@ -93,10 +93,12 @@ class RolloutRewarder:
             "checks": [list(sample.checks) for sample in samples],
             "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
             "answer": [sample.answer for sample in samples],
-            "pose": [sample.pose for sample in samples],
+            "pose": [sample.pose if sample.person is None else sample.person.pose for sample in samples],
+            "up": [sample.person and sample.person.up for sample in samples],
+            "person": [sample.person and sample.person.index for sample in samples],
+            "topic": [sample.question and sample.question.topic for sample in samples],
+            "truth": [sample.question and sample.question.truth for sample in samples],
         }
-        extra = {key for sample in samples for key in sample.extra}
-        columns |= {key: [sample.extra.get(key) for sample in samples] for key in extra}
         graded = grade(
             self.rewards,
             step,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pose_rft.config import Seed, refuse_unread
-from pose_rft.data.questions.questions import statements
+from pose_rft.data.questions.statements import statements
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy

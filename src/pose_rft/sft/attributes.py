@@ -16,8 +16,9 @@ from transformers import TrainerCallback
 
 from pose_rft.body import load_body
 from pose_rft.data.questions.attributes import rows_by_topic
-from pose_rft.data.questions.questions import KINDS, ask, statement_truths, statements
-from pose_rft.data.rendering.renders import upright
+from pose_rft.data.questions.questions import KINDS, ask
+from pose_rft.data.questions.statements import statement_truths, statements
+from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at
 from pose_rft.policy import PosePolicy
@@ -46,9 +47,10 @@ def answers_of(samples: Sequence[Sample]) -> Counter[tuple[str, str]]:
 
 def _joints(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """(N, 22, 3) joints in the crops' frames, and upright."""
-    poses = torch.from_numpy(np.stack([sample.extra["pose"] for sample in samples]).astype(np.float32))
+    people = [sample.person for sample in samples if sample.person is not None]
+    poses = torch.from_numpy(np.stack([person.pose for person in people]).astype(np.float32))
     joints = load_body().joints(poses)
-    standing = upright(joints.numpy(), np.stack([sample.extra["up"] for sample in samples]))
+    standing = upright(joints.numpy(), np.stack([person.up for person in people]))
     return joints, torch.from_numpy(standing.astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""The upright square around a person that a pose encoder sees, and the way back to the picture.
+"""The upright square around a person that a pose encoder reads, and the way back to the picture.
 
 Pixels are continuous: (0, 0) is the picture's top left corner and (0.5, 0.5) the middle of its first pixel; x to the
 right, y down.

@@ -1,4 +1,4 @@
-"""Frozen features of pictures, as a policy looks at them."""
+"""Frozen features of pictures, as a policy reads them."""
 
 from dataclasses import dataclass
 

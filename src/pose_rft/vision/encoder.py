@@ -17,7 +17,7 @@ class ImageFeatures:
             with the hips at 0, visibility and presence from 0 to 1.
         world: (N, 39, 3) float32 or None: metres from the middle of the hips; x to the right of the crop, y up, z
             towards the viewer.
-        presence: (N,) float32 or None: how sure the encoder is that it sees a person, 0 to 1.
+        presence: (N,) float32 or None: how sure the encoder is that there is a person, 0 to 1.
     """
 
     tokens: Tensor
@@ -58,24 +58,6 @@ class PoseEncoder(nn.Module, ABC):
 
 
 def check_pixels(pixels: Tensor) -> None:
-    """See that crops are what encoders take: a mistake of the caller, not of the user."""
+    """Check that crops are what encoders take: a mistake of the caller, not of the user."""
     if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (256, 256, 3):
         raise ValueError(f"crops must be (N, 256, 256, 3) uint8, not {tuple(pixels.shape)} {pixels.dtype}")
-
-
-def load_encoder(name: str = "blazepose") -> PoseEncoder:
-    """A frozen encoder on the CPU in float32.
-
-    Args:
-        name: ``"blazepose"`` (bundled), or a directory or Hugging Face id of a ViTPose model or backbone.
-
-    Raises:
-        UserError: nothing of that name can be loaded, or it is no ViTPose.
-    """
-    if name == "blazepose":
-        from pose_rft.vision.blazepose import BlazePose
-
-        return BlazePose()
-    from pose_rft.vision.vit import load_vit
-
-    return load_vit(name)

@@ -1,4 +1,4 @@
-"""The frozen pose-aware encoder, from a picture to the features that a policy looks at."""
+"""The frozen pose-aware encoder, from a picture to the features that a policy reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from pose_rft.body.overlay import PictureCamera, fit_camera
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.errors import UserError
 from pose_rft.vision.blazepose import COMMON_JOINTS
+from pose_rft.vision.detected_person import detect_person
 from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
-from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, load_encoder
+from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
 from pose_rft.vision.feature_cache import FeatureCache
 from pose_rft.vision.images import read_image
-from pose_rft.vision.look import look
+from pose_rft.vision.load import load_encoder
 
 CROP = 256  # pixels of a crop's side
 COMMON = [JOINT_INDEX[name] for name in COMMON_JOINTS]
@@ -42,7 +43,7 @@ class ImageEncoder(nn.Module):
         """The person in a photograph whom the prompt means.
 
         Args:
-            flip: encode the flipped picture as well.
+            flip: encode the flipped crop as well.
 
         Raises:
             UserError: an unreadable image, or nobody in it.
@@ -51,14 +52,15 @@ class ImageEncoder(nn.Module):
 
         def make() -> dict[str, Tensor]:
             try:
-                found = look(picture, self.encoder, prompt)
+                found = detect_person(picture, self.encoder, prompt)
             except UserError as error:
                 name = "the image" if isinstance(image, Image) else image
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
-            seen = laid_out(found.features)
-            parts = {"tokens": seen.tokens, "points": seen.points, "turn": torch.from_numpy(found.crop.turn).float()}
+            direct = laid_out(found.features)
+            turn = torch.from_numpy(found.crop.turn).float()
+            parts = {"tokens": direct.tokens, "points": direct.points, "turn": turn}
             if flip:
-                other = self.encode(flip_crop(found.crop.pixels).to(seen.tokens.device))
+                other = self.encode(flip_crop(found.crop.pixels).to(direct.tokens.device))
                 parts |= {"flipped_tokens": other.tokens, "flipped_points": other.points}
             if found.features.landmarks is None:
                 return parts
@@ -67,22 +69,22 @@ class ImageEncoder(nn.Module):
             return parts | {"places": places, "sure": marks[:, 3]}
 
         found = self.cache.get_or_compute(picture, f"{self.encoder.name} {prompt}{' and flipped' * flip}", make)
-        seen = EncodedImages(found["tokens"], found["points"])
+        encoded = EncodedImages(found["tokens"], found["points"])
         flipped = EncodedImages(found["flipped_tokens"], found["flipped_points"]) if flip else None
-        return EncodedPerson(seen, found["turn"], found.get("places"), found.get("sure"), picture, flipped)
+        return EncodedPerson(encoded, found["turn"], found.get("places"), found.get("sure"), picture, flipped)
 
 
 @dataclass(frozen=True)
 class EncodedPerson:
-    """What was seen of one person in a photograph.
+    """Features of one person in a photograph, and where in it the person is.
 
     Attributes:
         encoded: features of the person's crop, N = 1.
         turn: (3, 3) rotation from the crop's frame to the photograph's.
-        places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are seen, or None.
-        sure: (12,) how well each is seen, 0 to 1, or None.
+        places: (12, 2) pixels of the upright photograph where the joints of ``COMMON`` are, or None.
+        sure: (12,) how visible each is, 0 to 1, or None.
         picture: the photograph, upright RGB.
-        flipped: features of the crop of the flipped crop, N = 1, or None.
+        flipped: features of the flipped crop, N = 1, or None.
     """
 
     encoded: EncodedImages

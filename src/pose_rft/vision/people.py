@@ -16,7 +16,7 @@ from pose_rft.vision.crops import Circle, crop
 from pose_rft.vision.detector import SIDE, Box, detect
 
 MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
-SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are worth a closer look
+SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are searched for a second time
 SAME_PLACE = 0.25  # two circles whose centres are nearer than this share of the radius are one person's
 
 
@@ -36,11 +36,10 @@ class Person:
 
 
 def find_people(image: Image.Image) -> list[Person]:
-    """Everybody in an RGB picture, the surest first; an empty list if nobody is seen.
+    """Everybody in an RGB picture, the surest first; an empty list if nobody is found.
 
-    Every place that the detector proposes is looked at by the landmark network, which rejects what is no person and
-    tells the circle more exactly. The picture is looked at whole; and if all who are found that way are small, once
-    more in overlapping squares.
+    The landmark network checks every place that the detector proposes, rejects what is no person and gives the circle
+    more exactly. The detector gets the whole picture; if all whom it finds there are small, overlapping squares too.
     """
     people = _confirmed(image, detect(image, [(0, 0, *image.size)]))
     if any(2 * person.circle.radius > SMALL * max(image.size) for person in people):
@@ -49,7 +48,7 @@ def find_people(image: Image.Image) -> list[Person]:
 
 
 def refined(image: Image.Image, person: Person) -> Person:
-    """A person where a user says, with the box and circle that the landmark network sees there, if it sees one."""
+    """A person where a user says, with the box and circle that the landmark network gives there, if it finds one."""
     return next(iter(_confirmed(image, [(person.score, person.circle)])), person)
 
 

@@ -1,28 +1,20 @@
 """The concept bank: what people call poses, how the poses look, and how to see that a pose is right.
 
 A concept is a few phrases, a pose in the pose language (pose_language.py) and checks in the check language. The files
-are concepts/*.yaml; docs/data.md tells how to write one. `python -m pose_rft.data.concepts.concept` validates them all.
+are bank/*.yaml; docs/data.md tells how to write one. `python -m pose_rft.data.concepts` validates them all.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import roma
-import torch
 import yaml
-from torch import Tensor
 
-from pose_rft.body import load_body
 from pose_rft.data.concepts.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
-from pose_rft.data.concepts.procedural import solve
-from pose_rft.data.concepts.stick_figures import draw_stick_figures
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import compile_check, satisfied
+from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.checks import mirrored as mirrored_check
 
 # The same safe loader in C where PyYAML has it: the bank is a megabyte, seconds in Python.
@@ -112,7 +104,7 @@ def load_concepts(files: Sequence[Path] | None = None, twins: bool = True) -> li
     """Read concept files.
 
     Args:
-        files: YAML files; None reads all of concepts/.
+        files: YAML files; None reads all of bank/.
         twins: add the mirrored twin of every one-sided concept that has phrases with a side.
 
     Raises:
@@ -220,70 +212,3 @@ def _texts(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if len({text.lower() for text in texts}) < len(texts):
         raise UserError(f"{key}: the same text stands twice")
     return texts
-
-
-# -- validation ----------------------------------------------------------------------------------------------------
-
-
-def mean_pose(pose: Tensor) -> Tensor:
-    """The mean (22, 3) of poses (N, 22, 3), joint by joint: the rotation nearest to the average rotation matrix."""
-    return roma.rotmat_to_rotvec(roma.special_procrustes(roma.rotvec_to_rotmat(pose).mean(0)))
-
-
-def problems(concept: Concept, n: int = 256, seed: int = 0) -> tuple[list[str], Tensor]:
-    """What is wrong with a concept, in words, and `n` sampled poses (n, 22, 3)."""
-    solved = solve(concept.spec, n, seed)
-    found = []
-    joints = load_body().joints(solved.pose)
-    at_mean = satisfied(concept.checks, load_body().joints(mean_pose(solved.pose)[None]))[0]
-    shares = satisfied(concept.checks, joints).float().mean(0)
-    for check, share, mean in zip(concept.checks, shares.tolist(), at_mean.tolist(), strict=True):
-        if share < 0.95:
-            found.append(f"only {share:.0%} of samples meet {check!r}")
-        elif not mean:
-            found.append(f"the mean of the samples misses {check!r}: the pose varies too much")
-    for limb, miss in solved.miss.items():
-        if miss.mean() > 0.05:
-            found.append(f"{limb} stays {miss.mean() * 100:.0f} cm from its target: out of reach")
-    for limb, bent in solved.bent.items():
-        if bent.mean() > 0.35:
-            found.append(
-                f"{limb}: {torch.rad2deg(bent.mean()):.0f} degrees off the asked direction: joints cannot bend so"
-            )
-    return found, solved.pose
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Validate concept files, print counts and problems, and draw sheets of stick figures."""
-    parser = argparse.ArgumentParser(prog="python -m pose_rft.data.concepts.concept", description=main.__doc__)
-    parser.add_argument("files", nargs="*", type=Path, help="concept files (default: all)")
-    parser.add_argument("--only", default="", help="ids (or beginnings of ids), separated by commas")
-    parser.add_argument("--sheet", type=Path, help="PNG to draw: one row per concept; more pages get -2, -3 ...")
-    parser.add_argument("--columns", type=int, default=4, help="poses per row")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    try:
-        concepts = load_concepts(options.files or None, twins=False)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    chosen = [c for c in concepts if not options.only or c.id.startswith(tuple(options.only.split(",")))]
-    rows, bad = [], 0
-    for concept in chosen:
-        found, poses = problems(concept)
-        bad += bool(found)
-        for text in found:
-            print(f"{concept.file}: {concept.id}: {text}")
-        rows.append((f"{concept.id}: {concept.phrases[0]}" + ("   << SEE PROBLEMS" if found else ""), poses))
-    phrases = sum(len(c.phrases) + (len(c.twin().phrases) if c.one_sided else 0) for c in chosen)
-    print(f"{len(chosen)} concepts, {phrases} phrases (mirrored ones included), {bad} concepts with problems")
-    if options.sheet:
-        for page, start in enumerate(range(0, len(rows), 14)):
-            path = options.sheet if page == 0 else options.sheet.with_stem(f"{options.sheet.stem}-{page + 1}")
-            draw_stick_figures(rows[start : start + 14], options.columns).save(path)
-            print(f"drew {path}")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

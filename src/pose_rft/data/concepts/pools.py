@@ -28,7 +28,9 @@ class ConceptPools:
         every = load_concepts()
         known = {concept.id for concept in every}
         if unknown := [name for name in exclude if name not in known]:
-            raise UserError(f"exclude_concepts: no concept is called {unknown[0]!r}; ids stand in data/concepts/*.yaml")
+            raise UserError(
+                f"exclude_concepts: no concept is called {unknown[0]!r}; ids stand in data/concepts/bank/*.yaml"
+            )
         gone = set(exclude) | {f"{name}~mirrored" for name in exclude}
         self.concepts = [concept for concept in every if concept.id not in gone]
         if not self.concepts:

@@ -1,6 +1,6 @@
 """Training samples whose prompts have a picture: poses to read off it, one of two people, questions about the pose.
 
-Pictures are ``RenderSpec``s, drawn when they are looked at, so that fifty thousand samples cost no disk.
+Pictures are ``RenderSpec``s, drawn when their pixels are asked for, so that fifty thousand samples cost no disk.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from pose_rft.config import NonNegativeFloat, PositiveInt, validate
 from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.data.phrases import pick
 from pose_rft.data.questions.questions import Question, ask, facing
-from pose_rft.data.rendering.renders import RenderSpec, upright
-from pose_rft.data.sample import Sample
+from pose_rft.data.rendering.renders import RenderSpec
+from pose_rft.data.rendering.truths import upright
+from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
 
 ASK_POSE = (
@@ -90,9 +91,9 @@ def image_samples(
         sources: (N,) where the poses are from, for ``Sample.source``.
 
     Returns:
-        N samples. ``image`` is a ``RenderSpec``; ``pose`` is in the camera's frame (None for questions); ``task`` is
-        ``image_to_pose``, ``image_text_to_pose`` (one of two people; ``extra["person"]`` is their row in the renders)
-        or ``pose_question`` (``extra`` holds ``truth`` and ``about`` of the ``Question``; ``checks`` what it states).
+        N samples. ``image`` is a ``RenderSpec`` and ``person`` the one who is meant; ``pose`` is in the camera's frame
+        (None for questions); ``task`` is ``image_to_pose``, ``image_text_to_pose`` (one of two people) or
+        ``pose_question`` (``checks`` are what its answer states).
 
     Raises:
         UserError: poses of another shape, or sources of another number.
@@ -106,7 +107,7 @@ def image_samples(
         raise UserError(f"image samples need one source for each of {len(poses)} poses, not {len(names)}")
     weights = np.array([config.single, config.pairs, config.questions])
     samples: list[Sample] = []
-    to_ask: list[tuple[RenderSpec, int, bool]] = []  # pictures with a question, its seed, whether it is about facing
+    to_ask: list[tuple[PicturedPerson, int, bool]] = []  # who is asked about, the seed, whether it is about facing
     for row, (pose, source) in enumerate(zip(poses, names, strict=True)):
         rng = np.random.default_rng([abs(seed), int(seed < 0), row, 5])
         kind = int(rng.choice(3, p=weights / weights.sum()))
@@ -116,10 +117,16 @@ def image_samples(
             samples.append(_pair(pose, poses[(row + 1) % len(poses)], seed, row, config, source, rng))
         else:
             spec = RenderSpec(pose, seed, row, config.size, config.photos, clear=True)
-            to_ask.append((spec, int(rng.integers(2**31)), rng.random() < 0.1))
-            samples.append(Sample("", "", image=spec, task="pose_question", source=source))
+            person = pictured_person(spec)
+            to_ask.append((person, int(rng.integers(2**31)), rng.random() < 0.1))
+            samples.append(Sample("", "", image=spec, task="pose_question", source=source, person=person))
     questions = iter(_questions(to_ask))
     return [_with_question(each, next(questions)) if each.task == "pose_question" else each for each in samples]
+
+
+def pictured_person(spec: RenderSpec, index: int = 0) -> PicturedPerson:
+    """One of the people of a picture, without drawing it."""
+    return PicturedPerson(index, spec.camera_pose()[index], spec.up())
 
 
 def _single(
@@ -127,7 +134,8 @@ def _single(
 ) -> Sample:
     spec = RenderSpec(pose, seed, row, config.size, config.photos)
     answer = ANSWER if rng.random() < 0.6 else pick(rng, OTHER_ANSWERS)
-    return Sample(pick(rng, ASK_POSE), answer, spec.camera_pose()[0], spec, "image_to_pose", source=source)
+    person = pictured_person(spec)
+    return Sample(pick(rng, ASK_POSE), answer, person.pose, spec, "image_to_pose", source=source, person=person)
 
 
 def _pair(
@@ -140,23 +148,22 @@ def _pair(
     rng: np.random.Generator,
 ) -> Sample:
     """`pose` is asked for; who stands on which side is drawn."""
-    person = int(rng.integers(2))
-    side = ("left", "right")[person]
-    spec = RenderSpec(np.stack([other, pose] if person else [pose, other]), seed, row, config.size, config.photos)
+    index = int(rng.integers(2))
+    side = ("left", "right")[index]
+    spec = RenderSpec(np.stack([other, pose] if index else [pose, other]), seed, row, config.size, config.photos)
+    person = pictured_person(spec, index)
     answer = ONE_OF_TWO_ANSWER.format(side=side) if rng.random() < 0.5 else pick(rng, (ANSWER, *OTHER_ANSWERS))
     prompt = pick(rng, ASK_ONE_OF_TWO).format(side=side)
-    return Sample(
-        prompt, answer, spec.camera_pose()[person], spec, "image_text_to_pose", source=source, extra={"person": person}
-    )
+    return Sample(prompt, answer, person.pose, spec, "image_text_to_pose", source=source, person=person)
 
 
-def _questions(to_ask: Sequence[tuple[RenderSpec, int, bool]]) -> list[Question]:
-    """One question for each picture."""
+def _questions(to_ask: Sequence[tuple[PicturedPerson, int, bool]]) -> list[Question]:
+    """One question about each person."""
     if not to_ask:
         return []
-    poses = np.concatenate([spec.camera_pose() for spec, _, _ in to_ask])
+    poses = np.stack([person.pose for person, _, _ in to_ask])
     joints = load_body().joints(torch.from_numpy(poses)).numpy()
-    up = np.stack([spec.up() for spec, _, _ in to_ask])
+    up = np.stack([person.up for person, _, _ in to_ask])
     asked = ask(upright(joints, up), [own for _, own, _ in to_ask])
     return [
         (facing(joints[row : row + 1], own)[0] if about_facing else None) or asked[row]
@@ -165,5 +172,5 @@ def _questions(to_ask: Sequence[tuple[RenderSpec, int, bool]]) -> list[Question]
 
 
 def _with_question(sample: Sample, question: Question) -> Sample:
-    extra = {"truth": question.truth, "topic": question.topic}
-    return replace(sample, prompt=question.text, answer=question.answer, checks=question.checks, extra=extra)
+    truth = QuestionTruth(question.topic, question.truth)
+    return replace(sample, prompt=question.text, answer=question.answer, checks=question.checks, question=truth)

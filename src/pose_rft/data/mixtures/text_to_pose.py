@@ -4,15 +4,11 @@ A mixture is a function of its number, seed and config alone. It is drawn in sha
 that any number of processes draws the same samples.
 """
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from pose_rft.config import NonNegativeFloat, PositiveInt, refuse_unread, validate
 from pose_rft.data.concepts.pools import concept_pools
@@ -23,6 +19,7 @@ from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import Part, in_part
 from pose_rft.errors import UserError
+from pose_rft.parallel import ordered_map
 
 SHARD = 5_000  # samples drawn with one seed
 PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2,)}
@@ -91,38 +88,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
         raise UserError(f"a mixture needs n >= 0 and processes >= 1, not {n} and {processes}")
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
-    draw = partial(_shard, seed=seed, config=config)
-    jobs = list(enumerate(sizes))
-    bar = partial(track, description="samples", total=len(jobs), console=Console(stderr=True), disable=len(jobs) < 2)
-    if processes == 1 or len(jobs) < 2:
-        drawn = [sample for shard in bar(map(draw, jobs)) for sample in shard]
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(jobs)), context, _one_thread) as pool:
-            shards = bar(pool.map(partial(_packed_shard, seed=seed, config=config), jobs))
-            drawn = [sample for packed in shards for sample in _unpacked(packed)]
-    return [sample for sample in drawn if not is_everyday_prompt(sample.prompt)]
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _packed_shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> tuple[list[tuple], np.ndarray]:
-    """A shard in a form that is quick to send: poses as one array."""
-    samples = _shard(job, seed, config)
-    poses = [sample.pose for sample in samples if sample.pose is not None]
-    rows = [(s.prompt, s.answer, s.pose is not None, s.task, s.checks, s.source) for s in samples]
-    return rows, np.stack(poses) if poses else np.zeros((0, 22, 3), np.float32)
-
-
-def _unpacked(packed: tuple[list[tuple], np.ndarray]) -> list[Sample]:
-    rows, poses = packed
-    rest = iter(poses)
-    return [
-        Sample(prompt, answer, next(rest) if has_pose else None, task=task, checks=checks, source=source)
-        for prompt, answer, has_pose, task, checks, source in rows
-    ]
+    shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
+    return [sample for shard in shards for sample in shard if not is_everyday_prompt(sample.prompt)]
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:

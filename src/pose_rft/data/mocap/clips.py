@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import measure
@@ -48,13 +49,14 @@ class MocapClips:
 def read_mocap(path: str | Path) -> MocapClips:
     """Read an .npz with ``pose`` (N, 22, 3), ``sequence`` (N,) and, if there is one, ``description`` (N,).
 
+    Args:
+        path: of the file, or its name in the folder ``POSE_RFT_MOCAP``.
+
     Raises:
         UserError: no such file, not an .npz of plain arrays, an array missing or of the wrong shape, values that are
             not finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give an .npz with pose (N, 22, 3) and sequence (N,)")
+    path = find_recordings(path)
     try:
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):

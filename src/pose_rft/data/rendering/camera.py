@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from pose_rft.body.reduced import turned
+
 NEAREST, FARTHEST = 2.0, 8.0  # metres from the camera to the pelvis
 CLOSE = 0.4  # nothing of a person comes nearer to the camera
 
 
-class Crop(NamedTuple):
-    """The pinhole of one picture.
+class Pinhole(NamedTuple):
+    """The camera of one picture.
 
     Attributes:
         focal: pixels.
@@ -77,6 +79,13 @@ def axes_of(turn: float, down: float, roll: float) -> np.ndarray:
     return np.stack([cosine * right - sine * up, sine * right + cosine * up, back])
 
 
+def in_camera_frame(axes: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """A pose (22, 3) with its first row told in the axes (3, 3) of a camera: float32."""
+    result = pose.copy()
+    result[0] = turned(axes, pose[0].astype(np.float64))
+    return result
+
+
 def draw_translation(skin: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Where the pelvis is (3,), for a skin (V, 3) around it in the camera's axes: 2 to 8 m away, not quite central."""
     distance = np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST)))
@@ -85,7 +94,7 @@ def draw_translation(skin: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([aside[0] * distance, aside[1] * distance, -distance])
 
 
-def person_crop(skin: np.ndarray, size: int, rng: np.random.Generator, whole: bool = False) -> Crop:
+def person_pinhole(skin: np.ndarray, size: int, rng: np.random.Generator, whole: bool = False) -> Pinhole:
     """The square that a person detector would cut out around a skin (V, 3) in the camera's frame: `size` pixels.
 
     Jittered in place and scale; unless it is to show the `whole` body, every sixth shows only a part.
@@ -102,10 +111,10 @@ def person_crop(skin: np.ndarray, size: int, rng: np.random.Generator, whole: bo
         jitter = np.clip(rng.normal(0, 0.05, 2), -0.12, 0.12) * side
         room = (side - (high - low)) / 2
         centre = centre + (np.clip(jitter, -room, room) if whole else jitter)
-    return crop_at(centre, side, size)
+    return pinhole_of(centre, side, size)
 
 
-def crop_at(centre: np.ndarray, side: float, size: int) -> Crop:
+def pinhole_of(centre: np.ndarray, side: float, size: int) -> Pinhole:
     """The pinhole that shows a square of `side` around `centre` (2,) of the plane Z = -1 in `size` pixels."""
     focal = size / side
-    return Crop(focal, np.array([size / 2 - focal * centre[0], size / 2 + focal * centre[1]]))
+    return Pinhole(focal, np.array([size / 2 - focal * centre[0], size / 2 + focal * centre[1]]))

@@ -15,7 +15,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from pose_rft.body.raster import FAR, rasterise
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.rendering.camera import extent
-from pose_rft.data.rendering.kernels import NOISE_SIZE, Clothes, Light, Room, paint_noise, paint_room
+from pose_rft.data.rendering.painting import Room, paint_noise, paint_room
+from pose_rft.data.rendering.shading import Clothes, Light
+from pose_rft.data.rendering.texture import NOISE_SIZE
 from pose_rft.errors import UserError
 
 SKIN_TONES = np.array(
@@ -301,9 +303,10 @@ def draw_obstacles(skin: np.ndarray, up: np.ndarray, rng: np.random.Generator) -
     """Boxes, boards and poles between the camera and a skin (V, 3).
 
     Returns:
-        per box its frame (4, 3), rows: three half-axes and the centre, metres; and looks (B, 8) float32, see ``shade``.
+        per box its frame (4, 3), rows: three half-axes and the centre, metres; and finishes (B, 8) float32, the
+        boxes of ``shade``.
     """
-    boxes, looks = [], []
+    boxes, finishes = [], []
     count = _drawn((0.74, 0.2, 0.06), rng)
     if not count:
         return [], np.zeros((0, 8), np.float32)
@@ -330,7 +333,7 @@ def draw_obstacles(skin: np.ndarray, up: np.ndarray, rng: np.random.Generator) -
         first = np.cos(yaw) * right + np.sin(yaw) * forward
         third = np.cross(first, upright)
         frame = np.stack([first * half[0], upright * half[1], third * half[2], np.append(centre * depth, -depth)])
-        look = np.concatenate(
+        finish = np.concatenate(
             [
                 linear(_colour(rng)),
                 linear(_colour(rng)),
@@ -340,8 +343,8 @@ def draw_obstacles(skin: np.ndarray, up: np.ndarray, rng: np.random.Generator) -
         corners = BOX_CORNERS @ frame[:3] + frame[3]
         if corners[:, 2].max() < -0.3:
             boxes.append(frame)
-            looks.append(look)
-    return boxes, np.array(looks, np.float32).reshape(-1, 8)
+            finishes.append(finish)
+    return boxes, np.array(finishes, np.float32).reshape(-1, 8)
 
 
 def draw_leaves(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:

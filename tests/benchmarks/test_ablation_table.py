@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pose_rft.evaluation.ablation import Run, Spread, as_json, as_markdown, as_rich, rft_table
+from benchmarks.support.ablation_table import Run, Spread, as_json, as_markdown, as_rich, rft_table
 
 
 def result(satisfaction: float, mpjpe: float = 100.0, nearest: float = 50.0) -> dict[str, Any]:

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
+from benchmarks.support.baseline_policies import MeanPose, NearestPose, VaePolicy
+from benchmarks.support.pose_vae import VaeTraining, gaussian_kl, train_pose_vae
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.baselines import MeanPose, NearestPose, VaePolicy
-from pose_rft.evaluation.benchmarks import judge
+from pose_rft.evaluation.benchmarks import evaluate_samples
 from pose_rft.evaluation.grading import answered_poses
-from pose_rft.evaluation.pose_vae import VaeTraining, gaussian_kl, train_pose_vae
 from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 
 ELBOW = JOINT_INDEX["left_elbow"]
@@ -85,6 +85,6 @@ def test_the_divergence_of_two_gaussians_is_worked_by_hand():
 
 def test_baselines_are_judged_like_policies():
     samples = [Sample("a", "", checks=("angle(left_elbow) < 150",)), Sample("b", "")]
-    result = judge(samples, MeanPose(bent(1.5).unsqueeze(0)), num_samples=2)
+    result = evaluate_samples(samples, MeanPose(bent(1.5).unsqueeze(0)), num_samples=2)
     assert result["mean_pose"]["satisfaction"]["mean"] == 1
     assert result["sampled"]["diversity_mm"]["mean"] == 0

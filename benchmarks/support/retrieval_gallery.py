@@ -13,7 +13,7 @@ from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.errors import UserError
 from pose_rft.evaluation.captions import SEED, recorded_poses
 from pose_rft.evaluation.metrics import Interval
-from pose_rft.evaluation.retrieval_metrics import both_ranks, farthest_points, retrieval_figures
+from pose_rft.evaluation.retrieval_metrics import both_ranks, retrieval_figures
 from pose_rft.posescript.captions import Caption, Style, caption
 from pose_rft.posescript.posecodes import classify, posecode_index
 from pose_rft.posescript.selection import CHANCE, preference
@@ -36,6 +36,29 @@ def gallery(path: Path, count: int = GALLERY) -> Tensor:
         raise UserError(f"{path}: {len(held_out)} poses of held-out recordings are fewer than {count}; give more")
     poses = facing_forward(held_out)
     return poses[farthest_points(root_aligned(load_body().joints(poses)).flatten(1), count)]
+
+
+def farthest_points(features: Tensor, count: int) -> Tensor:
+    """Rows that are far from each other: each next one is the farthest from those already chosen.
+
+    Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985); PoseScript chooses its poses so. Frames
+    of a recording are near-duplicates, and a gallery of them would ask to tell apart what looks the same.
+
+    Args:
+        features: (N, D).
+        count: how many; at most N.
+
+    Returns:
+        (count,) indices in order of choice, beginning with the row farthest from the mean.
+    """
+    if not 1 <= count <= len(features):
+        raise ValueError(f"count must be 1 to {len(features)}, not {count}")
+    chosen = [int((features - features.mean(0)).norm(dim=1).argmax())]
+    nearest = (features - features[chosen[0]]).norm(dim=1)
+    while len(chosen) < count:
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (features - features[chosen[-1]]).norm(dim=1))
+    return torch.tensor(chosen)
 
 
 def captions_of_gallery(poses: Tensor, style: Style = "any", seed: int = SEED) -> list[Caption]:

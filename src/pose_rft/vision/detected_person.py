@@ -31,7 +31,7 @@ class DetectedPerson:
     features: ImageFeatures
 
 
-def look(
+def detect_person(
     image: Image.Image | str | Path,
     encoder: PoseEncoder,
     prompt: str | None = None,

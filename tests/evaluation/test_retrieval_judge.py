@@ -9,7 +9,7 @@ import torch
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.benchmarks import judge, results_table
+from pose_rft.evaluation.benchmarks import evaluate_samples, results_table
 from pose_rft.evaluation.retrieval_judge import judge_answers, judge_scores
 from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 
@@ -73,7 +73,7 @@ def test_answers_without_a_pose_are_neither_found_nor_an_error():
 def test_a_benchmark_s_result_holds_the_judge_s_figures_and_the_table_shows_them(fake_policy: Any) -> None:
     samples = [Sample(prompt, "", pose=pose_of(int(prompt)).numpy()) for prompt in PROMPTS]
     policy = fake_policy(lambda prompt, *_: pose_of(int(prompt)))
-    result = judge(samples, policy, num_samples=2, reference=RIGHT[:, 0], retrieval=Literally())
+    result = evaluate_samples(samples, policy, num_samples=2, reference=RIGHT[:, 0], retrieval=Literally())
     json.dumps(result, allow_nan=False)
     assert result["mean_pose"]["judge_score"]["mean"] == pytest.approx(1, abs=1e-5)
     assert set(result["judge"]) == {"mean_pose", "sampled", "rest pose", "random real poses", "recorded poses"}
@@ -86,7 +86,9 @@ def test_a_benchmark_s_result_holds_the_judge_s_figures_and_the_table_shows_them
 
 
 def test_without_a_judge_nothing_changes(fake_policy: Any) -> None:
-    result = judge([Sample("0", "", pose=pose_of(0).numpy())], fake_policy(lambda *_: pose_of(0)), num_samples=1)
+    result = evaluate_samples(
+        [Sample("0", "", pose=pose_of(0).numpy())], fake_policy(lambda *_: pose_of(0)), num_samples=1
+    )
     assert "judge" not in result
     assert "judge_score" not in result["mean_pose"]
 
@@ -94,4 +96,4 @@ def test_without_a_judge_nothing_changes(fake_policy: Any) -> None:
 def test_a_model_that_rewards_must_not_grade(fake_policy: Any) -> None:
     reward = RetrievalModel(RetrievalSettings(width=8, heads=2, pose_width=8, pose_blocks=1), ["a"])
     with pytest.raises(UserError, match="must not grade answers"):
-        judge([], fake_policy(lambda *_: None), retrieval=reward)
+        evaluate_samples([], fake_policy(lambda *_: None), retrieval=reward)

@@ -1,6 +1,6 @@
 """What a policy has to beat: the mean pose, the nearest pose of the training set, and PoseScript's pose VAE.
 
-They answer as a policy does, so `protocols.judge` takes them. benchmarks/baselines.py prints one table of all.
+They answer as a policy does, so `evaluate_samples` takes them. benchmarks/baselines.py prints one table of all.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import roma
 import torch
 from torch import Tensor
 
+from benchmarks.support.pose_vae import PoseVae
 from pose_rft.body.pose import Pose
 from pose_rft.data.mixtures.sources import ANSWER
-from pose_rft.evaluation.pose_vae import PoseVae
 from pose_rft.retrieval.model import RetrievalModel
 
 

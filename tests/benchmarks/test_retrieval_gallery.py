@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from pose_rft.body import load_body
-from pose_rft.data.splits import is_held_out
-from pose_rft.errors import UserError
-from pose_rft.evaluation.retrieval_models import (
+from benchmarks.support.retrieval_gallery import (
     captions_of_gallery,
+    farthest_points,
     figures,
     gallery,
     oracle_ranks,
     score_table,
     scores_agree,
 )
+from pose_rft.body import load_body
+from pose_rft.data.splits import is_held_out
+from pose_rft.errors import UserError
 from pose_rft.posescript.captions import Caption
 from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
@@ -63,3 +64,13 @@ def test_scores_that_differ_by_a_rising_function_agree():
     table = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
     assert scores_agree(table, table.exp()) == pytest.approx({"pairs": 1, "table": 1})
     assert scores_agree(table, -table)["table"] == pytest.approx(-1)
+
+
+def test_farthest_points_leave_near_duplicates_to_the_end():
+    line = torch.tensor([[0.0], [0.1], [10.0], [5.0], [5.1]])
+    # Mean 4.04: 10 is farthest from it, 0 from that, then the two in the middle; duplicates come last.
+    assert farthest_points(line, 5).tolist()[:2] == [2, 0]
+    assert set(farthest_points(line, 3).tolist()[2:]) <= {3, 4}
+    assert len(set(farthest_points(line, 5).tolist())) == 5
+    with pytest.raises(ValueError, match="count must be 1 to 5"):
+        farthest_points(line, 6)

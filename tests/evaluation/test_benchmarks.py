@@ -12,20 +12,20 @@ from rich.console import Console
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.benchmarks import evaluate, judge, list_benchmarks, results_table, save_result
+from pose_rft.evaluation.benchmarks import evaluate, evaluate_samples, list_benchmarks, results_table, save_result
 
 REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()
 ARM_DOWN[16, 2] = -math.pi / 2
 SAMPLES = [
-    Sample("left arm down", "", checks=("angle(left_shoulder) < 20",), extra={"category": "arms"}),
+    Sample("left arm down", "", checks=("angle(left_shoulder) < 20",), category="arms"),
     Sample("arms level", "", checks=("angle(left_shoulder) > 70", "angle(right_shoulder) > 70")),
 ]
 
 
 def test_mean_pose_and_samples_are_asked_for_and_graded_apart(fake_policy: Any) -> None:
     policy = fake_policy(lambda prompt, sample, temperature: ARM_DOWN if temperature == 0 else REST)
-    result = judge(SAMPLES, policy, num_samples=3, temperature=0.7, seed=5)
+    result = evaluate_samples(SAMPLES, policy, num_samples=3, temperature=0.7, seed=5)
     assert [call[1:] for call in policy.calls] == [(1, 0.0, 5), (3, 0.7, 5)]
     assert result["mean_pose"]["satisfaction"]["mean"] == 0.75  # 1 and 1/2
     assert result["sampled"]["satisfaction"]["mean"] == 0.5  # 0 and 1
@@ -35,13 +35,13 @@ def test_mean_pose_and_samples_are_asked_for_and_graded_apart(fake_policy: Any) 
 
 def test_batches_change_neither_order_nor_number_of_rows(fake_policy: Any) -> None:
     policy = fake_policy(lambda prompt, sample, temperature: ARM_DOWN if "down" in prompt else REST)
-    result = judge(SAMPLES, policy, num_samples=1, batch_size=1)
+    result = evaluate_samples(SAMPLES, policy, num_samples=1, batch_size=1)
     assert [row["prompt"] for row in result["rows"]] == ["left arm down", "arms level"]
     assert result["mean_pose"]["all_met"]["mean"] == 1.0
 
 
 def test_a_policy_that_never_poses_gets_zero_and_not_an_error(fake_policy: Any) -> None:
-    result = judge(SAMPLES, fake_policy(lambda *_: None), reference=REST[None], num_samples=2)
+    result = evaluate_samples(SAMPLES, fake_policy(lambda *_: None), reference=REST[None], num_samples=2)
     assert result["sampled"]["satisfaction"]["mean"] == 0
     assert result["sampled"]["valid"]["mean"] == 0
     assert "nearest_mm" not in result["sampled"]
@@ -50,7 +50,7 @@ def test_a_policy_that_never_poses_gets_zero_and_not_an_error(fake_policy: Any) 
 
 def test_real_poses_add_a_reference_row_and_naturalness(fake_policy: Any) -> None:
     reference = torch.stack([REST, ARM_DOWN])
-    result = judge(SAMPLES, fake_policy(lambda *_: REST), reference=reference, num_samples=1)
+    result = evaluate_samples(SAMPLES, fake_policy(lambda *_: REST), reference=reference, num_samples=1)
     assert result["mean_pose"]["nearest_mm"]["mean"] == pytest.approx(0, abs=1e-3)
     # Half of the random poses are the rest pose (0 and 1 of the checks), half hang the arm (1 and 1/2): 5/8.
     assert result["references"]["random real poses"]["satisfaction"]["mean"] == pytest.approx(5 / 8, abs=0.1)
@@ -77,7 +77,7 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
 
 
 def test_the_terminal_table_shows_what_was_measured_with_its_interval(fake_policy: Any) -> None:
-    result = judge(SAMPLES, fake_policy(lambda *_: REST), reference=ARM_DOWN[None], num_samples=1)
+    result = evaluate_samples(SAMPLES, fake_policy(lambda *_: REST), reference=ARM_DOWN[None], num_samples=1)
     console = Console(file=StringIO(), width=160)
     console.print(results_table(result))
     assert isinstance(console.file, StringIO)

@@ -1,0 +1,1 @@
+"""Code of single benchmarks that is worth a test of its own."""
