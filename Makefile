@@ -31,7 +31,7 @@ lint: install     ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-default: install  ## train the default policy again (docs/policy.md)
+default: install  ## train the default policy again, all its stages (docs/policy.md); needs POSE_RFT_MOCAP
 	$(BIN)/pose-rft sft configs/default_sft.yaml
 	$(BIN)/pose-rft sft configs/default_polish.yaml
 	$(BIN)/pose-rft sft configs/default_posture.yaml
