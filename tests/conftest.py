@@ -18,6 +18,16 @@ CHAT_TEMPLATE = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of GPUs by their file, and as unit tests all that is neither that nor slow."""
+    for item in items:
+        if item.path.name == "test_cuda.py":
+            item.add_marker("gpu")
+        elif item.get_closest_marker("slow") is None:
+            item.add_marker("unit")
+
+
 def save_byte_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """A tokenizer of single bytes with a chat template."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -28,6 +28,12 @@ INTERRUPTED = 130  # typer's exit status after Ctrl-C
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 Checkpoint = Annotated[str, typer.Option(help="'default', a directory that training wrote, or a Hugging Face id.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Smoke = Annotated[
+    bool,
+    typer.Option(
+        "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 
@@ -92,6 +98,7 @@ def sft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/quick_sft.yaml.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    smoke: Smoke = False,
 ) -> None:
     """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
 
@@ -103,8 +110,11 @@ def sft(
     """
     from pose_rft.config import read_config
     from pose_rft.runs.sft import SftConfig, run_sft
+    from pose_rft.runs.smoke import smoke_run
 
     settings = read_config(SftConfig, config, context.args)
+    if smoke:
+        settings = smoke_run(settings, resume)
     run_sft(settings, resume)
     say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
 
@@ -114,6 +124,7 @@ def rft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/default_rft.yaml.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    smoke: Smoke = False,
 ) -> None:
     """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
 
@@ -124,8 +135,11 @@ def rft(
     """
     from pose_rft.config import read_config
     from pose_rft.runs.rft import RftConfig, run_rft
+    from pose_rft.runs.smoke import smoke_run
 
     settings = read_config(RftConfig, config, context.args)
+    if smoke:
+        settings = smoke_run(settings, resume)
     run_rft(settings, resume)
     say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
 

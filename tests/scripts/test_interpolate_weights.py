@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "between.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "interpolate_weights.py"
 
 
 def test_half_way_is_the_mean_and_what_is_equal_stays_bit_for_bit(tmp_path, monkeypatch):
@@ -18,7 +18,9 @@ def test_half_way_is_the_mean_and_what_is_equal_stays_bit_for_bit(tmp_path, monk
         weights = {"equal": equal.half().to(dtype), "moved": torch.full((3,), moved, dtype=dtype)}
         save_file(weights, tmp_path / name / "head.safetensors")
         (tmp_path / name / "policy.json").write_text(name)
-    monkeypatch.setattr(sys, "argv", ["between.py", *(str(tmp_path / name) for name in ("start", "end", "out"))])
+    monkeypatch.setattr(
+        sys, "argv", ["interpolate_weights.py", *(str(tmp_path / name) for name in ("start", "end", "out"))]
+    )
     runpy.run_path(str(SCRIPT), run_name="__main__")
     mixed = load_file(tmp_path / "out" / "head.safetensors")
     assert torch.equal(mixed["equal"], equal.half().float())

@@ -1,6 +1,6 @@
 """Write the policy that lies between two others in its weights.
 
-    python scripts/between.py runs/default_eyes/policy runs/default_eyes_rft/policy runs/default_eyes_between
+    python scripts/interpolate_weights.py runs/default_images/policy runs/default_images_rft/policy runs/between
 
 Half way from a supervised policy to what HyGRPO made of it, poses that are sampled keep most of what they gained and
 the mean pose loses nothing (docs/log.md). After Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
