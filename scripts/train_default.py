@@ -23,8 +23,8 @@ import yaml
 
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.errors import UserError
+from pose_rft.runs.run import has_begun
 from pose_rft.storage import atomic_file
-from pose_rft.trainer import has_begun
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 INTERPOLATE = Path(__file__).parent / "interpolate_weights.py"
@@ -82,7 +82,7 @@ def write_config(name: str, out: Path, scale: float) -> Path:
     """The config of a stage with its folders in ``out``, and smaller by ``scale``; written to ``out/configs``."""
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
     if scale != 1:
-        config = scaled(config, scale) | {"strip": {"every": 0}}
+        config = scaled(config, scale) | {"pose_timeline": {"every": 0}}
     for field in ("start", "policy", "output_dir"):
         if isinstance(config.get(field), str):
             config[field] = str(out / Path(config[field]).relative_to("runs"))
