@@ -5,10 +5,8 @@ docs/log.md and CHANGELOG.md are left out: they are history, and say what there 
 
 import ast
 import importlib
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ PAGES = sorted(
     - {ROOT / "docs" / "log.md", ROOT / "CHANGELOG.md"}
 )
 FOLDERS = "benchmarks|configs|docs|examples|requirements|scripts|src|tests"
-ROOMS = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "runs"))  # runs/ is also where runs go
+ROOMS = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "runs")  # where runs go, too
 DOTTED = re.compile(r"(?<![\w/.-])(?:pose_rft|benchmarks)(?:\.[A-Za-z_]\w*)+")
 FILE = re.compile(rf"(?<![\w./-])((?:{FOLDERS}|{ROOMS})/[\w./-]*\w)(?![\w*<{{])")
 BASE_FILE = re.compile(r"`([\w./-]+\.(?:py|yaml|sh|toml))`")
