@@ -12,6 +12,7 @@ from pose_rft.config import (
     PositiveFloat,
     PositiveInt,
     Seed,
+    Temperature,
     refuse_unread,
     validate,
 )
@@ -74,7 +75,7 @@ class HyGRPOConfig:
     pose_group: Literal["answer", "prompt"] = "answer"
     advantage_scale: AdvantageScale = "std"
     ratio: Literal["joint", "per_joint"] = "joint"
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     max_new_tokens: PositiveInt = 32
     row_tokens: PositiveInt = 512
     max_grad_norm: NonNegativeFloat = 1.0
