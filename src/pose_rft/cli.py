@@ -34,7 +34,7 @@ Smoke = Annotated[
         "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
 
 def say(text: str) -> None:
@@ -66,7 +66,8 @@ def generate(
     ] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")
+        float,
+        typer.Option(min=0.0, max=100.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt."),
     ] = 1.0,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
@@ -134,14 +135,16 @@ def rft(
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
     from pose_rft.config import read_config
-    from pose_rft.runs.rft import RftConfig, run_rft
+    from pose_rft.runs.rft import RftConfig, no_valid_answer, run_rft
     from pose_rft.runs.smoke import smoke_run
 
     settings = read_config(RftConfig, config, context.args)
     if smoke:
         settings = smoke_run(settings, resume)
-    run_rft(settings, resume)
+    _, history = run_rft(settings, resume)
     say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    if warning := no_valid_answer(settings, history):
+        errors.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -47,6 +47,7 @@ NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open=True)]
 NonNegativeFloat = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+Temperature = Annotated[float, Range(1e-6, 100)]  # beyond, single precision holds noise alone, or overflows
 Seed = Annotated[int, Range(0, 2**32 - 1)]  # what numpy and torch both take
 
 
