@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ import yaml
 from pose_rft.errors import UserError
 
 T = TypeVar("T")
+NUMBERS = {int: Integral, float: Real}  # NumPy's are such too
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def _problem(hint: Any, value: Any) -> str | None:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, not {value}"
+    if origin is Annotated and (isinstance(value, bool) or not isinstance(value, NUMBERS[arguments[0]])):
+        return f"must be a {'whole ' if arguments[0] is int else ''}number, not {value!r}"
     if origin is Annotated and value not in arguments[1]:
         return f"must be {arguments[1]}, not {value}"
     if origin is Literal and value not in arguments:

@@ -242,18 +242,16 @@ class CheckpointTrainer(Trainer):
         if not self.args.should_save:
             return
         state = self.optimizer.state_dict()
-        tensors, numbers = {}, {}
-        for index, entries in state["state"].items():
-            for key, value in entries.items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"{index}.{key}"] = value.detach().cpu().contiguous()
-                else:
-                    numbers[f"{index}.{key}"] = value
+        tensors = {
+            f"{index}.{key}": value.detach().cpu().contiguous()
+            for index, entries in state["state"].items()
+            for key, value in entries.items()
+        }
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise FloatingPointError("the optimiser's moments are not finite")
         folder = Path(output_dir)
         save_file(tensors, folder / OPTIMIZER_FILE)
-        document = {"groups": state["param_groups"], "numbers": numbers, "tensors": sorted(tensors)}
+        document = {"groups": state["param_groups"], "tensors": sorted(tensors)}
         (folder / OPTIMIZER_GROUPS).write_text(json.dumps(document))
         (folder / SCHEDULER_FILE).write_text(json.dumps(self.lr_scheduler.state_dict(), default=lambda _: None))
 
@@ -287,7 +285,7 @@ class CheckpointTrainer(Trainer):
         folder = Path(checkpoint)
         with reading(folder / OPTIMIZER_GROUPS) as path:
             document = json.loads(path.read_text())
-            numbers, names, groups = document["numbers"], document["tensors"], document["groups"]
+            names, groups = sorted(document["tensors"]), document["groups"]
             present = self.optimizer.state_dict()["param_groups"]
             if [group["params"] for group in groups] != [group["params"] for group in present]:
                 raise ValueError("it is of other weights than those that are trained")
@@ -297,9 +295,9 @@ class CheckpointTrainer(Trainer):
                 raise ValueError("some of its tensors are missing")
             weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
             state: dict[int, dict[str, Any]] = defaultdict(dict)
-            for name, value in {**tensors, **numbers}.items():
+            for name, value in tensors.items():
                 index, key = name.split(".", 1)
-                if isinstance(value, torch.Tensor) and value.ndim and value.shape != weights[int(index)].shape:
+                if value.ndim and value.shape != weights[int(index)].shape:
                     raise ValueError(f"{name} has shape {tuple(value.shape)}, its weight another")
                 state[int(index)][key] = value
             self.optimizer.load_state_dict({"state": dict(state), "param_groups": present})

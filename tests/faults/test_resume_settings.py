@@ -41,8 +41,9 @@ def test_every_field_that_cannot_change_exists(kind):
 
 def test_what_may_change_takes_effect_and_is_said_in_one_line(pose_rft, config, interrupted):
     changes = [
-        "--hygrpo.learning_rate", "1e-5", "--hygrpo.steps", 5, "--hygrpo.save_steps", 1, "--hygrpo.schedule", "constant",
-        "--rewards", "[posecodes]", "--hygrpo.max_grad_norm", 0.5, "--pose_timeline.every", 0,
+        "--hygrpo.learning_rate", "1e-5", "--hygrpo.steps", 5, "--hygrpo.save_steps", 1,
+        "--hygrpo.schedule", "constant", "--rewards", "[posecodes]", "--hygrpo.max_grad_norm", 0.5,
+        "--pose_timeline.every", 0,
     ]  # fmt: skip
     outcome = pose_rft("rft", config, "--resume", *changes)
     assert outcome.status == 0, outcome.err

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from accelerate import PartialState
 from rich.console import Console
+from transformers import TrainerCallback
 
 from pose_rft.checkpoint_files import checkpoints, read_state
 from pose_rft.data.sample import Sample
@@ -29,8 +30,10 @@ class Settings(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-class RunRecord:
+class RunRecord(TrainerCallback):
     """The record of the run in a directory: begun anew, or taken up again.
+
+    As a callback of what trains it notes and says what was changed when that first takes effect.
 
     Args:
         output: the run's directory.
@@ -51,13 +54,25 @@ class RunRecord:
         before = self._read() if resume else None
         self.changes: list[str] = [] if before is None else before["changes"]
         self._samples: str | None = None if before is None else before["samples"]
-        self._config = present
+        self._config = present if before is None else before["config"]
+        self._present, self._change = present, ""
         if before is not None:
             changed = {name: values for name, values in _differences(before["config"], present) if name != "output_dir"}
             done = {phase.group: self._steps_of(phase) for phase in phases}
             self._refuse(changed, config.FIXED, phases, done)
-            if changed:
-                self._tell(changed, phases, done)
+            self._change = self._in_words(changed, phases, done) if changed else ""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """Note and say what was changed, if that has not been done."""
+        if not self._change:
+            return
+        if PartialState().is_main_process:
+            Console(stderr=True).print(f"Changed {self._change}", soft_wrap=True, markup=False, highlight=False)
+        self.changes.append(self._change)
+        self._config, self._change = self._present, ""
         self._write()
 
     def check_samples(self, samples: Sequence[Sample]) -> None:
@@ -107,15 +122,15 @@ class RunRecord:
                 "start another run in another output_dir"
             )
 
-    def _tell(self, changed: Mapping[str, tuple[Any, Any]], phases: Sequence[Phase], done: Mapping[str, int]) -> None:
+    def _in_words(
+        self, changed: Mapping[str, tuple[Any, Any]], phases: Sequence[Phase], done: Mapping[str, int]
+    ) -> str:
         phase = next((each for each in reversed(phases) if done[each.group]), phases[0])
         what = ", ".join(f"{name} {_shown(now)} (was {_shown(before)})" for name, (before, now) in changed.items())
         line = f"from step {done[phase.group]} of {phase.group} on: {what}"
         if all(done[each.group] == each.steps for each in phases[phases.index(phase) :]):
             line += "; all steps are done, so that it changes nothing (more steps train on)"
-        self.changes.append(line)
-        if PartialState().is_main_process:
-            Console(stderr=True).print(f"Changed {line}", soft_wrap=True, markup=False, highlight=False)
+        return line
 
     def _steps_of(self, phase: Phase) -> int:
         found = checkpoints(self._output / phase.folder)

@@ -128,7 +128,7 @@ class Run:
         """
         timeline = self.config.pose_timeline
         with LiveProgress(title) as live:
-            shown: list[TrainerCallback] = [live]
+            shown: list[TrainerCallback] = [self._record, live]
             if phase.draws and timeline.every:
                 path = self._output / TIMELINE_FILE
                 shown.append(PoseTimeline(self.policy, timeline, path, self._steps_before(phase), phase.updates))
@@ -185,6 +185,7 @@ def open_run(
     policy.set_feature_cache(output / IMAGES_FOLDER)
     run = Run(config, phases, policy, processes, record)
     yield run
+    record.settle()  # where no step was left
     policy.eval()
     policy.set_feature_cache(None)
     if processes.is_main_process:
