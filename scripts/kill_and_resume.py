@@ -1,9 +1,9 @@
-"""Kill tiny runs of `pose-rft sft` and `pose-rft rft` at random moments, resume each, and compare the weights at the end.
+"""Kill tiny runs of `pose-rft sft` and `pose-rft rft` at random moments, resume each, and compare the final weights.
 
     python scripts/kill_and_resume.py --kills 20
 
-Each run is ended by SIGKILL, resumed to its end, and its policy compared bit for bit with that of an unbroken run. Kills
-are shared out among both stages. Prints "N resumes, 0 differences"; exits with 1 if there are any.
+Each run is ended by SIGKILL, resumed to its end, and its policy compared bit for bit with that of an unbroken run.
+Kills are shared out among both stages. Prints "N resumes, 0 differences"; exits with 1 if there are any.
 """
 
 import argparse
