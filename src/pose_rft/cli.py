@@ -39,7 +39,7 @@ Smoke = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
 
 def say(text: str) -> None:
@@ -79,7 +79,8 @@ def generate(
     ] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")
+        float,
+        typer.Option(min=0.0, max=100.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt."),
     ] = 1.0,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
@@ -105,15 +106,17 @@ def generate(
 
 def _train(
     kind: type[Any], run: Callable[[Any, bool], Any], config: Path, overrides: list[str], resume: bool, smoke: bool
-) -> None:
+) -> tuple[Any, Any]:
+    """Run a stage; its config and what the run returns."""
     from pose_rft.config import read_config
     from pose_rft.runs.smoke import smoke_run
 
     settings = read_config(kind, config, overrides)
     if smoke:
         settings = smoke_run(settings, resume)
-    run(settings, resume)
+    result = run(settings, resume)
     say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    return settings, result
 
 
 @app.command(context_settings=OVERRIDES)
@@ -150,9 +153,11 @@ def rft(
 
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
-    from pose_rft.runs.rft import RftConfig, run_rft
+    from pose_rft.runs.rft import RftConfig, no_valid_answer, run_rft
 
-    _train(RftConfig, run_rft, config, context.args, resume, smoke)
+    settings, (_, history) = _train(RftConfig, run_rft, config, context.args, resume, smoke)
+    if warning := no_valid_answer(settings, history):
+        errors.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 @app.command()

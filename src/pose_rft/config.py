@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ import yaml
 from pose_rft.errors import UserError, reason_of
 
 T = TypeVar("T")
+NUMBERS = {int: Integral, float: Real}  # NumPy's are such too
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open=True)]
 NonNegativeFloat = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+Temperature = Annotated[float, Range(1e-6, 100)]  # beyond, single precision holds noise alone, or overflows
 Seed = Annotated[int, Range(0, 2**32 - 1)]  # what numpy and torch both take
 
 
@@ -142,6 +145,8 @@ def _problem(hint: Any, value: Any) -> str | None:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, not {value}"
+    if origin is Annotated and (isinstance(value, bool) or not isinstance(value, NUMBERS[arguments[0]])):
+        return f"must be a {'whole ' if arguments[0] is int else ''}number, not {value!r}"
     if origin is Annotated and value not in arguments[1]:
         return f"must be {arguments[1]}, not {value}"
     if origin is Literal and value not in arguments:

@@ -35,7 +35,12 @@ def log_curves(history: Sequence[Mapping[str, float]]) -> Curves:
 
 
 def write_run_report(
-    output: Path, title: str, history: Sequence[Mapping[str, float]], config: Any, timeline: Path | None = None
+    output: Path,
+    title: str,
+    history: Sequence[Mapping[str, float]],
+    config: Any,
+    timeline: Path | None = None,
+    changes: Sequence[str] = (),
 ) -> Path:
     """Write ``report.html`` into the directory of a run that is over.
 
@@ -43,6 +48,7 @@ def write_run_report(
         history: log entries with their ``step``, as ``run_rft`` returns them.
         config: the run's dataclass.
         timeline: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
+        changes: of the config, while the run went on.
 
     Returns:
         The page's path.
@@ -61,6 +67,8 @@ def write_run_report(
         "Policy": str(policy),
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }
+    if changes:
+        facts["Changed on the way"] = "; ".join(changes)
     path = output / REPORT_FILE
     write_page(path, title, [header, _timeline(timeline), curve_cards(curves), fact_list(facts), _config(config)])
     return path

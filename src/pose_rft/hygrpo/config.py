@@ -6,7 +6,16 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
-from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, refuse_unread, validate
+from pose_rft.config import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Temperature,
+    refuse_unread,
+    validate,
+)
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale
 from pose_rft.trainer import check_tracker, training_arguments
@@ -66,7 +75,7 @@ class HyGRPOConfig:
     pose_group: Literal["answer", "prompt"] = "answer"
     advantage_scale: AdvantageScale = "std"
     ratio: Literal["joint", "per_joint"] = "joint"
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     max_new_tokens: PositiveInt = 32
     row_tokens: PositiveInt = 512
     max_grad_norm: NonNegativeFloat = 1.0

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from pose_rft.data.questions.attributes import Attribute
@@ -15,6 +14,7 @@ from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
 from pose_rft.generation import random_streams
 from pose_rft.generation.packing import PackedGroups
+from pose_rft.policy.arguments import check_counts, check_temperature, checked_seeds, prompt_inputs
 from pose_rft.policy.backbone import Backbone, load_backbone
 from pose_rft.policy.checkpoint import (
     find_checkpoint,
@@ -37,6 +37,7 @@ from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.feature_cache import FeatureCache
 from pose_rft.vision.image_encoder import load_image_encoder
+from pose_rft.vision.images import Picture
 
 Prompt = str | PromptInput | Sample
 
@@ -243,7 +244,9 @@ class PosePolicy(nn.Module):
             flip: take the mean of the features of a picture and of the flipped picture, as the distribution that
                 ``forward`` gives does not.
         """
-        seeds = random_streams.one_per_prompt(seeds, len(prompts))
+        check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
+        check_temperature(temperature)
+        seeds = random_streams.one_per_prompt(checked_seeds(seeds, len(prompts)), len(prompts))
         flip = flip and self.image_branch is not None and self.image_branch.has_head
         encoded = [self.encode(prompt, flip=flip) for prompt in prompts]
         uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
@@ -288,7 +291,7 @@ class PosePolicy(nn.Module):
     def generate(
         self,
         prompts: Sequence[str],
-        images: Sequence[Image | str | Path | Crop | None] | None = None,
+        images: Sequence[Picture | Crop | None] | None = None,
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int | Sequence[int] = 0,
@@ -299,37 +302,24 @@ class PosePolicy(nn.Module):
 
         Args:
             prompts: what users say.
-            images: one per prompt: a PIL image, a path, a ``Crop`` around one person (the pose is then in its frame) or
-                None.
+            images: one per prompt: what ``vision.read_image`` takes, a ``Crop`` around one person (the pose is then in
+                its frame) or None.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
-            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``. A list holds one
-                for each prompt, which is answered as it would be alone with that seed.
+            seed: not negative; the same seed gives the same answers to the same prompts, whatever ``batch_size``. A
+                list holds one for each prompt, which is answered as it would be alone with that seed.
 
         Raises:
             UserError: an image for a policy that answers texts only, an unreadable image or nobody in it, an empty
                 prompt, not as many images as prompts, or a number out of range.
         """
-        if isinstance(prompts, str):
-            raise UserError("prompts: give a list of strings, not one string")
-        if num_samples < 1 or temperature < 0 or max_new_tokens < 1:
-            raise UserError(
-                "num_samples and max_new_tokens must be at least 1 and temperature at least 0, "
-                f"not {num_samples}, {max_new_tokens}, {temperature}"
-            )
-        if any(not prompt.strip() for prompt in prompts):
-            raise UserError("prompts: a prompt is empty; say what pose you want")
-        if images is not None and len(images) != len(prompts):
-            raise UserError(f"images: {len(images)} for {len(prompts)} prompts; give one for each, or None")
-        inputs = [
-            PromptInput(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)
-        ]
-        if not isinstance(seed, int) and len(seed) != len(prompts):
-            raise UserError(f"seed: {len(seed)} for {len(prompts)} prompts; give one number, or one for each prompt")
-        seeds = random_streams.generation_seeds(seed, len(prompts))
+        inputs = prompt_inputs(prompts, images)
+        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        check_temperature(temperature)
+        seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
         distinct = num_samples if temperature > 0 else 1  # at temperature 0 all samples are the same: decode once
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
-            for start in range(0, len(prompts), batch_size):
+            for start in range(0, len(inputs), batch_size):
                 batch = slice(start, start + batch_size)
                 flip = self.config.flip_augmentation
                 rollout = self.rollout(inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip)

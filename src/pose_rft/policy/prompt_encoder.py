@@ -1,7 +1,6 @@
 """From what a user says, and the image that it is about, to what a policy reads."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL.Image import Image, fromarray
 
@@ -13,7 +12,7 @@ from pose_rft.policy.prompt_tokens import PromptTokens
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import EncodedPerson
-from pose_rft.vision.images import read_image
+from pose_rft.vision.images import Picture, read_image
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,11 @@ class PromptInput:
 
     Attributes:
         prompt: the words.
-        image: what they are about: a PIL image, a path, a ``Crop`` around one person, its features, or None.
+        image: what they are about: what ``read_image`` takes, a ``Crop`` around one person, its features, or None.
     """
 
     prompt: str
-    image: Image | str | Path | Crop | EncodedImages | None = None
+    image: Picture | Crop | EncodedImages | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Spatial location reward: how close the joints are to those of the recorded pose (Pose-RFT: 1 / ||J_pred - J_gt||)."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -8,10 +9,21 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
+from pose_rft.errors import UserError
 from pose_rft.rewards.batch import PoseBatch
 
 Targets = Sequence[np.ndarray | None]
 MIN_ERROR = 1e-3  # metres; keeps 1 / error finite for a pose that hits the target
+
+
+def check_scale(scale: float = 1.0) -> None:
+    """Find out before a run whether the option `scale` can be used; takes the options of both bounded rewards.
+
+    Raises:
+        UserError: it is no positive number.
+    """
+    if not isinstance(scale, int | float) or isinstance(scale, bool) or not 0 < scale < math.inf:
+        raise UserError(f"rewards: scale must be a positive number of metres, not {scale!r}")
 
 
 def _errors(

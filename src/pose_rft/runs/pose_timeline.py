@@ -99,7 +99,10 @@ class PoseTimeline(TrainerCallback):
 def mean_answers(policy: PosePolicy, prompts: Sequence[str]) -> list[Answer]:
     """What a policy in training answers at temperature 0; it is left as it was."""
     with _not_training(policy):
-        return [group[0] for group in policy.generate(prompts, temperature=0.0)]
+        try:
+            return [group[0] for group in policy.generate(prompts, temperature=0.0)]
+        except UserError as error:  # the prompts are good: see PoseTimelineConfig
+            raise FloatingPointError(f"the poses of the pose timeline cannot be drawn ({error})") from error
 
 
 def draw_row(answers: Sequence[Answer]) -> Image.Image:

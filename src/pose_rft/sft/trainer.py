@@ -17,7 +17,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
 from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
-from pose_rft.data.sample import Sample
+from pose_rft.data.sample import Sample, sample_name
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
@@ -188,6 +188,7 @@ class HeadTrainer(SupervisedTrainer):
         self, policy: PosePolicy, samples: Sequence[Sample], cache: HiddenStateCache, *args: Any, **kwargs: Any
     ) -> None:
         self.cache = cache
+        self.samples = samples
         self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
         super().__init__(policy, CachedHead(policy, cache), *args, **kwargs)
 
@@ -204,6 +205,9 @@ class HeadTrainer(SupervisedTrainer):
         rows = inputs["rows"].cpu()
         checks = [self.checks[row] for row in rows.tolist()]
         return self.pose_loss(model(rows), self.poses[rows], checks)
+
+    def split(self, batch: dict[str, Tensor]) -> list[tuple[str, Any]]:
+        return [(sample_name(self.samples[row]), {"rows": torch.tensor([row])}) for row in batch["rows"].tolist()]
 
 
 class PolicyTrainer(SupervisedTrainer):
@@ -223,17 +227,21 @@ class PolicyTrainer(SupervisedTrainer):
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
         batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.rank_slice)
         return DataLoader(
-            self.samples,  # type: ignore[arg-type]
+            range(len(self.samples)),  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=self._collate,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
 
-    def _collate(self, samples: list[Sample]) -> dict[str, Any]:
+    def _collate(self, rows: list[int]) -> dict[str, Any]:
+        samples = [self.samples[row] for row in rows]
         packed = pack_samples(self.policy, samples, self.loop.row_tokens)
         checks = [sample.checks for sample in samples if sample.pose is not None]
-        return {"packed": packed, "poses": poses_of(samples), "checks": checks}
+        return {"packed": packed, "poses": poses_of(samples), "checks": checks, "rows": rows}
+
+    def split(self, batch: dict[str, Any]) -> list[tuple[str, Any]]:
+        return [(sample_name(self.samples[row]), self._collate([row])) for row in batch["rows"]]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
         packed: PackedGroups = inputs["packed"].to(self.policy.device)

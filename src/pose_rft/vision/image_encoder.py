@@ -1,7 +1,6 @@
 """The frozen pose-aware encoder, from a picture to the features that a policy reads."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from pose_rft.vision.detected_person import detect_person
 from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
 from pose_rft.vision.feature_cache import FeatureCache
-from pose_rft.vision.images import read_image
+from pose_rft.vision.images import Picture, picture_name, read_image
 from pose_rft.vision.load import load_encoder
 
 CROP = 256  # pixels of a crop's side
@@ -39,7 +38,7 @@ class ImageEncoder(nn.Module):
         """(N, 256, 256, 3) uint8 crops of one person each -> their features."""
         return laid_out(self.encoder.encode(pixels))
 
-    def encode_person(self, image: Image | str | Path, prompt: str = "", flip: bool = False) -> "EncodedPerson":
+    def encode_person(self, image: Picture, prompt: str = "", flip: bool = False) -> "EncodedPerson":
         """The person in a photograph whom the prompt means.
 
         Args:
@@ -54,7 +53,7 @@ class ImageEncoder(nn.Module):
             try:
                 found = detect_person(picture, self.encoder, prompt)
             except UserError as error:
-                name = "the image" if isinstance(image, Image) else image
+                name = picture_name(image)
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
             direct = laid_out(found.features)
             turn = torch.from_numpy(found.crop.turn).float()

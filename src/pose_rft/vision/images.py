@@ -1,13 +1,18 @@
 """Reading photographs: whatever a camera, a phone or a painting program wrote, as upright RGB of a workable size."""
 
+import io
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
 
 from pose_rft.errors import UserError, reason_of
+from pose_rft.vision.arrays import picture_of
 
+Picture = Image.Image | np.ndarray | torch.Tensor | str | Path | bytes | BinaryIO
 MAX_SIDE = 3072  # pixels; a person who fills a tenth of the picture still fills the encoder's 256
 MIN_SIDE = 32  # pixels; nobody can be made out in less
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
@@ -23,7 +28,7 @@ UPRIGHT = {
 }
 
 
-def read_image(image: Image.Image | str | Path) -> Image.Image:
+def read_image(image: Picture) -> Image.Image:
     """A photograph as upright RGB, at most `MAX_SIDE` pixels long.
 
     EXIF orientation is applied; transparent parts become white; palettes, CMYK and 16-bit grey become RGB; of an
@@ -32,24 +37,31 @@ def read_image(image: Image.Image | str | Path) -> Image.Image:
     is pixel x / reduction of the result.
 
     Args:
-        image: a file, or a picture that is already open (it is not changed).
+        image: a file, its name or its bytes; a picture that is already open (it is not changed); or an array as
+            ``picture_of`` takes it.
 
     Raises:
         UserError: no such file, a folder, an address, not a picture, damaged, too small or too large.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged EXIF and on large, but not too large, pictures
+        if isinstance(image, np.ndarray | torch.Tensor):
+            image = picture_of(image)
         if isinstance(image, Image.Image):
             return _decoded(image, "the image", is_ours=False)
+        if isinstance(image, bytes | bytearray):
+            image = io.BytesIO(image)
+        if not isinstance(image, str | Path) and not hasattr(image, "read"):
+            raise UserError(f"images: {type(image).__name__} is no picture; give a file, a PIL image or an array")
         return _read_file(image)
 
 
-def _read_file(image: str | Path) -> Image.Image:
-    name = str(image)
+def _read_file(image: str | Path | BinaryIO) -> Image.Image:
+    name = picture_name(image)
     if "://" in name or name.startswith("data:"):
         raise UserError(f"{name[:80]}: is an address, not a file; download the picture and give the file's name")
     try:
-        opened = Image.open(Path(image), formats=FORMATS)
+        opened = Image.open(Path(image) if isinstance(image, str) else image, formats=FORMATS)
     except IsADirectoryError as error:
         raise UserError(f"{name}: is a folder; give one picture") from error
     except FileNotFoundError as error:
@@ -62,6 +74,11 @@ def _read_file(image: str | Path) -> Image.Image:
         raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
+
+
+def picture_name(image: Picture) -> str:
+    """What to call a picture in a message."""
+    return str(image) if isinstance(image, str | Path) else "the image"
 
 
 def _pixel_limit() -> int:
