@@ -124,7 +124,7 @@ class _Reader:
             if at in self.mentions or token in body_words() | set(SIDES):
                 return False
             if not self._is_plain(token):
-                return True
+                return not self._is_called(at)
             if token.removesuffix("'s") in people():
                 return False
         return False
@@ -173,7 +173,7 @@ class _Reader:
         token = self.tokens[at]
         if self._is_somebody_else(at):
             self.somebody_else, clause.doubt = True, clause.doubt or "unknown"
-        elif token.removesuffix("'s") in people():
+        elif token.removesuffix("'s") in people() or self._is_called(at):
             self._name_person(token.removesuffix("'s"), clause)
         elif token == "that" and self.tokens[at - 1] not in people():
             clause.doubt, clause.governs = "unknown", True
@@ -206,6 +206,17 @@ class _Reader:
         new = first < at or self.tokens[first - 1] in ARTICLES or token in {"someone", "somebody"}  # the old man; a man
         new |= {stem, self.named} <= self._nouns() and stem != self.named  # the man and the boy
         return self.tokens[first - 1] == "other" or (new and bool(self.named) and self.tokens[first - 2] not in COPULAS)
+
+    def _is_called(self, at: int) -> bool:
+        """Whether an unknown word is what the person is called at first: "A pirate with", "The judge raises his"."""
+        after = self.mentions.get(at + 1)
+        his = {self.words[place][1] for place in range(after.start, after.end)} if after else set()
+        begins = self.words[at][1] == "the" or self.tokens[at - 1] in ARTICLES
+        person = self.tokens[at + 1] in {"with", "who", "whose", ","} or his & {"his", "her", "their"}
+        excluded = (
+            self._is_plain(self.tokens[at]) or self._denies(self.tokens[at]) or self.tokens[at] in self.table["others"]
+        )
+        return bool(begins and person and not self.named and not excluded)
 
     def _nouns(self) -> frozenset[str]:
         """Nouns that tell two people of one sex apart."""

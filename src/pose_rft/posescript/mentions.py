@@ -16,6 +16,7 @@ PAST = {"was", "were"}
 COPULAS = {"is", "are"} | PAST
 STOPS = set(".,;:!?")
 SIDES = ("left", "right")
+LOOK_BACK = 30  # words in which "the other one" looks for its limb
 WORD_COST = 1000  # a word left over weighs more than any number of statements
 
 
@@ -63,7 +64,7 @@ def _limb_before(tokens: Sequence[str], at: int) -> tuple[str, str]:
     """Side ("" if it has none) and noun of the limb in the clause before, or "" twice where there are none or two."""
     limbs = sorted(load_lexicon().limbs, key=len, reverse=True)  # lower leg before leg
     found: set[tuple[str, str]] = set()
-    for place in range(at - 2, 0, -1):
+    for place in range(at - 2, max(0, at - LOOK_BACK), -1):
         if tokens[place] in STOPS and found:
             break
         said = " ".join(tokens[max(0, place - 1) : place + 1])

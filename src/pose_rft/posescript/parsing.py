@@ -8,6 +8,7 @@ makes of the person described are kept (``assertion``). So what is returned is s
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from torch import Tensor
@@ -87,7 +88,8 @@ def statements_held(text: str, poses_path: str | Path) -> tuple[Parsed, Tensor]:
     """
     said = parse(text)
     if not said.posecodes:
-        raise UserError(f"nothing in '{text}' is understood; say it as captions do: 'the left knee is bent'")
+        quoted = shorten(text, 80, placeholder=" ...")
+        raise UserError(f"nothing in '{quoted}' is understood as said of a person; say 'the left knee is bent'")
     return said, satisfied(said.checks, load_body().joints(torch.from_numpy(read_poses(poses_path).pose)))
 
 

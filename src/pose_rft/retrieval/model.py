@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Literal
 
 import torch
@@ -185,6 +186,7 @@ def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") 
     """
     retrieval = RetrievalModel.load(model)
     if not retrieval.knows(text):
-        raise UserError(f"no word of '{text}' is known to the model; say what the pose is like: 'both arms are raised'")
+        said = shorten(text, 80, placeholder=" ...")
+        raise UserError(f"no word of '{said}' is known to the model; say what the pose is like: 'both arms are raised'")
     poses = torch.from_numpy(read_poses(poses_path).pose)
     return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()
