@@ -15,16 +15,7 @@ from unicodedata import normalize
 import yaml
 
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes
-from pose_rft.posescript.wording import (
-    NO_ONE,
-    READER,
-    VOICES,
-    Words,
-    participle,
-    third_person,
-    without_held,
-    words_of,
-)
+from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
 
 TOKEN = re.compile(r"[^\W_]+(?:'[a-z]+)?|[^\w\s\"'#*`-]")  # words, stops and other signs; hyphens and quotes part words
 SIGNS = (
