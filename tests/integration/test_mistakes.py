@@ -107,6 +107,8 @@ MISTAKES = {
     "retrieval: unknown part": ("retrieval train @part.yaml", "data.part is 'both'; choose one of all, reward, judge"),
     "score: no such model": ("retrieval score wave @good.npz --model best", "no retrieval model 'best': give a file"),
     "score: no model": ("retrieval score wave @good.npz --model @notes.txt", "notes.txt is not a retrieval model"),
+    "score: no text": ("retrieval score \u00a0 @good.npz", "no word of '' is known"),
+    "score: no known word": ("retrieval score El_brazo @good.npz --out @o", "no word of 'El_brazo' is known"),
     "score: wrong shape": ("retrieval score wave @wrong.npz --out @result.json", "'pose' has shape (2, 24, 3)"),
     "score: place": ("retrieval score wave @good.npz --out @empty", "empty: is a directory"),
     "a judge as reward": (

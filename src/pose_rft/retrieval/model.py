@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Literal
 
 import torch
@@ -25,7 +26,7 @@ from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
 from pose_rft.retrieval.encoders import ConvolutionalText, JointTransformer, PoseEncoder, RecurrentText, RotationMlp
-from pose_rft.retrieval.words import WordEmbedding
+from pose_rft.retrieval.words import FUNCTION_WORDS, WordEmbedding, words
 from pose_rft.storage import atomic_file
 
 BUNDLED = Path(__file__).parent / "data"
@@ -78,9 +79,11 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.vocabulary = list(vocabulary)
-        words = WordEmbedding(vocabulary, settings.buckets, settings.width, settings.max_words)
+        embedding = WordEmbedding(vocabulary, settings.buckets, settings.width, settings.max_words)
         self.text: ConvolutionalText | RecurrentText = (
-            ConvolutionalText(words, settings.heads) if settings.text == "convolutions" else RecurrentText(words)
+            ConvolutionalText(embedding, settings.heads)
+            if settings.text == "convolutions"
+            else RecurrentText(embedding)
         )
         offsets = load_body().offsets if offsets is None else offsets
         shape = (settings.pose_width, settings.pose_blocks, settings.width)
@@ -90,6 +93,11 @@ class RetrievalModel(nn.Module):
             else JointTransformer(offsets, *shape, heads=settings.heads)
         )
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # learned temperature; exp(2.66) = 1 / 0.07, CLIP's start
+
+    def knows(self, text: str) -> bool:
+        """Whether a text has a word of the vocabulary that says something: no number, article or "is"."""
+        known = set(words(text)[: self.settings.max_words]) & set(self.vocabulary)
+        return any(word.isalpha() for word in known - FUNCTION_WORDS)
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
@@ -168,8 +176,11 @@ def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") 
         N cosines, -1 to 1, in the order of the file.
 
     Raises:
-        UserError: no such model, or unreadable poses.
+        UserError: no such model, unreadable poses, or a text without a word that the model knows.
     """
     retrieval = RetrievalModel.load(model)
+    if not retrieval.knows(text):
+        said = shorten(text, 80, placeholder=" ...")
+        raise UserError(f"no word of '{said}' is known to the model; say what the pose is like: 'both arms are raised'")
     poses = torch.from_numpy(read_poses(poses_path).pose)
     return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()
