@@ -34,6 +34,10 @@ Smoke = Annotated[
         "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
     ),
 ]
+Up = Annotated[
+    Literal["y", "z"] | None,
+    typer.Option(help="The axis that points up in the poses; else the file says it, or its keys and poses do."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 
@@ -201,6 +205,7 @@ def evaluate(
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
     poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    up: Up = None,
     split: Annotated[
         Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
     ] = "test",
@@ -227,6 +232,7 @@ def evaluate(
         benchmark,
         policy,
         poses=poses,
+        up=up,
         split=split,
         limit=limit,
         num_samples=num_samples,
@@ -252,13 +258,14 @@ def benchmarks() -> None:
 
 @app.command()
 def caption(
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
     to: Annotated[
         Path | None, typer.Option(help="As many poses to reach: write what to change instead, pose by pose.")
     ] = None,
     captions: Annotated[int, typer.Option(min=1, help="Captions, or instructions, per pose.")] = 3,
     seed: Seed = 0,
+    up: Up = None,
 ) -> None:
     """Describe poses in words that are true of them, with the geometric checks that each caption states.
 
@@ -270,16 +277,17 @@ def caption(
     from pose_rft.posescript.edits.instructions import edit_file
 
     if to is None:
-        caption_file(poses, out, captions, seed)
+        caption_file(poses, out, captions, seed, up)
     else:
-        edit_file(poses, to, out, captions, seed)
+        edit_file(poses, to, out, captions, seed, up)
     say(f"Written to {out}")
 
 
 @app.command()
 def check(
     text: Annotated[str, typer.Argument(help="What is said of the poses, such as a caption.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
+    up: Up = None,
 ) -> None:
     """Say which statements of a text hold for each pose of a file, and what in the text was not understood.
 
@@ -287,7 +295,7 @@ def check(
     """
     from pose_rft.posescript.parsing import statements_held
 
-    said, held = statements_held(text, poses)
+    said, held = statements_held(text, poses, up)
     for name, statement, count in zip(said.posecodes, said.checks, held.sum(dim=0).tolist(), strict=True):
         say(f"{name}: {statement}  holds for {count} of {len(held)}")
     for pose, row in enumerate(held.tolist()):
@@ -316,9 +324,10 @@ def retrieval_train(
 @retrieval.command("score")
 def retrieval_score(
     text: Annotated[str, typer.Argument(help="What the poses are compared with.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     model: Annotated[str, typer.Option(help="'reward', 'judge', or a file that training wrote.")] = "reward",
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSON Lines file instead.")] = None,
+    up: Up = None,
 ) -> None:
     """Say how well each pose of a file agrees with a text: a cosine, -1 to 1.
 
@@ -327,7 +336,7 @@ def retrieval_score(
     from pose_rft.retrieval.model import score_file
     from pose_rft.storage import atomic_file
 
-    scores = score_file(text, poses, model)
+    scores = score_file(text, poses, model, up)
     if out is None:
         for index, score in enumerate(scores):
             say(f"pose {index}  {score:+.3f}")

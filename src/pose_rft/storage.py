@@ -1,11 +1,14 @@
-"""Writing files so that a crash or a full disk never leaves half of one."""
+"""Writing files so that a crash or a full disk never leaves half of one, and reading arrays that may be damaged."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from pose_rft.errors import UserError
 
@@ -100,3 +103,45 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def read_arrays(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray | None]:
+    """Arrays of an ``.npz`` archive, or the one of an ``.npy`` file under the name ``array``. Nothing is unpickled.
+
+    Args:
+        path: the file.
+        wanted: names of the arrays to read; others are left alone, whatever is wrong with them.
+
+    Returns:
+        All names in the file; None for what is not wanted, and for what holds Python objects or is damaged.
+
+    Raises:
+        UserError: no such file, an empty one, or no archive of arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an .npz file")
+    try:
+        if not path.stat().st_size:
+            raise UserError(f"{path}: is empty; copy or download it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's remarks on unusual headers
+            loaded = np.load(path, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"array": loaded}
+            with loaded as archive:
+                return {name: _array(archive, name) if name in wanted else None for name in archive.files}
+    except UserError:
+        raise
+    except Exception as error:  # damaged archives raise errors of many kinds
+        reason = getattr(error, "strerror", None) or "damaged, or of another kind"
+        raise UserError(
+            f"{path}: not an .npz of plain arrays ({reason}); save it with np.savez(path, name=array), or copy it again"
+        ) from error
+
+
+def _array(archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray | None:
+    try:
+        array = archive[name]
+    except Exception:  # BadZipFile, zlib.error, EOFError, MemoryError, ...: zipfile's and numpy's on damaged content
+        return None
+    return array if isinstance(array, np.ndarray) else None

@@ -68,12 +68,12 @@ class Pose:
         Raises:
             UserError: unknown suffix, or a place that cannot be written; what stood there stays.
         """
-        from pose_rft.body import amass, bvh, glb, render
+        from pose_rft.body import bvh, glb, pose_files, render
 
         path = Path(path)
         pose, betas = self.axis_angle(), self.betas
         if path.suffix == ".npz":
-            amass.write_amass(path, pose[None], betas=betas)
+            pose_files.write_amass(path, pose[None], betas=betas)
         elif path.suffix == ".glb":
             glb.write_glb(path, pose, betas=betas)
         elif path.suffix == ".bvh":

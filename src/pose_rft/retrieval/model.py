@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
@@ -162,13 +162,14 @@ class RetrievalModel(nn.Module):
         return model.eval()
 
 
-def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") -> list[float]:
+def score_file(text: str, poses_path: str | Path, model: str | Path = "reward", up: Up | None = None) -> list[float]:
     """How well each pose of a file agrees with a text.
 
     Args:
         text: one description.
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
         model: see ``RetrievalModel.load``.
+        up: the axis that points up in the file.
 
     Returns:
         N cosines, -1 to 1, in the order of the file.
@@ -177,5 +178,5 @@ def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") 
         UserError: no such model, or unreadable poses.
     """
     retrieval = RetrievalModel.load(model)
-    poses = torch.from_numpy(read_poses(poses_path).pose)
+    poses = torch.from_numpy(read_poses(poses_path, up).pose)
     return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()
