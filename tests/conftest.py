@@ -108,7 +108,7 @@ def trained_policy(tmp_path_factory, byte_tokenizer) -> Path:
     prompts = ("wave", "sit down on a chair", "A boxer!", "Both arms are raised.", "kneeling", "show me tree pose")
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for step in range(400):
-        prompt, answer = talking.prompt_ids(prompts[step % len(prompts)]), talking.answer_ids(ANSWER)
+        prompt, answer = talking.encode_prompt(prompts[step % len(prompts)]).ids, talking.answer_ids(ANSWER)
         labels = torch.tensor([[-100] * len(prompt) + answer])
         loss = model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss
         optimizer.zero_grad()

@@ -223,7 +223,7 @@ def test_pictures_get_a_head_of_another_shape(config, tmp_path):
 def test_a_head_of_pictures_fits_the_policy(config):
     with pytest.raises(UserError, match="encoder"):
         replace(config, encoder=None, image_head=config.head)
-    for unfit in ({"kind": "mlp"}, {"covariance": "diagonal"}):
+    for unfit in ({"kind": "mlp"}, {"covariance": "diagonal", "rank": 8}):
         with pytest.raises(UserError, match="image_head"):
             replace(config, image_head=replace(config.head, **unfit))
 
