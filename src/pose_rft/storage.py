@@ -125,10 +125,10 @@ def read_arrays(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray | N
             raise UserError(f"{path}: is empty; copy or download it again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's remarks on unusual headers
-            loaded = np.load(path, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"array": loaded}
-            with loaded as archive:
+            with path.open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
+                if isinstance(archive, np.ndarray):
+                    return {"array": archive}
                 return {name: _array(archive, name) if name in wanted else None for name in archive.files}
     except UserError:
         raise

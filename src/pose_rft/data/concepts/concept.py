@@ -135,7 +135,7 @@ def _read_file(path: Path) -> list[Concept]:
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):
         raise UserError(f"{path}: a concept file is a list of concepts")
