@@ -74,6 +74,16 @@ def generate(
     ] = 1.0,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
+    npz: Annotated[
+        Literal["smplh", "smplx"],
+        typer.Option(help="AMASS's 52 joints, or 55 as Blender's SMPL-X add-on loads."),
+    ] = "smplh",
+    bvh_unit: Annotated[
+        Literal["m", "cm"], typer.Option(help="m as Blender reads it, cm as Maya and MotionBuilder do.")
+    ] = "m",
+    baked: Annotated[
+        bool, typer.Option("--baked", help="The .glb is the posed mesh alone, for programs that do not know skins.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Answer a text with words and 3D poses.
@@ -83,6 +93,7 @@ def generate(
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
     from pose_rft.answers import write_answers
+    from pose_rft.body.pose import FileOptions
     from pose_rft.devices import pick_device
     from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_directory
@@ -91,7 +102,7 @@ def generate(
     with console.status("Loading the policy ..."):
         policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
-    for line in write_answers(out, text, answers):
+    for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}")
     say(f"Written to {out}")

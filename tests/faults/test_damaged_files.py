@@ -113,11 +113,13 @@ def is_read_or_refused(name: str, content: bytes) -> None:
         warnings.simplefilter("error")  # what would stand on the user's screen
         path = Path(folder) / name
         path.write_bytes(content)
+        said = "refused"
         try:
             KINDS[name][1](path)
         except UserError as error:
-            assert "\n" not in str(error), error
-            assert str(error)
+            said = str(error)
+    assert said
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("examples", [15, pytest.param(-(-TOGETHER // len(KINDS)), marks=pytest.mark.slow)])
@@ -145,7 +147,7 @@ def test_a_header_that_claims_a_terabyte_is_refused(tmp_path: Path) -> None:
         header = whole.replace(b"(4, 22, 3), }" + b" " * (len(claim) - 11), claim.rstrip(b", ") + b", }", 1)
         assert header != whole
         (tmp_path / "a.npy").write_bytes(header)
-        with pytest.raises(UserError, match="a.npy: not an .npz of plain arrays"):
+        with pytest.raises(UserError, match=r"a\.npy: not an \.npz of plain arrays"):
             read_poses(tmp_path / "a.npy")
 
 

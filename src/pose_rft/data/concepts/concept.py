@@ -161,7 +161,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if not re.fullmatch(r"[a-z0-9_]+", str(entry["id"])):
         raise UserError("id is lower case letters, digits and _")
     part = entry["part"]
-    if part not in PART_KEYS:
+    if not isinstance(part, str) or part not in PART_KEYS:
         raise UserError(f"part is one of {', '.join(PART_KEYS)}, not {part!r}")
     phrases = {key: _texts(entry, key) for key in PHRASE_KEYS}
     if not any(phrases.values()):
@@ -190,7 +190,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if sided and not one_sided:
         raise UserError(f"{sided[0]!r} says a side, but the pose is the same on both sides")
     return Concept(
-        id=entry["id"],
+        id=str(entry["id"]),
         part=part,
         doing=phrases["doing"],
         name=phrases["name"],
