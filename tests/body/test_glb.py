@@ -1,4 +1,4 @@
-"""The GLB is read by pygltflib and posed by glTF's own rules, written out here; trimesh reads the one without a skin."""
+"""The GLB is read by pygltflib and posed by glTF's own rules; trimesh reads the one without a skin."""
 
 import json
 import shutil

@@ -9,6 +9,7 @@ import roma
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.body.pose import FileOptions, Pose
 from pose_rft.body.pose_files import read_poses, write_amass
 from pose_rft.errors import UserError
 
@@ -29,6 +30,17 @@ def test_written_files_have_amass_s_keys_and_shapes(tmp_path: Path) -> None:
         assert float(data["mocap_framerate"]) == 120
         np.testing.assert_array_equal(data["poses"][:, :66].reshape(3, 22, 3), some_poses())
         assert not data["poses"][:, 66:].any()  # flat hands
+
+
+def test_what_blender_s_smplx_add_on_asks_for_is_there(tmp_path: Path) -> None:
+    # Its operator "Add Animation" needs these five arrays, 55 joints, a gender that is a text and 30 frames a second.
+    Pose.from_axis_angle(some_poses()[0]).save(tmp_path / "a.npz", FileOptions(npz="smplx"))
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as data:
+        assert {"trans", "gender", "mocap_framerate", "betas", "poses"} <= set(data.files)
+        assert data["poses"].shape == (1, 165)
+        assert str(data["gender"]) in ("female", "male", "neutral")
+        assert int(data["mocap_framerate"]) >= 30
+    np.testing.assert_array_equal(read_poses(tmp_path / "a.npz").pose, some_poses()[:1])
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:

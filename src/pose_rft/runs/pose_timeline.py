@@ -148,9 +148,7 @@ def read_timeline(path: Path, prompts: Sequence[str]) -> dict[int, Image.Image]:
             content = json.loads(sheet.info[CONTENT_KEY])
             picture = sheet.convert("RGB")
         steps, asked = content["steps"], content["prompts"]
-    except (
-        Exception
-    ):  # no picture, another one, or a damaged one, for which Pillow has errors of many kinds: begin anew
+    except Exception:  # no picture, another one, or one that is damaged in any way: begin anew
         return {}
     top = _header_height(prompts)
     if asked != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
