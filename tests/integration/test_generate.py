@@ -125,7 +125,7 @@ def test_an_answer_in_words_alone_writes_no_pose(generate, tmp_path, monkeypatch
         rollout.valid[:] = False
         return rollout
 
-    monkeypatch.setattr(PosePolicy, "act", speechless)
+    monkeypatch.setattr(PosePolicy, "rollout", speechless)
     outcome = generate(tmp_path)
     assert outcome.status == 0
     assert "no pose" in outcome.out
