@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import read_poses
 from pose_rft.body.render import render
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses

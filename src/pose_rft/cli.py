@@ -40,6 +40,10 @@ Smoke = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
+Up = Annotated[
+    Literal["y", "z"] | None,
+    typer.Option(help="The axis that points up in the poses; else the file says it, or its keys and poses do."),
+]
 
 
 def say(text: str) -> None:
@@ -84,6 +88,16 @@ def generate(
     ] = 1.0,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
+    npz: Annotated[
+        Literal["smplh", "smplx"],
+        typer.Option(help="AMASS's 52 joints, or 55 as Blender's SMPL-X add-on loads."),
+    ] = "smplh",
+    bvh_unit: Annotated[
+        Literal["m", "cm"], typer.Option(help="m as Blender reads it, cm as Maya and MotionBuilder do.")
+    ] = "m",
+    baked: Annotated[
+        bool, typer.Option("--baked", help="The .glb is the posed mesh alone, for programs that do not know skins.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Answer a text with words and 3D poses.
@@ -93,12 +107,13 @@ def generate(
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
     from pose_rft.answers import write_answers
+    from pose_rft.body.pose import FileOptions
     from pose_rft.storage import ensure_directory
 
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
-    for line in write_answers(out, text, answers):
+    for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}")
     say(f"Written to {out}")
@@ -214,6 +229,7 @@ def evaluate(
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
     poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    up: Up = None,
     split: Annotated[
         Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
     ] = "test",
@@ -236,6 +252,7 @@ def evaluate(
         benchmark,
         _load_policy(checkpoint, device),
         poses=poses,
+        up=up,
         split=split,
         limit=limit,
         num_samples=num_samples,
@@ -261,13 +278,14 @@ def benchmarks() -> None:
 
 @app.command()
 def caption(
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
     to: Annotated[
         Path | None, typer.Option(help="As many poses to reach: write what to change instead, pose by pose.")
     ] = None,
     captions: Annotated[int, typer.Option(min=1, help="Captions, or instructions, per pose.")] = 3,
     seed: Seed = 0,
+    up: Up = None,
 ) -> None:
     """Describe poses in words that are true of them, with the geometric checks that each caption states.
 
@@ -279,16 +297,17 @@ def caption(
     from pose_rft.posescript.edits.instructions import edit_file
 
     if to is None:
-        caption_file(poses, out, captions, seed)
+        caption_file(poses, out, captions, seed, up)
     else:
-        edit_file(poses, to, out, captions, seed)
+        edit_file(poses, to, out, captions, seed, up)
     say(f"Written to {out}")
 
 
 @app.command()
 def check(
     text: Annotated[str, typer.Argument(help="What is said of the poses, such as a caption.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
+    up: Up = None,
 ) -> None:
     """Say which statements of a text hold for each pose of a file, and what in the text was not understood.
 
@@ -296,7 +315,7 @@ def check(
     """
     from pose_rft.posescript.parsing import statements_held
 
-    said, held = statements_held(text, poses)
+    said, held = statements_held(text, poses, up)
     for name, statement, count in zip(said.posecodes, said.checks, held.sum(dim=0).tolist(), strict=True):
         say(f"{name}: {statement}  holds for {count} of {len(held)}")
     for pose, row in enumerate(held.tolist()):
@@ -325,9 +344,10 @@ def retrieval_train(
 @retrieval.command("score")
 def retrieval_score(
     text: Annotated[str, typer.Argument(help="What the poses are compared with.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     model: Annotated[str, typer.Option(help="'reward', 'judge', or a file that training wrote.")] = "reward",
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSON Lines file instead.")] = None,
+    up: Up = None,
 ) -> None:
     """Say how well each pose of a file agrees with a text: a cosine, -1 to 1.
 
@@ -336,7 +356,7 @@ def retrieval_score(
     from pose_rft.retrieval.model import score_file
     from pose_rft.storage import atomic_file
 
-    scores = score_file(text, poses, model)
+    scores = score_file(text, poses, model, up)
     if out is None:
         for index, score in enumerate(scores):
             say(f"pose {index}  {score:+.3f}")

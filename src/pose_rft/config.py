@@ -99,10 +99,10 @@ def read_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
             document = yaml.load(Path(path).read_text(), _Loader) or {}
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"config {path}: cannot be read ({reason_of(error)})") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
         except UserError as error:
             raise UserError(f"config {path}: {error}") from error
+        except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
+            raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
         if not isinstance(document, dict):
             raise UserError(f"config {path}: must be a mapping of fields, like `steps: 100`")
     for name, value in _pairs(overrides):
@@ -222,10 +222,10 @@ def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
                 raise UserError(f"command line: --{name} needs a value")
         try:
             value = yaml.load(text, _Loader)
-        except yaml.YAMLError:
-            value = text
         except UserError as error:
             raise UserError(f"command line: --{name}: {error}") from error
+        except Exception:  # no YAML, so it is a text
+            value = text
         pairs.append((name.replace("-", "_"), value))
     return pairs
 

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from pose_rft.errors import UserError, reason_of
@@ -130,3 +132,45 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def read_arrays(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray | None]:
+    """Arrays of an ``.npz`` archive, or the one of an ``.npy`` file under the name ``array``. Nothing is unpickled.
+
+    Args:
+        path: the file.
+        wanted: names of the arrays to read; others are left alone, whatever is wrong with them.
+
+    Returns:
+        All names in the file; None for what is not wanted, and for what holds Python objects or is damaged.
+
+    Raises:
+        UserError: no such file, an empty one, or no archive of arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an .npz file")
+    try:
+        if not path.stat().st_size:
+            raise UserError(f"{path}: is empty; copy or download it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's remarks on unusual headers
+            with path.open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
+                if isinstance(archive, np.ndarray):
+                    return {"array": archive}
+                return {name: _array(archive, name) if name in wanted else None for name in archive.files}
+    except UserError:
+        raise
+    except Exception as error:  # damaged archives raise errors of many kinds
+        reason = getattr(error, "strerror", None) or "damaged, or of another kind"
+        raise UserError(
+            f"{path}: not an .npz of plain arrays ({reason}); save it with np.savez(path, name=array), or copy it again"
+        ) from error
+
+
+def _array(archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray | None:
+    try:
+        array = archive[name]
+    except Exception:  # BadZipFile, zlib.error, EOFError, MemoryError, ...: zipfile's and numpy's on damaged content
+        return None
+    return array if isinstance(array, np.ndarray) else None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.pose_files import Up
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.data.mocap.clips import facing_forward, read_mocap, train_test_split
@@ -43,16 +44,17 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
     ]
 
 
-def recorded_poses(path: Path) -> tuple[Tensor, Tensor]:
+def recorded_poses(path: Path, up: Up | None = None) -> tuple[Tensor, Tensor]:
     """Poses of a file: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
 
     Args:
-        path: npz with ``pose`` (N, 22, 3) and ``sequence`` (N,).
+        path: poses with ``sequence`` (N,).
+        up: the axis that points up in the file; see ``read_poses``.
 
     Raises:
         UserError: as for ``read_mocap``, or the file holds no recording that is kept out.
     """
-    clips = read_mocap(path)
+    clips = read_mocap(path, up)
     _, held_out = train_test_split(clips)
     if not len(held_out):
         raise UserError(

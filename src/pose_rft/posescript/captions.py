@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import as_joints
 from pose_rft.posescript.posecodes import load_posecodes
@@ -314,17 +314,20 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declar
     return captions
 
 
-def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0) -> int:
+def caption_file(
+    poses_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0, up: Up | None = None
+) -> int:
     """Caption every pose of a file; one JSON object a line.
 
     Each line has ``pose`` (its index in the file), ``text``, ``checks`` and ``posecodes``; the captions of one pose
     stand together.
 
     Args:
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
         out_path: ``.jsonl`` to write; it appears complete or not at all.
         captions: how many for each pose.
         seed: another seed gives other captions.
+        up: the axis that points up in the file.
 
     Returns:
         The number of lines written.
@@ -334,7 +337,7 @@ def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3
     """
     if captions < 1:
         raise UserError(f"captions must be at least 1, not {captions}")
-    pose = torch.from_numpy(read_poses(poses_path).pose)
+    pose = torch.from_numpy(read_poses(poses_path, up).pose)
 
     def say_once(rows: slice, seed: int) -> Sequence[Caption]:
         return caption(load_body().joints(pose[rows]), seed)

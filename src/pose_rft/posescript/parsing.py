@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.assertion import Word, asserted
 from pose_rft.posescript.checks import satisfied
@@ -73,12 +73,13 @@ def _with_owners(text: str) -> Iterator[Word]:
             owner = ""
 
 
-def statements_held(text: str, poses_path: str | Path) -> tuple[Parsed, Tensor]:
+def statements_held(text: str, poses_path: str | Path, up: Up | None = None) -> tuple[Parsed, Tensor]:
     """Which statements of a text hold for the poses of a file.
 
     Args:
         text: what is said.
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
+        up: the axis that points up in it.
 
     Returns:
         What the text says, and (N, C) bool for its C checks.
@@ -90,7 +91,7 @@ def statements_held(text: str, poses_path: str | Path) -> tuple[Parsed, Tensor]:
     if not said.posecodes:
         quoted = shorten(text, 80, placeholder=" ...")
         raise UserError(f"nothing in '{quoted}' is understood as said of a person; say 'the left knee is bent'")
-    return said, satisfied(said.checks, load_body().joints(torch.from_numpy(read_poses(poses_path).pose)))
+    return said, satisfied(said.checks, load_body().joints(torch.from_numpy(read_poses(poses_path, up).pose)))
 
 
 def _runs(tokens: Sequence[str], known: Sequence[bool]) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from textwrap import shorten
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
@@ -159,18 +159,19 @@ class RetrievalModel(nn.Module):
             settings = RetrievalSettings(**json.loads(metadata["settings"]))
             model = cls(settings, json.loads(metadata["vocabulary"]), offsets=state["pose.offsets"])
             model.load_state_dict(state)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # of many kinds: the file may be damaged anywhere
             raise UserError(f"{path} is not a retrieval model; train one by `pose-rft retrieval train`") from error
         return model.eval()
 
 
-def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") -> list[float]:
+def score_file(text: str, poses_path: str | Path, model: str | Path = "reward", up: Up | None = None) -> list[float]:
     """How well each pose of a file agrees with a text.
 
     Args:
         text: one description.
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
         model: see ``RetrievalModel.load``.
+        up: the axis that points up in the file.
 
     Returns:
         N cosines, -1 to 1, in the order of the file.
@@ -182,5 +183,5 @@ def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") 
     if not retrieval.knows(text):
         said = shorten(text, 80, placeholder=" ...")
         raise UserError(f"no word of '{said}' is known to the model; say what the pose is like: 'both arms are raised'")
-    poses = torch.from_numpy(read_poses(poses_path).pose)
+    poses = torch.from_numpy(read_poses(poses_path, up).pose)
     return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()

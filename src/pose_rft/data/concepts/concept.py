@@ -134,7 +134,7 @@ def _read_file(path: Path) -> list[Concept]:
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason_of(error)}") from None
-    except yaml.YAMLError as error:
+    except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):
         raise UserError(f"{path}: a concept file is a list of concepts")
@@ -160,7 +160,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if not re.fullmatch(r"[a-z0-9_]+", str(entry["id"])):
         raise UserError("id is lower case letters, digits and _")
     part = entry["part"]
-    if part not in PART_KEYS:
+    if not isinstance(part, str) or part not in PART_KEYS:
         raise UserError(f"part is one of {', '.join(PART_KEYS)}, not {part!r}")
     phrases = {key: _texts(entry, key) for key in PHRASE_KEYS}
     if not any(phrases.values()):
@@ -189,7 +189,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if sided and not one_sided:
         raise UserError(f"{sided[0]!r} says a side, but the pose is the same on both sides")
     return Concept(
-        id=entry["id"],
+        id=str(entry["id"]),
         part=part,
         doing=phrases["doing"],
         name=phrases["name"],

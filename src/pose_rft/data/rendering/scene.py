@@ -258,7 +258,7 @@ def _opened(path: Path) -> Image.Image:
             image.draft("RGB", (640, 640))
             image.thumbnail((640, 640))
             return image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         raise UserError(f"{path}: cannot be read as a photograph ({error}); remove it from the folder") from None
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import write_texts
 from pose_rft.posescript.checks import as_joints, satisfied
@@ -282,17 +282,23 @@ def edit_satisfaction(
 
 
 def edit_file(
-    from_path: str | Path, to_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0
+    from_path: str | Path,
+    to_path: str | Path,
+    out_path: str | Path,
+    captions: int = 3,
+    seed: int = 0,
+    up: Up | None = None,
 ) -> int:
     """Instructions from every pose of one file to the pose at the same place in another; one JSON object a line.
 
     Each line has ``pose`` (the index in both files), ``text``, ``checks``, ``posecodes`` and ``changes``.
 
     Args:
-        from_path, to_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        from_path, to_path: pose files; see ``read_poses``.
         out_path: ``.jsonl`` to write; it appears complete or not at all.
         captions: how many instructions for each pair.
         seed: another seed gives other instructions.
+        up: the axis that points up in both files.
 
     Returns:
         The number of lines written.
@@ -302,7 +308,7 @@ def edit_file(
     """
     if captions < 1:
         raise UserError(f"captions must be at least 1, not {captions}")
-    source, target = (torch.from_numpy(read_poses(path).pose) for path in (from_path, to_path))
+    source, target = (torch.from_numpy(read_poses(path, up).pose) for path in (from_path, to_path))
     if len(source) != len(target):
         raise UserError(
             f"{to_path}: has {len(target)} poses, but {from_path} has {len(source)}; pose i of one leads to pose i of "
