@@ -82,8 +82,8 @@ def _elliptic(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tupl
         or tokens[at - 1] not in (*STOPS, "and", "while", "but", "whereas")
     ):
         return
-    end = at + 1 + (tokens[at + 1] == "one")
     side, limb = _limb_before(tokens, at)
+    end = at + 1 + (tokens[at + 1] in {"one", limb})
     if tokens[at] != "other":
         side = tokens[at]
     elif side:
