@@ -2,9 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -12,6 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pose_rft.errors import UserError
+
+if TYPE_CHECKING:
+    from pose_rft.policy import PosePolicy
 
 app = typer.Typer(
     name="pose-rft",
@@ -38,6 +42,7 @@ Up = Annotated[
     Literal["y", "z"] | None,
     typer.Option(help="The axis that points up in the poses; else the file says it, or its keys and poses do."),
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 
@@ -59,6 +64,14 @@ def common(
     ] = False,
 ) -> None:
     pass
+
+
+def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
+    from pose_rft.devices import pick_device
+    from pose_rft.policy import PosePolicy
+
+    with console.status("Loading the policy ..."):
+        return PosePolicy.from_pretrained(checkpoint, pick_device(device))
 
 
 @app.command()
@@ -94,13 +107,10 @@ def generate(
     """
     from pose_rft.answers import write_answers
     from pose_rft.body.pose import FileOptions
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_directory
 
     ensure_directory(out)
-    with console.status("Loading the policy ..."):
-        policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
+    policy = _load_policy(checkpoint, device)
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
     for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
@@ -108,11 +118,24 @@ def generate(
     say(f"Written to {out}")
 
 
+def _train(
+    kind: type[Any], run: Callable[[Any, bool], Any], config: Path, overrides: list[str], resume: bool, smoke: bool
+) -> None:
+    from pose_rft.config import read_config
+    from pose_rft.runs.smoke import smoke_run
+
+    settings = read_config(kind, config, overrides)
+    if smoke:
+        settings = smoke_run(settings, resume)
+    run(settings, resume)
+    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+
+
 @app.command(context_settings=OVERRIDES)
 def sft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/quick_sft.yaml.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    resume: Resume = False,
     smoke: Smoke = False,
 ) -> None:
     """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
@@ -123,22 +146,16 @@ def sft(
 
     Example:  pose-rft sft configs/quick_sft.yaml --joint.steps 50 --output_dir runs/mine
     """
-    from pose_rft.config import read_config
     from pose_rft.runs.sft import SftConfig, run_sft
-    from pose_rft.runs.smoke import smoke_run
 
-    settings = read_config(SftConfig, config, context.args)
-    if smoke:
-        settings = smoke_run(settings, resume)
-    run_sft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    _train(SftConfig, run_sft, config, context.args, resume, smoke)
 
 
 @app.command(context_settings=OVERRIDES)
 def rft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/default_rft.yaml.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    resume: Resume = False,
     smoke: Smoke = False,
 ) -> None:
     """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
@@ -148,15 +165,9 @@ def rft(
 
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
-    from pose_rft.config import read_config
     from pose_rft.runs.rft import RftConfig, run_rft
-    from pose_rft.runs.smoke import smoke_run
 
-    settings = read_config(RftConfig, config, context.args)
-    if smoke:
-        settings = smoke_run(settings, resume)
-    run_rft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    _train(RftConfig, run_rft, config, context.args, resume, smoke)
 
 
 @app.command()
@@ -182,12 +193,9 @@ def serve(
     require_packages()
     from pose_rft.app.server import create_app, listen, private_cache
     from pose_rft.app.server import serve as run_server
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
 
     with listen(host, port, token) as listener, private_cache():
-        with console.status("Loading the policy ..."):
-            application = create_app(PosePolicy.from_pretrained(checkpoint, pick_device(device)), token=token)
+        application = create_app(_load_policy(checkpoint, device), token=token)
         place = f"[{host}]" if ":" in host else host
         address = f"http://{place}:{listener.getsockname()[1]}"
         run_server(
@@ -229,19 +237,15 @@ def evaluate(
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
-    from pose_rft.devices import pick_device
     from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
     from pose_rft.evaluation.benchmarks import results_table, save_result
-    from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_writable
 
     if out is not None:
         ensure_writable(out)
-    with console.status("Loading the policy ..."):
-        policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
     result = run_benchmark(
         benchmark,
-        policy,
+        _load_policy(checkpoint, device),
         poses=poses,
         up=up,
         split=split,

@@ -1,16 +1,45 @@
-"""Writing files so that a crash or a full disk never leaves half of one, and reading arrays that may be damaged."""
+"""Files: written so that a crash or a full disk never leaves half of one, and read with a word on what is wrong."""
 
+import json
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
+
+# The safe loader in C where PyYAML has it: the bank of concepts is a megabyte, seconds in Python.
+SAFE_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+def package_text(package: str, name: str) -> str:
+    """A text file that comes with a package: ``package_text(__package__, "page.css")``."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def package_table(package: str, name: str) -> Any:
+    """The content of a YAML file that comes with a package."""
+    return yaml.load(package_text(package, name), SAFE_LOADER)
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: it cannot be read; its message ends with the advice.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); {advice}") from error
 
 
 @contextmanager
@@ -23,25 +52,30 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path = Path(path)
     part = _file_beside(path)
     try:
-        yield part
-        part.chmod(0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+        with _writing(path):
+            yield part
+            part.chmod(0o644)
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written to ({reason_of(error)}); choose another place") from error
 
 
 def _file_beside(path: Path) -> Path:
     """An empty file in the folder of ``path``."""
     if path.is_dir():
         raise UserError(f"{path}: is a directory; give the name of a file")
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     return Path(name)
 
 
@@ -60,12 +94,9 @@ def ensure_directory(path: Path) -> None:
     Raises:
         UserError: it cannot be made or written to.
     """
-    try:
+    with _writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written to ({error.strerror or error}); choose another place") from error
+        tempfile.TemporaryFile(dir=path).close()
 
 
 def move_files(source: Path, target: Path) -> None:
@@ -86,11 +117,9 @@ def move_files(source: Path, target: Path) -> None:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """The same for a whole folder: it appears complete, or what stood there stays."""
     path = Path(path)
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     try:
         yield part
         part.chmod(0o755)

@@ -22,12 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers import Trainer, TrainerState
+from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
+from pose_rft.storage import read_json
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "optimizer.safetensors",
@@ -36,6 +37,7 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
+BROKEN = "delete this checkpoint to resume from another"
 
 
 class NonFiniteError(RuntimeError):
@@ -51,7 +53,7 @@ class CheckpointTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         if resume_from_checkpoint is not None:
-            read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME)
+            read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME, BROKEN)
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
             if state.global_step >= self.args.max_steps:  # Trainer would take one step more
                 self._load_from_checkpoint(resume_from_checkpoint)
@@ -109,9 +111,9 @@ class CheckpointTrainer(Trainer):
         means = {name: torch.stack(values).nanmean().item() for name, values in self._metrics.items()}
         self._metrics.clear()
         if self.args.world_size > 1:  # the means of all processes, of which some may have nothing to say
-            everyones = gather_object([means])
-            names = dict.fromkeys(name for theirs in everyones for name in theirs)
-            table = torch.tensor([[theirs.get(name, float("nan")) for name in names] for theirs in everyones])
+            gathered = gather_object([means])
+            names = dict.fromkeys(name for each in gathered for name in each)
+            table = torch.tensor([[each.get(name, float("nan")) for name in names] for each in gathered])
             means = dict(zip(names, table.nanmean(dim=0).tolist(), strict=True))
         super().log(logs | {name: mean for name, mean in means.items() if mean == mean}, start_time)
 
@@ -184,11 +186,11 @@ class CheckpointTrainer(Trainer):
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        document, schedule = read_json(folder / OPTIMIZER_GROUPS), read_json(folder / SCHEDULER_FILE)
+        document, schedule = (read_json(folder / name, BROKEN) for name in (OPTIMIZER_GROUPS, SCHEDULER_FILE))
         try:
             tensors = load_file(folder / OPTIMIZER_FILE)
         except (OSError, SafetensorError) as error:
-            raise _broken(folder / OPTIMIZER_FILE, error) from error
+            raise UserError(f"{folder / OPTIMIZER_FILE}: cannot be read ({reason_of(error)}); {BROKEN}") from error
         state: dict[int, dict[str, Any]] = {}
         for name, value in {**tensors, **document["numbers"]}.items():
             index, key = name.split(".", 1)
@@ -205,7 +207,7 @@ class CheckpointTrainer(Trainer):
         path = Path(checkpoint) / RANDOM_FILE.format(rank=self.args.process_index)
         if not path.is_file():
             raise UserError(f"{checkpoint}: written by a run of fewer processes; resume with as many as it had")
-        states = read_json(path)
+        states = read_json(path, BROKEN)
         version, words, gauss = states["python"]
         random.setstate((version, tuple(words), gauss))
         np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
@@ -214,27 +216,20 @@ class CheckpointTrainer(Trainer):
             torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a checkpoint.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0]
-    return UserError(
-        f"checkpoint {path.parent}: {path.name} cannot be read ({reason}); delete it to resume from another"
-    )
-
-
 def _step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
+
+
+def training_arguments(output_dir: str, device: str, **settings: Any) -> TrainingArguments:
+    """transformers' settings: ``settings``, and what every run of ours has."""
+    return TrainingArguments(
+        output_dir=output_dir,
+        use_cpu=device == "cpu",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        **settings,
+    )
 
 
 def check_tracker(name: str) -> None:

@@ -107,7 +107,7 @@ MISTAKES = {
     "head missing": ("generate wave --checkpoint @no_head --out @o", "no_head: cannot be read as a policy checkpoint"),
     "adapter cut short": ("generate wave --checkpoint @cut --out @o", "cut: cannot be read as a policy checkpoint"),
     "adapter of another rank": ("generate wave --checkpoint @other_rank --out @o", "size mismatch for"),
-    "broken description": ("generate wave --checkpoint @no_json --out @o", "policy.json: not a policy description"),
+    "broken description": ("generate wave --checkpoint @no_json --out @o", "policy.json: cannot be read ("),
     "another backbone": ("generate wave --checkpoint @other_backbone --out @o", "made for another backbone"),
     "retrieval: missing config": ("retrieval train @absent.yaml", "absent.yaml: cannot be read"),
     "retrieval: unknown part": ("retrieval train @part.yaml", "data.part is 'both'; choose one of all, reward, judge"),

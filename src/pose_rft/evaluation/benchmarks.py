@@ -19,46 +19,22 @@ from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.captions import (
-    PROMPTS,
-    REFERENCE_SEED,
-    captioned_poses,
-    procedural_poses,
-    recorded_poses,
-)
+from pose_rft.evaluation.captions import PROMPTS, REFERENCE_SEED, captioned_poses, procedural_poses, recorded_poses
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
 from pose_rft.evaluation.renders import PROMPTS as PICTURES
 from pose_rft.evaluation.renders import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
 from pose_rft.retrieval.model import RetrievalModel
-from pose_rft.storage import atomic_file
+from pose_rft.storage import atomic_file, package_table
 
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
-BENCHMARKS = (
-    {
-        "name": "everyday-prompts",
-        "description": "prompts as people type them, judged by 2 to 5 geometric checks each",
-        "needs": "nothing; --poses FILE adds random real poses and the distance to the nearest one",
-    },
-    {
-        "name": "captions",
-        "description": "captions of poses kept out of training, judged by their checks and the recorded pose",
-        "needs": "--poses FILE, an npz with `pose` (N, 22, 3) and `sequence` (N,); without it, fresh procedural poses",
-    },
-    {
-        "name": "renders",
-        "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
-        "needs": "a policy with an image encoder; --poses FILE as for captions",
-    },
-)
-
 
 def list_benchmarks() -> list[dict[str, str]]:
     """``name``, ``description`` and ``needs`` of every benchmark."""
-    return [dict(benchmark) for benchmark in BENCHMARKS]
+    return package_table(__package__, "benchmarks.yaml")
 
 
 class Answering(Protocol):
@@ -147,7 +123,7 @@ def load_benchmark(
             return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
         held_out, everything = recorded_poses(poses, up)
         return make(held_out, str(poses), count), facing_forward(everything)
-    names = ", ".join(known["name"] for known in BENCHMARKS)
+    names = ", ".join(known["name"] for known in list_benchmarks())
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
 

@@ -10,9 +10,8 @@ from pose_rft.body import load_body
 from pose_rft.body.pose_files import Up
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
-from pose_rft.data.mocap.clips import facing_forward, read_mocap
+from pose_rft.data.mocap.clips import facing_forward, read_mocap, train_test_split
 from pose_rft.data.sample import Sample
-from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 
@@ -53,15 +52,15 @@ def recorded_poses(path: Path, up: Up | None = None) -> tuple[Tensor, Tensor]:
         up: the axis that points up in the file; see ``read_poses``.
 
     Raises:
-        UserError: the file cannot be read, has no ``sequence``, or holds no recording that is kept out.
+        UserError: as for ``read_mocap``, or the file holds no recording that is kept out.
     """
     clips = read_mocap(path, up)
-    pose = torch.from_numpy(clips.pose)
-    held_out = torch.tensor([is_held_out(name) for name in clips.sequence.tolist()])
-    if not held_out.any():
-        count = len(clips.names)
-        raise UserError(f"{path}: none of its {count} sequences is one that training keeps out; give more recordings")
-    return pose[held_out], pose
+    _, held_out = train_test_split(clips)
+    if not len(held_out):
+        raise UserError(
+            f"{path}: none of its {len(clips.names)} sequences is one that training keeps out; give more recordings"
+        )
+    return torch.from_numpy(held_out.pose), torch.from_numpy(clips.pose)
 
 
 def procedural_poses(seed: int = SEED) -> Tensor:

@@ -6,18 +6,10 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
-from pose_rft.config import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Seed,
-    refuse_unread,
-    validate,
-)
+from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale
-from pose_rft.trainer import check_tracker
+from pose_rft.trainer import check_tracker, training_arguments
 
 
 @dataclass(frozen=True)
@@ -101,8 +93,9 @@ class HyGRPOConfig:
 
     def training_arguments(self, output_dir: str, device: str) -> TrainingArguments:
         updates = self.updates_per_rollout
-        return TrainingArguments(
-            output_dir=output_dir,
+        return training_arguments(
+            output_dir,
+            device,
             max_steps=self.steps * updates,
             per_device_train_batch_size=self.prompts_per_step,
             learning_rate=self.learning_rate,
@@ -115,8 +108,4 @@ class HyGRPOConfig:
             save_total_limit=self.keep_checkpoints,
             logging_steps=1,
             report_to=self.report_to,
-            remove_unused_columns=False,
-            use_cpu=device == "cpu",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
         )

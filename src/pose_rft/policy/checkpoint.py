@@ -20,16 +20,18 @@ from torch import Tensor
 
 from pose_rft.data.questions.attributes import Attribute
 from pose_rft.errors import UserError
+from pose_rft.hf import downloaded
 from pose_rft.policy.backbone import PRESETS, Backbone
 from pose_rft.policy.config import LoraSettings, PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
-from pose_rft.storage import atomic_directory
+from pose_rft.storage import atomic_directory, read_json
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+DAMAGED = "not a policy checkpoint, or a damaged one; choose another"
 FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
 
 
@@ -48,7 +50,7 @@ def find_checkpoint(name: str | Path) -> Path | None:
     if not directory.is_dir() and str(name) not in PRESETS:
         if _is_path(str(name)):
             raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
-        directory = _download(str(name)) or directory
+        directory = downloaded(str(name), FILES) or directory
     return directory if (directory / POLICY_FILE).is_file() else None
 
 
@@ -57,24 +59,13 @@ def _is_path(name: str) -> bool:
     return name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir()
 
 
-def _download(name: str) -> Path | None:
-    """The local copy of a policy on the Hugging Face hub, or None if there is no policy of that name."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        return None
-
-
 def read_policy_config(directory: Path) -> PolicyConfig:
     """What the policy in a checkpoint is made of.
 
     Raises:
         UserError: its ``policy.json`` is missing, broken or of something else.
     """
-    document = _read_json(directory / POLICY_FILE)
+    document = read_json(directory / POLICY_FILE, DAMAGED)
     try:
         return PolicyConfig(
             backbone=document["backbone"],
@@ -99,7 +90,7 @@ def read_attributes(directory: Path) -> list[Attribute]:
     if not file.is_file():
         return []
     try:
-        return [Attribute(**entry | {"questions": tuple(entry["questions"])}) for entry in _read_json(file)]
+        return [Attribute(**entry | {"questions": tuple(entry["questions"])}) for entry in read_json(file, DAMAGED)]
     except (KeyError, TypeError) as error:
         raise UserError(f"{file}: not a list of attributes ({error})") from error
 
@@ -153,7 +144,10 @@ def load_checkpoint(
     """
     if not (directory / POLICY_FILE).is_file():
         raise UserError(f"{directory}: no {POLICY_FILE}; not a policy checkpoint")
-    made_for, here = _read_json(directory / POLICY_FILE).get("fingerprint"), _fingerprint(language_model.backbone)
+    made_for, here = (
+        read_json(directory / POLICY_FILE, DAMAGED).get("fingerprint"),
+        _fingerprint(language_model.backbone),
+    )
     if made_for != here:
         raise UserError(
             f"{directory}: made for another backbone ({made_for}) than {language_model.backbone.name} ({here})"
@@ -174,7 +168,7 @@ def load_checkpoint(
     if result.unexpected_keys:
         raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
     drafts = directory / DRAFTS_FILE
-    language_model.set_draft_answers(_read_json(drafts) if drafts.is_file() else [])
+    language_model.set_draft_answers(read_json(drafts, DAMAGED) if drafts.is_file() else [])
 
 
 def _fingerprint(backbone: Backbone) -> dict[str, Any]:
@@ -185,13 +179,6 @@ def _fingerprint(backbone: Backbone) -> dict[str, Any]:
         "layers": text.num_hidden_layers,
         "pose_token": backbone.pose_token,
     }
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a policy description ({error})") from error
 
 
 def _in_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

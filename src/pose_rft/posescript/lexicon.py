@@ -11,16 +11,7 @@ from functools import cache
 from typing import Any
 
 from pose_rft.posescript.posecodes import Posecode, load_posecodes
-from pose_rft.posescript.wording import (
-    NO_ONE,
-    READER,
-    VOICES,
-    Words,
-    participle,
-    third_person,
-    without_held,
-    words_of,
-)
+from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
 
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[.,;:!?]")
 OWNERS = {voice.whose for voice in (*VOICES, READER, NO_ONE)}  # the, his, her, ...: "the left knee" is "left knee"

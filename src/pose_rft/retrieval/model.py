@@ -24,13 +24,7 @@ from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
-from pose_rft.retrieval.encoders import (
-    ConvolutionalText,
-    JointTransformer,
-    PoseEncoder,
-    RecurrentText,
-    RotationMlp,
-)
+from pose_rft.retrieval.encoders import ConvolutionalText, JointTransformer, PoseEncoder, RecurrentText, RotationMlp
 from pose_rft.retrieval.words import WordEmbedding
 from pose_rft.storage import atomic_file
 

@@ -28,8 +28,8 @@ from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_st
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
-from pose_rft.storage import ensure_directory
-from pose_rft.trainer import CheckpointTrainer, read_json
+from pose_rft.storage import ensure_directory, read_json
+from pose_rft.trainer import BROKEN, CheckpointTrainer
 
 STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
@@ -206,7 +206,7 @@ def newest_checkpoint(phase: Path) -> str | None:
 def read_history(phase: Path) -> list[dict[str, float]]:
     """The log of a phase up to its newest checkpoint; empty where there is none."""
     newest = newest_checkpoint(phase)
-    return [] if newest is None else read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
+    return [] if newest is None else read_json(Path(newest) / TRAINER_STATE_NAME, BROKEN)["log_history"]
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:

@@ -32,10 +32,7 @@ class DetectedPerson:
 
 
 def detect_person(
-    image: Image.Image | str | Path,
-    encoder: PoseEncoder,
-    prompt: str | None = None,
-    box: Box | None = None,
+    image: Image.Image | str | Path, encoder: PoseEncoder, prompt: str | None = None, box: Box | None = None
 ) -> DetectedPerson:
     """Read a photograph, choose one of its people and encode them.
 

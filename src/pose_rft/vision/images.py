@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 
 MAX_SIDE = 3072  # pixels; a person who fills a tenth of the picture still fills the encoder's 256
 MIN_SIDE = 32  # pixels; nobody can be made out in less
@@ -59,7 +59,7 @@ def _read_file(image: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UserError(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
+        raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
 
@@ -82,7 +82,9 @@ def _decoded(image: Image.Image, name: str, is_ours: bool) -> Image.Image:
         image.load()
         result = _reduced(image, -(-max(image.size) // MAX_SIDE))
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
-        raise UserError(f"{name}: a damaged or unusual picture ({_reason(error)}); save it again as JPEG") from error
+        raise UserError(
+            f"{name}: a damaged or unusual picture ({reason_of(error)[:120]}); save it again as JPEG"
+        ) from error
     turn = UPRIGHT.get(_orientation(image))
     reduction = max(round(width / result.width), 1)
     result = result if turn is None else result.transpose(turn)
@@ -120,8 +122,3 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:120] if text else type(error).__name__

@@ -13,12 +13,11 @@ from typing import Any
 import yaml
 
 from pose_rft.data.concepts.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.checks import mirrored as mirrored_check
+from pose_rft.storage import SAFE_LOADER
 
-# The same safe loader in C where PyYAML has it: the bank is a megabyte, seconds in Python.
-SAFE_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 CONCEPT_DIR = Path(__file__).parent / "bank"
 PART_KEYS = {
     "body": None,  # anything
@@ -134,7 +133,7 @@ def _read_file(path: Path) -> list[Concept]:
     try:
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from None
     except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):

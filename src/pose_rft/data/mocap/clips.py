@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import measure
+from pose_rft.storage import package_table
 
 
 @dataclass(frozen=True)
@@ -85,34 +87,15 @@ def facing_forward(poses: Tensor) -> Tensor:
     return turned
 
 
-# CMU's words -> what people would type, as phrases that begin with a verb in -ing. The first words that match count
-# for the clip as a whole, because a frame of a long clip shows any moment of it.
-EVERYDAY: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"walk on uneven", ("walking on uneven ground", "walking over rough terrain", "walking on uneven terrain",
-                         "hiking over rocks", "stepping carefully over uneven ground")),
-    (r"slow walk", ("walking slowly", "taking a slow walk", "strolling", "ambling along")),
-    (r"walk", ("walking", "walking forward", "taking a walk", "going for a walk", "walking along", "strolling",
-               "walking down the street", "walking normally", "taking a step")),
-    (r"run|jog", ("running", "jogging", "going for a run", "running forward", "running fast")),
-    (r"jump, balance", ("jumping and keeping balance", "jumping", "jumping and landing")),
-    (r"punch|strike", ("throwing punches", "punching and striking", "shadow-boxing", "fighting an opponent")),
-    (r"swordplay", ("fighting with a sword", "swinging a sword", "sword-fighting", "practicing with a sword")),
-    (r"wash self", ("washing", "taking a shower", "washing the body", "showering")),
-    (r"forward jumps", ("jumping forward", "hopping forward", "jumping ahead over and over")),
-    (r"climb, .*hang", ("climbing on a playground", "climbing and hanging from a bar", "playing on the monkey bars")),
-    (r"climb, .*dangle", ("climbing and sitting on a playground", "playing on a climbing frame")),
-    (r"climb", ("climbing", "climbing on a playground", "climbing on a jungle gym", "playing on a climbing frame")),
-    (r"dance.*pirouette", ("dancing ballet", "doing a pirouette", "performing ballet turns", "dancing")),
-    (r"dance.*(jete|glissade)", ("dancing ballet", "doing ballet leaps", "performing a ballet", "dancing on a stage")),
-    (r"dance", ("dancing", "dancing ballet", "performing a ballet", "practicing ballet")),
-    (r"crossover dribble, shoot", ("playing basketball", "dribbling and shooting a basketball")),
-    (r"dribble", ("dribbling a basketball", "playing basketball", "bouncing a ball", "dribbling a ball")),
-)  # fmt: skip
+@cache
+def _everyday_words() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    table = package_table(__package__, "everyday_words.yaml")
+    return [(re.compile(entry["pattern"]), tuple(entry["phrases"])) for entry in table]
 
 
 def everyday_phrases(description: str) -> tuple[str, ...]:
-    """What people would type for a clip; empty where the table has no words for its description."""
-    return next((phrases for pattern, phrases in EVERYDAY if re.search(pattern, description)), ())
+    """What people would type for a clip; empty where everyday_words.yaml has nothing for its description."""
+    return next((phrases for pattern, phrases in _everyday_words() if pattern.search(description)), ())
 
 
 def concatenated(parts: Sequence[MocapClips]) -> MocapClips:
