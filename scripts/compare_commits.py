@@ -58,7 +58,7 @@ def checkout(commit: str):
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "--detach", str(place), commit], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(place), commit], cwd=ROOT, check=True)
         try:
             yield place
         finally:
@@ -100,7 +100,10 @@ def main() -> None:
         inputs = write_inputs(Path(folder))
         before, after = answers_of(arguments.before, inputs), answers_of(arguments.after, inputs)
     differ = [index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    print(f"{len(before)} answers, {len(differ)} differ")
+    refused = sum(isinstance(group[0], str) for group in before)
+    print(
+        f"{len(before)} questions, {sum(map(len, before))} answers, {refused} pictures without anybody: {len(differ)} differ"
+    )
     for index in differ[:5]:
         print(f"  {index}: {str(before[index])[:80]} -> {str(after[index])[:80]}")
     sys.exit(bool(differ))
