@@ -101,9 +101,8 @@ def main() -> None:
         before, after = answers_of(arguments.before, inputs), answers_of(arguments.after, inputs)
     differ = [index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
     refused = sum(isinstance(group[0], str) for group in before)
-    print(
-        f"{len(before)} questions, {sum(map(len, before))} answers, {refused} pictures without anybody: {len(differ)} differ"
-    )
+    answers = sum(map(len, before))
+    print(f"{len(before)} questions, {answers} answers, {refused} with nobody in the picture; {len(differ)} differ")
     for index in differ[:5]:
         print(f"  {index}: {str(before[index])[:80]} -> {str(after[index])[:80]}")
     sys.exit(bool(differ))
