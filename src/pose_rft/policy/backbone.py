@@ -169,13 +169,17 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         "loaded from a directory or Hugging Face id of that name"
     )
     try:
-        with loading(source, refusal):
-            config = AutoConfig.from_pretrained(source)
+        with loading(source, refusal) as local:
+            config = AutoConfig.from_pretrained(source, local_files_only=local)
             has_vision = config.get_text_config() is not config  # a vision tower beside a language model
-            processor = AutoProcessor.from_pretrained(source) if has_vision else None
-            tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
+            processor = AutoProcessor.from_pretrained(source, local_files_only=local) if has_vision else None
+            tokenizer = (
+                AutoTokenizer.from_pretrained(source, local_files_only=local)
+                if processor is None
+                else processor.tokenizer
+            )
             kind = AutoModelForImageTextToText if has_vision else AutoModelForCausalLM
-            model = kind.from_pretrained(source, dtype=dtype, config=config)
+            model = kind.from_pretrained(source, dtype=dtype, config=config, local_files_only=local)
     except ImportError as error:  # processors ask for what their videos need
         reason = reason_of(error).partition(". ")[0]
         raise UserError(
