@@ -196,16 +196,14 @@ def serve(
     from pose_rft.app import require_packages
 
     require_packages()
-    from pose_rft.app.server import create_app, listen, private_cache
+    from pose_rft.app.server import addresses, create_app, listen, private_cache
     from pose_rft.app.server import serve as run_server
 
     with listen(host, port, token) as listener, private_cache():
         application = create_app(_load_policy(checkpoint, device), token=token)
-        place = f"[{host}]" if ":" in host else host
-        address = f"http://{place}:{listener.getsockname()[1]}"
-        run_server(
-            application, listener, lambda: say(f"Open {address} in a browser; the API is described at {address}/docs")
-        )
+        places = addresses(host, listener)
+        ready = f"Open {' or '.join(places)} in a browser; the API is described at {places[0]}/docs"
+        run_server(application, listener, lambda: say(ready))
 
 
 @app.command()
