@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pose_rft.errors import UserError
+from pose_rft.terminal import console as errors
+from pose_rft.terminal import status
 
 if TYPE_CHECKING:
     from pose_rft.policy import PosePolicy
@@ -26,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
-errors = Console(stderr=True)
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -67,10 +68,10 @@ def common(
 
 
 def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
+    with status("Loading the policy ..."):
+        from pose_rft.devices import pick_device  # the libraries take as long as the weights
+        from pose_rft.policy import PosePolicy
 
-    with console.status("Loading the policy ..."):
         return PosePolicy.from_pretrained(checkpoint, pick_device(device))
 
 
@@ -106,12 +107,13 @@ def generate(
 
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
-    from pose_rft.answers import write_answers
-    from pose_rft.body.pose import FileOptions
     from pose_rft.storage import ensure_directory
 
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
+    from pose_rft.answers import write_answers
+    from pose_rft.body.pose import FileOptions
+
     answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
     for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
@@ -196,8 +198,9 @@ def serve(
     from pose_rft.app import require_packages
 
     require_packages()
-    from pose_rft.app.server import addresses, create_app, listen, private_cache
-    from pose_rft.app.server import serve as run_server
+    with status("Loading the server ..."):
+        from pose_rft.app.server import addresses, create_app, listen, private_cache
+        from pose_rft.app.server import serve as run_server
 
     with listen(host, port, token) as listener, private_cache():
         application = create_app(_load_policy(checkpoint, device), token=token)
@@ -240,15 +243,17 @@ def evaluate(
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
-    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
-    from pose_rft.evaluation.benchmarks import results_table, save_result
     from pose_rft.storage import ensure_writable
 
     if out is not None:
         ensure_writable(out)
+    policy = _load_policy(checkpoint, device)
+    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
+    from pose_rft.evaluation.benchmarks import results_table, save_result
+
     result = run_benchmark(
         benchmark,
-        _load_policy(checkpoint, device),
+        policy,
         poses=poses,
         up=up,
         split=split,

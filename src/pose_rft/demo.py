@@ -23,6 +23,7 @@ from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.terminal import status
 from pose_rft.vision.images import read_image
 
 PER_STEP = 5  # steps of the opening phase for each step of the language model
@@ -67,7 +68,8 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
         raise UserError(f"{out}: holds a demo already; delete it or choose another --out")
     started = time.monotonic()
     console.rule("1 of 4: the default policy answers three texts")
-    start = PosePolicy.from_pretrained("default", device)
+    with status("Loading the policy ..."):
+        start = PosePolicy.from_pretrained("default", device)
     before_answers = _answer(start, out / "before", console)
     samples = held_out_prompts(seed)
     console.rule(f"2 of 4: judged on {len(samples)} held-out prompts")
