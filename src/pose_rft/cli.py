@@ -77,11 +77,16 @@ def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
 
 @app.command()
 def generate(
-    text: Annotated[str, typer.Argument(help="What you want to see, in your own words.")],
     out: Annotated[Path, typer.Option(help="Directory for the answers; files in it of the same names are replaced.")],
+    text: Annotated[str | None, typer.Argument(help="What you want to see, in your own words.")] = None,
     image: Annotated[
-        Path | None, typer.Option(help="A photograph that TEXT is about; of several people, TEXT says which.")
+        list[Path] | None,
+        typer.Option(
+            help="A photograph that TEXT is about, or a folder of them; of several people, TEXT says which. "
+            "Without TEXT it is asked for the pose. Can be given again."
+        ),
     ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="A file with a TEXT on each line, instead of TEXT.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
         float,
@@ -103,19 +108,21 @@ def generate(
 ) -> None:
     """Answer a text with words and 3D poses.
 
-    Writes answers.jsonl (words, file names) and, per pose, pose_00.npz (AMASS), .glb, .bvh and .png.
+    Writes answers.jsonl (a line per answer: words, file names) and, per pose, pose_00.npz (AMASS), .glb, .bvh and .png.
 
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
     from pose_rft.storage import ensure_directory
 
     ensure_directory(out)
-    policy = _load_policy(checkpoint, device)
-    from pose_rft.answers import write_answers
-    from pose_rft.body.pose import FileOptions
+    with status("Loading the policy ..."):
+        from pose_rft.answers import answer, read_questions, write_answers
+        from pose_rft.body.pose import FileOptions
 
-    answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
-    for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
+    questions = read_questions(text, prompts, image or [])
+    policy = _load_policy(checkpoint, device)
+    answered = answer(policy, questions, num_samples, temperature, seed)
+    for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}")
     say(f"Written to {out}")
