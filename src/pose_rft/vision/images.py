@@ -1,7 +1,11 @@
 """Reading photographs: whatever a camera, a phone or a painting program wrote, as upright RGB of a workable size."""
 
+import importlib
+import importlib.util
+import io
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -10,7 +14,9 @@ from pose_rft.errors import UserError
 
 MAX_SIDE = 3072  # pixels; a person who fills a tenth of the picture still fills the encoder's 256
 MIN_SIDE = 32  # pixels; nobody can be made out in less
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
+HEIF_READERS = ("pi_heif", "pillow_heif")  # packages that teach Pillow HEIC; the first has no encoder under the GPL
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 ORIENTATION = 0x0112  # EXIF's tag; its values 2 to 8 say how to bring the stored picture upright
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -21,6 +27,10 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class PictureTooLarge(UserError):
+    """More pixels than are unpacked."""
 
 
 def read_image(image: Image.Image | str | Path) -> Image.Image:
@@ -35,7 +45,8 @@ def read_image(image: Image.Image | str | Path) -> Image.Image:
         image: a file, or a picture that is already open (it is not changed).
 
     Raises:
-        UserError: no such file, a folder, an address, not a picture, damaged, too small or too large.
+        UserError: no such file, a folder, an address, not a picture, damaged, too small or too large (then
+            `PictureTooLarge`, before it is unpacked), or a HEIC without the package that reads it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged EXIF and on large, but not too large, pictures
@@ -44,24 +55,55 @@ def read_image(image: Image.Image | str | Path) -> Image.Image:
         return _read_file(image)
 
 
+def read_image_bytes(content: bytes, name: str = "image") -> Image.Image:
+    """What `read_image` makes of a file, from the file's content; `name` is what errors call it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _read_stream(io.BytesIO(content), name)
+
+
 def _read_file(image: str | Path) -> Image.Image:
     name = str(image)
     if "://" in name or name.startswith("data:"):
         raise UserError(f"{name[:80]}: is an address, not a file; download the picture and give the file's name")
     try:
-        opened = Image.open(Path(image), formats=FORMATS)
+        with Path(image).open("rb") as stream:
+            return _read_stream(stream, name)
+    except UserError:
+        raise
     except IsADirectoryError as error:
         raise UserError(f"{name}: is a folder; give one picture") from error
     except FileNotFoundError as error:
         raise UserError(f"{name}: no such file; check the name") from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{name}: not a picture that can be read; give one of {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
     except (OSError, ValueError) as error:
+        raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
+
+
+def _read_stream(stream: BinaryIO, name: str) -> Image.Image:
+    start = stream.read(64)
+    stream.seek(0)
+    formats: tuple[str, ...] = FORMATS
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start:
+        _learn_heif(name)
+        formats = ("HEIF",)
+    try:
+        opened = Image.open(stream, formats=formats)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{name}: not a picture that can be read; give one of {', '.join(FORMATS)}, HEIC") from error
+    except Image.DecompressionBombError as error:
+        raise PictureTooLarge(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
+    except Exception as error:  # readers of formats raise errors of many kinds on damaged files
         raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
+
+
+def _learn_heif(name: str) -> None:
+    """Teach Pillow to read what iPhones write."""
+    reader = next(filter(importlib.util.find_spec, HEIF_READERS), None)
+    if reader is None:
+        raise UserError(f"{name}: is a HEIC picture; run: pip install 'pose-rft[heic]', or save it as JPEG")
+    importlib.import_module(reader).register_heif_opener()
 
 
 def _pixel_limit() -> int:
