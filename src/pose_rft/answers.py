@@ -19,7 +19,7 @@ def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> li
     ``pose_00_overlay.png`` shows the body drawn over the photograph that an answer is about.
 
     Returns:
-        What the lines of ``answers.jsonl`` hold: prompt, text, valid, logp and file names.
+        What the lines of ``answers.jsonl`` hold: prompt, text, valid, logp, box, note and file names.
 
     Raises:
         UserError: the directory cannot be written; earlier files stay.
@@ -50,6 +50,8 @@ def _write(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict
                 "valid": answer.valid,
                 "logp_text": answer.logp_text,
                 "logp_pose": answer.logp_pose,
+                "box": None if answer.box is None else [round(edge, 1) for edge in answer.box],
+                "note": answer.note,
                 "files": files,
             }
         )

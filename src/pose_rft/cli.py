@@ -1,6 +1,8 @@
 """The command line: one thin sub-command per verb."""
 
+import io
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -64,6 +66,13 @@ def generate(
     image: Annotated[
         Path | None, typer.Option(help="A photograph that TEXT is about; of several people, TEXT says which.")
     ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(help="Around the person who is meant: left,top,right,bottom in pixels of the image."),
+    ] = None,
+    people: Annotated[
+        Literal["one", "all"], typer.Option(help="all: answer for everybody who is found in the photograph.")
+    ] = "one",
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")
@@ -82,14 +91,21 @@ def generate(
     from pose_rft.devices import pick_device
     from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_directory
+    from pose_rft.vision.people import boxes_of_people, read_box
 
+    if image is None and (box or people == "all"):
+        raise UserError("--box, --people: go with a photograph; give --image too")
+    if box and people == "all":
+        raise UserError("--box and --people all: give one of them")
+    boxes = [read_box(box)] if box else boxes_of_people(image) if image and people == "all" else [None]
     ensure_directory(out)
     with console.status("Loading the policy ..."):
         policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
-    answers = policy.generate([text], [image] if image else None, num_samples, temperature, seed)[0]
-    for line in write_answers(out, text, answers):
+    images = [image] * len(boxes) if image else None
+    groups = policy.generate([text] * len(boxes), images, num_samples, temperature, seed, boxes=boxes)
+    for line in write_answers(out, text, [answer for group in groups for answer in group]):
         files = ", ".join(line["files"].values()) or "no pose"
-        say(f"{line['text']}  {files}")
+        say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
     say(f"Written to {out}")
 
 
@@ -338,8 +354,21 @@ def retrieval_score(
     say(f"Written to {out}")
 
 
+def _argument(given: str) -> str:
+    """A word of the command line; one that is not UTF-8 and names no file was typed in Latin-1."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return given if os.path.exists(given) else os.fsencode(given).decode("latin-1")
+    return given
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
+    sys.argv[1:] = [_argument(argument) for argument in sys.argv[1:]]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
     try:
         app(prog_name="pose-rft")
     except UserError as error:

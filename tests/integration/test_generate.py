@@ -105,7 +105,7 @@ def test_an_answer_in_words_alone_writes_no_pose(generate, tmp_path, monkeypatch
         rollout.valid[:] = False
         return rollout
 
-    monkeypatch.setattr(PosePolicy, "act", speechless)
+    monkeypatch.setattr(PosePolicy, "rollout", speechless)
     outcome = generate(tmp_path)
     assert outcome.status == 0
     assert "no pose" in outcome.out
@@ -124,3 +124,25 @@ def test_the_public_names_give_the_same_pose_in_python(generate, trained_policy,
         assert answer.pose.joints().shape == (22, 3)
         assert answer.pose.global_orient.shape == (3,)
         assert answer.pose.body_pose.shape == (21, 3)
+
+
+def test_a_note_is_printed_and_written(generate, tmp_path):
+    outcome = generate(tmp_path, text="two people dancing")
+    assert outcome.status == 0
+    assert "(I give one person's pose at a time: this is one of them.)" in outcome.out
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["note"].startswith("I give one person's pose")
+
+
+def test_an_argument_in_latin_1_is_read(generate, tmp_path):
+    outcome = generate(tmp_path, text=b"a caf\xe9 waiter".decode("utf-8", "surrogateescape"))  # as Python hands it over
+    assert outcome.status == 0, outcome.err
+    assert json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8"))["prompt"] == "a caf\u00e9 waiter"
+
+
+def test_a_box_or_all_people_need_a_photograph(generate, tmp_path):
+    for options in (("--box", "1,2,3,4"), ("--people", "all")):
+        outcome = generate(tmp_path / "out", *options)
+        assert outcome.status == 2
+        assert "go with a photograph" in outcome.err
+    assert "give four numbers" in generate(tmp_path / "out", "--image", tmp_path / "a.jpg", "--box", "1,2").err
+    assert not (tmp_path / "out").exists()
