@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "pose_rft_access"
+LOGIN_BYTES = 10_000
 OPEN_PATHS = ("/healthz",)
 # Everything comes from this server: no fonts, scripts or pictures from anywhere else, and nothing is reported.
 POLICY = (
@@ -84,7 +85,12 @@ class TokenGuard:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             return HTMLResponse(LOGIN.format(problem=""))
-        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LOGIN_BYTES:  # nobody has shown a token yet
+                return HTMLResponse(LOGIN.format(problem="That is not the token."), 413)
+        form = parse_qs(body.decode("utf-8", "replace"))
         if not same(form.get("token", [""])[0].strip(), self.token):
             return HTMLResponse(LOGIN.format(problem="That is not the token."), 401)
         response = RedirectResponse("/", 303)
