@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -40,6 +40,7 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
+BROKEN = "delete this checkpoint to resume from another"
 
 
 class NonFiniteError(UserError):
@@ -198,9 +199,9 @@ class CheckpointTrainer(Trainer):
         means = {name: torch.stack(values).nanmean().item() for name, values in self._metrics.items()}
         self._metrics.clear()
         if self.args.world_size > 1:  # the means of all processes, of which some may have nothing to say
-            everyones = gather_object([means])
-            names = dict.fromkeys(name for theirs in everyones for name in theirs)
-            table = torch.tensor([[theirs.get(name, float("nan")) for name in names] for theirs in everyones])
+            gathered = gather_object([means])
+            names = dict.fromkeys(name for each in gathered for name in each)
+            table = torch.tensor([[each.get(name, float("nan")) for name in names] for each in gathered])
             means = dict(zip(names, table.nanmean(dim=0).tolist(), strict=True))
         super().log(logs | {name: mean for name, mean in means.items() if mean == mean}, start_time)
 
@@ -327,6 +328,18 @@ class CheckpointTrainer(Trainer):
             torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
             if torch.cuda.is_available() and "cuda" in states:
                 torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
+
+
+def training_arguments(output_dir: str, device: str, **settings: Any) -> TrainingArguments:
+    """transformers' settings: ``settings``, and what every run of ours has."""
+    return TrainingArguments(
+        output_dir=output_dir,
+        use_cpu=device == "cpu",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        **settings,
+    )
 
 
 def check_tracker(name: str) -> None:

@@ -68,10 +68,10 @@ def test_only_poses_of_recordings_kept_out_are_asked_for(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "no 'sequence'"),
+        ({}, "no readable 'sequence'"),
         ({"sequence": np.array([TRAINED] * 3)}, "one recording for each pose"),
         ({"sequence": np.array([TRAINED] * 2)}, "keeps out"),
-        ({"sequence": np.array([None, 1], dtype=object)}, "cannot be read"),
+        ({"sequence": np.array([None, 1], dtype=object)}, "no readable 'sequence'"),
     ],
 )
 def test_a_file_without_usable_recordings_is_refused(tmp_path: Path, arrays: Any, message: str) -> None:

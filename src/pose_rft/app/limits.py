@@ -15,7 +15,7 @@ class Limits:
         answer_seconds: how long a client waits (504).
         body_bytes: of a request, and so of an uploaded file (413).
         image_pixels: width times height of a picture (413).
-        image_side: the larger side that a picture is scaled down to before the policy sees it.
+        image_side: the larger side that a picture is scaled down to before the policy reads it.
     """
 
     waiting: int = 128

@@ -18,7 +18,7 @@ from pose_rft.config import (
 )
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale
-from pose_rft.trainer import check_tracker
+from pose_rft.trainer import check_tracker, training_arguments
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class HyGRPOConfig:
 
     def training_arguments(self, output_dir: str, device: str) -> TrainingArguments:
         updates = self.updates_per_rollout
-        return TrainingArguments(
-            output_dir=output_dir,
+        return training_arguments(
+            output_dir,
+            device,
             max_steps=self.steps * updates,
             per_device_train_batch_size=self.prompts_per_step,
             learning_rate=self.learning_rate,
@@ -116,8 +117,4 @@ class HyGRPOConfig:
             save_total_limit=self.keep_checkpoints,
             logging_steps=1,
             report_to=self.report_to,
-            remove_unused_columns=False,
-            use_cpu=device == "cpu",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
         )

@@ -21,16 +21,18 @@ from torch import Tensor
 from pose_rft.config import from_mapping
 from pose_rft.data.questions.attributes import Attribute
 from pose_rft.errors import UserError
+from pose_rft.hf import downloaded
 from pose_rft.policy.backbone import PRESETS, Backbone
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel
 from pose_rft.policy.pose_head import PoseHead
-from pose_rft.storage import atomic_directory
+from pose_rft.storage import atomic_directory, read_json
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+DAMAGED = "not a policy checkpoint, or a damaged one; choose another"
 FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
 
 
@@ -49,24 +51,13 @@ def find_checkpoint(name: str | Path) -> Path | None:
     if not directory.is_dir() and str(name) not in PRESETS:
         if _is_path(str(name)):
             raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
-        directory = _download(str(name)) or directory
+        directory = downloaded(str(name), FILES) or directory
     return directory if (directory / POLICY_FILE).is_file() else None
 
 
 def _is_path(name: str) -> bool:
     """Whether a name is meant as a place on this disk and not as a Hugging Face id, owner/name."""
     return name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir()
-
-
-def _download(name: str) -> Path | None:
-    """The local copy of a policy on the Hugging Face hub, or None if there is no policy of that name."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        return None
 
 
 def read_policy_config(directory: Path) -> PolicyConfig:
@@ -79,7 +70,7 @@ def read_policy_config(directory: Path) -> PolicyConfig:
     made_of = {name: value for name, value in document.items() if name not in ("fingerprint", "format")}
     if missing := [field.name for field in dataclasses.fields(PolicyConfig) if field.name not in made_of]:
         raise UserError(f"{directory / POLICY_FILE}: not a policy description ({missing[0]} is missing)")
-    return from_mapping(PolicyConfig, made_of, where=str(directory / POLICY_FILE))
+    return from_mapping(PolicyConfig, made_of, source=str(directory / POLICY_FILE))
 
 
 def read_attributes(directory: Path) -> list[Attribute]:
@@ -91,10 +82,10 @@ def read_attributes(directory: Path) -> list[Attribute]:
     file = directory / ATTRIBUTES_FILE
     if not file.is_file():
         return []
-    entries = _read_json(file)
+    entries = read_json(file, DAMAGED)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{file}: not a list of attributes; take the checkpoint from where it came again")
-    return [from_mapping(Attribute, entry, where=str(file)) for entry in entries]
+    return [from_mapping(Attribute, entry, source=str(file)) for entry in entries]
 
 
 def save_checkpoint(
@@ -170,7 +161,7 @@ def load_checkpoint(
     if result.unexpected_keys:
         raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
     file = directory / DRAFTS_FILE
-    drafts = _read_json(file) if file.is_file() else []
+    drafts = read_json(file, DAMAGED) if file.is_file() else []
     if not isinstance(drafts, list) or not all(isinstance(answer, str) for answer in drafts):
         raise UserError(f"{file}: not a list of answers; write it anew, or delete it: answers only come more slowly")
     language_model.set_draft_answers(drafts)
@@ -186,15 +177,8 @@ def _fingerprint(backbone: Backbone) -> dict[str, Any]:
     }
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a policy description ({error})") from error
-
-
 def _read_description(directory: Path) -> dict[str, Any]:
-    document = _read_json(directory / POLICY_FILE)
+    document = read_json(directory / POLICY_FILE, DAMAGED)
     if not isinstance(document, dict):
         raise UserError(f"{directory / POLICY_FILE}: not a policy description ({type(document).__name__}, no mapping)")
     return document

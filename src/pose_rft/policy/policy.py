@@ -94,11 +94,11 @@ class PosePolicy(nn.Module):
             name: "default"; a directory that ``save_pretrained`` wrote; a Hugging Face id of such a directory; or a
                 backbone (preset, directory, id), which gives a policy whose adapters and pose head are untrained.
             dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
-            encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
+            encoder: a pose-aware image encoder for a policy that was trained without one: what is trained on it is
                 untrained, all else is as it was. None takes the policy's own.
             shard: share the language model out among all processes of a run, which then act and score together.
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
-                that looks through it: untrained.
+                that is trained on its features: untrained.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -164,7 +164,7 @@ class PosePolicy(nn.Module):
 
     @property
     def adapters_reach_head(self) -> bool:
-        """Whether the adapters change what the pose head sees of a prompt."""
+        """Whether the adapters change what the pose head reads of a prompt."""
         return self.config.lora.from_layer < self.layer
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -241,7 +241,7 @@ class PosePolicy(nn.Module):
         Args:
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
                 is sampled for it, whatever else is in the batch.
-            flip: take the mean of what is seen of a picture and of the flipped picture, as the distribution that
+            flip: take the mean of the features of a picture and of the flipped picture, as the distribution that
                 ``forward`` gives does not.
         """
         check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
@@ -272,7 +272,7 @@ class PosePolicy(nn.Module):
         )
 
     def _projected(self, prompt: EncodedPrompt) -> Tensor | None:
-        """(S, H) embeddings of what the encoder sees of a prompt's image, where the language model reads them."""
+        """(S, H) embeddings of the features of a prompt's image, where the language model reads them."""
         if not prompt.num_projected or prompt.encoded is None or self.image_branch is None:
             return None
         return self.image_branch.project_to_embeddings(prompt.encoded)[0]
@@ -344,14 +344,14 @@ class PosePolicy(nn.Module):
     def forward(self, packed: PackedGroups) -> Scores:
         """Log-probabilities of the layout's answers, and their pose distributions."""
         last, read = self.language_model(packed, self._packed_projections(packed))
-        where = packed.target_mask
+        mask = packed.target_mask
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
-        logits = self.language_model.logits(last[packed.predictors[where]])  # only the answers' tokens
-        logp_text[where] = torch.log_softmax(logits, dim=-1).gather(1, packed.targets[where][:, None])[:, 0]
-        rows = packed.has_action.nonzero()[:, 0]  # nobody looks at the others' distributions
+        logits = self.language_model.logits(last[packed.predictors[mask]])  # only the answers' tokens
+        logp_text[mask] = torch.log_softmax(logits, dim=-1).gather(1, packed.targets[mask][:, None])[:, 0]
+        rows = packed.has_action.nonzero()[:, 0]  # the others' distributions are not read
         if not len(rows):  # the head always has a gradient: processes add theirs up
             rows = rows.new_zeros(1)
-        # An answer without <POSE> has an empty memory, over which attention is undefined: it looks at one token.
+        # An answer without <POSE> has an empty memory, over which attention is undefined: it attends to one token.
         memory_mask = packed.memory_mask[rows]
         memory_mask[:, 0] |= ~packed.has_action[rows]
         images, image_of = (
@@ -365,7 +365,7 @@ class PosePolicy(nn.Module):
         return self.language_model.read_states(packed, self._packed_projections(packed))
 
     def _packed_projections(self, packed: PackedGroups) -> Tensor | None:
-        """(Q, S, H) embeddings of what the encoder sees, for the copies of prompts that have places for them."""
+        """(Q, S, H) embeddings of images' features, for the copies of prompts that have places for them."""
         if not isinstance(packed, PackedPrompts) or packed.encoded is None or not len(packed.projected_at):
             return None
         assert self.image_branch is not None

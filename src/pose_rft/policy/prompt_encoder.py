@@ -30,7 +30,7 @@ class PromptInput:
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """A prompt with what is seen of its image.
+    """A prompt with the features of its image.
 
     Attributes:
         tokens: as the language model reads it.
@@ -38,8 +38,8 @@ class EncodedPrompt:
         flipped: the same of the flipped image, or None.
         person: of a photograph: who was encoded and where in it, or None.
         num_projected: how many of the tokens are the encoder's, to be embedded.
-        memory_end: how many of the tokens the pose head may look at, or None for all and the answer's. Of a picture
-            that the encoder sees, it looks at the encoder's features and at the words before: hidden states behind
+        memory_end: how many of the tokens the pose head may attend to, or None for all and the answer's. Of a picture
+            that the encoder reads, it attends to the encoder's features and to the words before: hidden states behind
             would say the same again, and change whenever the projector does.
     """
 
@@ -61,7 +61,7 @@ def encode_prompt(
     """Tokens and features of a prompt.
 
     Args:
-        branch: sees images with a pose-aware encoder; None leaves them to the language model's own vision.
+        branch: reads images with a pose-aware encoder; None leaves them to the language model's own vision.
         with_attributes: say what holds of the person in the picture, in ``ImageMode.ATTRIBUTES``.
         flip: encode the flipped picture as well; not of features without their picture.
 

@@ -150,10 +150,11 @@ def read_timeline(path: Path, prompts: Sequence[str]) -> dict[int, Image.Image]:
         with Image.open(path) as sheet:
             content = json.loads(sheet.info[CONTENT_KEY])
             picture = sheet.convert("RGB")
-    except (OSError, KeyError, ValueError):  # no picture, another one, or a damaged one: begin anew
+        steps, asked = content["steps"], content["prompts"]
+    except Exception:  # no picture, another one, or one that is damaged in any way: begin anew
         return {}
-    top, steps = _header_height(prompts), content["steps"]
-    if content["prompts"] != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
+    top = _header_height(prompts)
+    if asked != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
         return {}
     places = [top + index * (CELL + GAP) for index in range(len(steps))]
     return {step: picture.crop((LABEL, y, picture.width, y + CELL)) for step, y in zip(steps, places, strict=True)}

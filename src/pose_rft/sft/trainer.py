@@ -23,7 +23,7 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import CachedHead, HiddenStateCache, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
-from pose_rft.trainer import CheckpointTrainer, check_tracker
+from pose_rft.trainer import CheckpointTrainer, check_tracker, training_arguments
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PhaseConfig:
     """One phase of supervised training.
 
     Attributes:
-        samples: how many of the mixture's samples it sees (they are repeated if ``steps`` needs more).
+        samples: how many of the mixture's samples it takes (they are repeated if ``steps`` needs more).
         steps: updates; 0 skips the phase.
         batch_size: samples in an update, divided among the processes of a run.
         learning_rate: peak; warm-up over 3 % of the steps, then cosine to a tenth.
@@ -77,8 +77,9 @@ class LoopConfig:
         check_tracker(self.report_to)
 
     def training_arguments(self, phase: PhaseConfig, output_dir: str, device: str) -> TrainingArguments:
-        return TrainingArguments(
-            output_dir=output_dir,
+        return training_arguments(
+            output_dir,
+            device,
             max_steps=phase.steps,
             per_device_train_batch_size=phase.batch_size,
             learning_rate=phase.learning_rate,
@@ -92,10 +93,6 @@ class LoopConfig:
             save_total_limit=self.keep_checkpoints,
             logging_steps=self.logging_steps,
             report_to=self.report_to,
-            remove_unused_columns=False,
-            use_cpu=device == "cpu",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
             dataloader_num_workers=self.workers,
         )
 
@@ -163,8 +160,8 @@ class SupervisedTrainer(CheckpointTrainer):
     def pose_loss(self, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
-        of_poses = self.rank_loss_weight(len(poses))
-        of_checked = (
+        pose_weight = self.rank_loss_weight(len(poses))
+        check_weight = (
             self.rank_loss_weight(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
         )
         if not len(poses):
@@ -174,7 +171,7 @@ class SupervisedTrainer(CheckpointTrainer):
         losses = pose_losses(self.policy.head, joints_of, predicted, poses, stated, sampled, aligned)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
-            getattr(self.weights, name) * loss * (of_checked if "checks" in name else of_poses)
+            getattr(self.weights, name) * loss * (check_weight if "checks" in name else pose_weight)
             for name, loss in losses.items()
         )
 

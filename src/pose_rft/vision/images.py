@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 from pose_rft.vision.arrays import picture_of
 
 Picture = Image.Image | np.ndarray | torch.Tensor | str | Path | bytes | BinaryIO
@@ -71,7 +71,7 @@ def _read_file(image: str | Path | BinaryIO) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UserError(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
+        raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
 
@@ -99,7 +99,9 @@ def _decoded(image: Image.Image, name: str, is_ours: bool) -> Image.Image:
         image.load()
         result = _reduced(image, -(-max(image.size) // MAX_SIDE))
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
-        raise UserError(f"{name}: a damaged or unusual picture ({_reason(error)}); save it again as JPEG") from error
+        raise UserError(
+            f"{name}: a damaged or unusual picture ({reason_of(error)[:120]}); save it again as JPEG"
+        ) from error
     turn = UPRIGHT.get(_orientation(image))
     reduction = max(round(width / result.width), 1)
     result = result if turn is None else result.transpose(turn)
@@ -137,8 +139,3 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:120] if text else type(error).__name__

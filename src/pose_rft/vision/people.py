@@ -13,7 +13,7 @@ from PIL import Image
 from pose_rft.errors import UserError
 from pose_rft.vision.blazepose import HIPS, TOP, BlazePose
 from pose_rft.vision.crops import Circle, crop
-from pose_rft.vision.detector import SIDE, Box, detect
+from pose_rft.vision.detector import SIDE, Box, detect, overlap
 
 MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
 SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are searched for a second time
@@ -164,8 +164,4 @@ def _person_in_box(people: Sequence[Person], box: Box) -> Person:
 
 
 def _overlap(first: Box, second: Box) -> float:
-    """Intersection over union."""
-    width = max(min(first[2], second[2]) - max(first[0], second[0]), 0)
-    height = max(min(first[3], second[3]) - max(first[1], second[1]), 0)
-    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (first, second))
-    return width * height / (areas - width * height)
+    return overlap(np.reshape(first, (2, 2)), np.reshape(second, (2, 2)))
