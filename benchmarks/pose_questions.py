@@ -32,7 +32,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import bootstrap_interval
-from pose_rft.evaluation.renders import QUESTION, SEED
+from pose_rft.evaluation.picture_benchmark import QUESTION, SEED
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.training_pictures import crop_of
 from pose_rft.vision.crops import Crop
@@ -72,7 +72,7 @@ def main() -> None:
             guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
             right["own pose"].append(float(guess == sample.question.truth))
             clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
-    if not policy.config.attributes:
+    if not policy.image_branch.attributes:
         del right["attributes"]
     usual = commonest(training.pose)
     right["commonest answer"] = [float(usual[s.question.topic] == s.question.truth) for s in samples]
@@ -103,12 +103,12 @@ def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[s
     if policy.image_branch is None or policy.image_branch.attributes is None or policy.image_branch.encoder is None:
         return [""] * len(samples)
     pixels = torch.from_numpy(np.stack([cut.pixels for cut in cuts])).to(policy.device)
-    logits = policy.image_branch.attributes(
+    logits = policy.image_branch.attribute_classifier(
         policy.image_branch.joint_features(policy.image_branch.encoder.encode(pixels))
     )
     truths = []
     for sample, row in zip(samples, logits.tolist(), strict=True):
-        told = zip(policy.config.attributes, row, strict=True)
+        told = zip(policy.image_branch.attributes, row, strict=True)
         of = {statement.truth: logit for statement, logit in told if statement.topic == sample.question.topic}
         truths.append(max(of, key=of.__getitem__) if len(of) > 1 else "yes" if of["yes"] > 0 else "no")
     return truths

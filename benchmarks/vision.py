@@ -18,8 +18,8 @@ from PIL import Image
 
 from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
 from pose_rft.body.distances import pa_mpjpe
+from pose_rft.body.pose_files import read_poses
 from pose_rft.body.render import VIEWS, render
 from pose_rft.errors import UserError
 from pose_rft.vision import detect_person, load_encoder

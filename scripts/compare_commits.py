@@ -20,11 +20,12 @@ PROMPTS, PICTURES = 50, 10
 
 # Run in each commit: what it uses is public and the same in both.
 ANSWER = """
-import json, sys
+import json, sys, torch
 from pathlib import Path
 from pose_rft import PosePolicy
 from pose_rft.errors import UserError
 
+torch.set_num_threads(1)  # sums of several threads depend on how busy a machine is
 prompts, pictures = json.loads(Path(sys.argv[1]).read_text())
 policy = PosePolicy.from_pretrained("default")
 
@@ -57,7 +58,7 @@ def checkout(commit: str):
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "--detach", str(place), commit], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(place), commit], cwd=ROOT, check=True)
         try:
             yield place
         finally:
@@ -77,7 +78,7 @@ def write_inputs(folder: Path) -> Path:
     """Fifty prompts and ten drawn pictures, as a file that names both."""
     from pose_rft.data.everyday import everyday_prompts
     from pose_rft.data.rendering.renders import RenderSpec
-    from pose_rft.evaluation.captions import procedural_poses
+    from pose_rft.evaluation.caption_benchmark import procedural_poses
 
     prompts = [sample.prompt for sample in everyday_prompts("all")[:PROMPTS]]
     poses = procedural_poses()
@@ -99,7 +100,9 @@ def main() -> None:
         inputs = write_inputs(Path(folder))
         before, after = answers_of(arguments.before, inputs), answers_of(arguments.after, inputs)
     differ = [index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    print(f"{len(before)} answers, {len(differ)} differ")
+    refused = sum(isinstance(group[0], str) for group in before)
+    answers = sum(map(len, before))
+    print(f"{len(before)} questions, {answers} answers, {refused} with nobody in the picture; {len(differ)} differ")
     for index in differ[:5]:
         print(f"  {index}: {str(before[index])[:80]} -> {str(after[index])[:80]}")
     sys.exit(bool(differ))

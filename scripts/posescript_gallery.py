@@ -20,16 +20,15 @@ from rich.console import Console
 from rich.progress import track
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import read_poses
 from pose_rft.body.render import render
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.errors import UserError
-from pose_rft.evaluation.report_style import STYLE
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.edits.instructions import edit_instructions
 from pose_rft.posescript.posecodes import classify, load_posecodes, load_statistics
-from pose_rft.storage import atomic_file, ensure_writable
+from pose_rft.storage import atomic_file, ensure_writable, package_text
 
 SIZE = (360, 280)  # pixels of a picture, height and width
 STYLES = ("short", "medium", "full")
@@ -133,11 +132,11 @@ def gallery(poses: np.ndarray, pairs: int, seed: int) -> str:
     pictures = [render(poses[row][None], SIZE)[0] for row in steps]
     cards = "\n".join(pose_cards(pictures, joints, seed))
     edits = "\n".join(pair_cards(pictures, joints, min(pairs, len(poses) - 1), seed))
-    title = "The language of poses"
+    title, style = "The language of poses", package_text("pose_rft.evaluation", "report.css")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}{LOOK}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{title}</title>\n<style>{style}{LOOK}</style>\n</head>\n<body>\n<main>\n"
         f'<header><h1>{title}</h1><p class="quiet">What is said of a pose, and what is asked of somebody who is to '
         "change it. Left limbs are orange, right limbs blue; left and right are the person’s own.</p></header>\n"
         f'<h2>Captions and posecodes</h2>\n<p class="quiet">Three captions of each pose, and the facts that clearly '

@@ -121,7 +121,7 @@ def test_a_policy_that_sees_is_trained_in_all_phases(config, tmp_path):
         policy=config, output_dir=str(tmp_path / "sft"), head=PHASE, attributes=PHASE, joint=PHASE,
         loop=LoopConfig(workers=2), device=DEVICE,
     )  # fmt: skip
-    assert run_sft(sft, samples=samples).config.attributes
+    assert run_sft(sft, samples=samples).image_branch.attributes
     rft = RftConfig(
         policy=str(tmp_path / "sft" / "policy"),
         output_dir=str(tmp_path / "rft"),

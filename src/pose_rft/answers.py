@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pose_rft.body.pose import USUAL, FileOptions
 from pose_rft.body.render import write_png
 from pose_rft.policy import Answer
 from pose_rft.storage import ensure_directory, move_files
@@ -13,7 +14,9 @@ from pose_rft.storage import ensure_directory, move_files
 FORMATS = ("npz", "glb", "bvh", "png")
 
 
-def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+def write_answers(
+    directory: Path, prompt: str, answers: Sequence[Answer], options: FileOptions = USUAL
+) -> list[dict[str, Any]]:
     """Write ``answers.jsonl`` and, for every answer with a pose, ``pose_00.npz`` (AMASS), ``.glb``, ``.bvh``, ``.png``.
 
     ``pose_00_overlay.png`` shows the body drawn over the photograph that an answer is about.
@@ -26,19 +29,19 @@ def write_answers(directory: Path, prompt: str, answers: Sequence[Answer]) -> li
     """
     ensure_directory(directory)
     with tempfile.TemporaryDirectory(prefix=".answers-", dir=directory) as part:
-        lines = _write(Path(part), prompt, answers)
+        lines = _write(Path(part), prompt, answers, options)
         move_files(Path(part), directory)
     return lines
 
 
-def _write(directory: Path, prompt: str, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+def _write(directory: Path, prompt: str, answers: Sequence[Answer], options: FileOptions) -> list[dict[str, Any]]:
     lines = []
     for index, answer in enumerate(answers):
         files: dict[str, str] = {}
         if answer.pose is not None:
             files = {suffix: f"pose_{index:02d}.{suffix}" for suffix in FORMATS}
             for name in files.values():
-                answer.pose.save(directory / name)
+                answer.pose.save(directory / name, options)
             drawn = answer.overlay()
             if drawn is not None:
                 files["overlay"] = f"pose_{index:02d}_overlay.png"

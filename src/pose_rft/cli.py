@@ -4,9 +4,10 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pose_rft.errors import UserError
+
+if TYPE_CHECKING:
+    from pose_rft.policy import PosePolicy
 
 app = typer.Typer(
     name="pose-rft",
@@ -36,7 +40,12 @@ Smoke = Annotated[
         "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
+Up = Annotated[
+    Literal["y", "z"] | None,
+    typer.Option(help="The axis that points up in the poses; else the file says it, or its keys and poses do."),
+]
 
 
 def say(text: str) -> None:
@@ -59,6 +68,14 @@ def common(
     pass
 
 
+def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
+    from pose_rft.devices import pick_device
+    from pose_rft.policy import PosePolicy
+
+    with console.status("Loading the policy ..."):
+        return PosePolicy.from_pretrained(checkpoint, pick_device(device))
+
+
 @app.command()
 def generate(
     text: Annotated[str, typer.Argument(help="What you want to see, in your own words.")],
@@ -75,10 +92,21 @@ def generate(
     ] = "one",
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt.")
+        float,
+        typer.Option(min=0.0, max=100.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt."),
     ] = 1.0,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
+    npz: Annotated[
+        Literal["smplh", "smplx"],
+        typer.Option(help="AMASS's 52 joints, or 55 as Blender's SMPL-X add-on loads."),
+    ] = "smplh",
+    bvh_unit: Annotated[
+        Literal["m", "cm"], typer.Option(help="m as Blender reads it, cm as Maya and MotionBuilder do.")
+    ] = "m",
+    baked: Annotated[
+        bool, typer.Option("--baked", help="The .glb is the posed mesh alone, for programs that do not know skins.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Answer a text with words and 3D poses.
@@ -88,8 +116,7 @@ def generate(
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
     from pose_rft.answers import write_answers
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
+    from pose_rft.body.pose import FileOptions
     from pose_rft.storage import ensure_directory
     from pose_rft.vision.people import boxes_of_people, read_box
 
@@ -99,21 +126,36 @@ def generate(
         raise UserError("--box and --people all: give one of them")
     boxes = [read_box(box)] if box else boxes_of_people(image) if image and people == "all" else [None]
     ensure_directory(out)
-    with console.status("Loading the policy ..."):
-        policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
+    policy = _load_policy(checkpoint, device)
     images = [image] * len(boxes) if image else None
     groups = policy.generate([text] * len(boxes), images, num_samples, temperature, seed, boxes=boxes)
-    for line in write_answers(out, text, [answer for group in groups for answer in group]):
+    answers = [answer for group in groups for answer in group]
+    for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
     say(f"Written to {out}")
+
+
+def _train(
+    kind: type[Any], run: Callable[[Any, bool], Any], config: Path, overrides: list[str], resume: bool, smoke: bool
+) -> tuple[Any, Any]:
+    """Run a stage; its config and what the run returns."""
+    from pose_rft.config import read_config
+    from pose_rft.runs.smoke import smoke_run
+
+    settings = read_config(kind, config, overrides)
+    if smoke:
+        settings = smoke_run(settings, resume)
+    result = run(settings, resume)
+    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    return settings, result
 
 
 @app.command(context_settings=OVERRIDES)
 def sft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/quick_sft.yaml.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    resume: Resume = False,
     smoke: Smoke = False,
 ) -> None:
     """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
@@ -124,22 +166,16 @@ def sft(
 
     Example:  pose-rft sft configs/quick_sft.yaml --joint.steps 50 --output_dir runs/mine
     """
-    from pose_rft.config import read_config
     from pose_rft.runs.sft import SftConfig, run_sft
-    from pose_rft.runs.smoke import smoke_run
 
-    settings = read_config(SftConfig, config, context.args)
-    if smoke:
-        settings = smoke_run(settings, resume)
-    run_sft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    _train(SftConfig, run_sft, config, context.args, resume, smoke)
 
 
 @app.command(context_settings=OVERRIDES)
 def rft(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/default_rft.yaml.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")] = False,
+    resume: Resume = False,
     smoke: Smoke = False,
 ) -> None:
     """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
@@ -149,15 +185,11 @@ def rft(
 
     Example:  pose-rft rft configs/default_rft.yaml --hygrpo.steps 50 --output_dir runs/mine
     """
-    from pose_rft.config import read_config
-    from pose_rft.runs.rft import RftConfig, run_rft
-    from pose_rft.runs.smoke import smoke_run
+    from pose_rft.runs.rft import RftConfig, no_valid_answer, run_rft
 
-    settings = read_config(RftConfig, config, context.args)
-    if smoke:
-        settings = smoke_run(settings, resume)
-    run_rft(settings, resume)
-    say(f"The policy is in {settings.output_dir}/policy, how it went in {settings.output_dir}/report.html")
+    settings, (_, history) = _train(RftConfig, run_rft, config, context.args, resume, smoke)
+    if warning := no_valid_answer(settings, history):
+        errors.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -183,12 +215,9 @@ def serve(
     require_packages()
     from pose_rft.app.server import create_app, listen, private_cache
     from pose_rft.app.server import serve as run_server
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
 
     with listen(host, port, token) as listener, private_cache():
-        with console.status("Loading the policy ..."):
-            application = create_app(PosePolicy.from_pretrained(checkpoint, pick_device(device)), token=token)
+        application = create_app(_load_policy(checkpoint, device), token=token)
         place = f"[{host}]" if ":" in host else host
         address = f"http://{place}:{listener.getsockname()[1]}"
         run_server(
@@ -217,6 +246,7 @@ def evaluate(
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
     poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    up: Up = None,
     split: Annotated[
         Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
     ] = "test",
@@ -229,20 +259,17 @@ def evaluate(
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
-    from pose_rft.devices import pick_device
     from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
     from pose_rft.evaluation.benchmarks import results_table, save_result
-    from pose_rft.policy import PosePolicy
     from pose_rft.storage import ensure_writable
 
     if out is not None:
         ensure_writable(out)
-    with console.status("Loading the policy ..."):
-        policy = PosePolicy.from_pretrained(checkpoint, pick_device(device))
     result = run_benchmark(
         benchmark,
-        policy,
+        _load_policy(checkpoint, device),
         poses=poses,
+        up=up,
         split=split,
         limit=limit,
         num_samples=num_samples,
@@ -268,13 +295,14 @@ def benchmarks() -> None:
 
 @app.command()
 def caption(
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
     to: Annotated[
         Path | None, typer.Option(help="As many poses to reach: write what to change instead, pose by pose.")
     ] = None,
     captions: Annotated[int, typer.Option(min=1, help="Captions, or instructions, per pose.")] = 3,
     seed: Seed = 0,
+    up: Up = None,
 ) -> None:
     """Describe poses in words that are true of them, with the geometric checks that each caption states.
 
@@ -286,16 +314,17 @@ def caption(
     from pose_rft.posescript.edits.instructions import edit_file
 
     if to is None:
-        caption_file(poses, out, captions, seed)
+        caption_file(poses, out, captions, seed, up)
     else:
-        edit_file(poses, to, out, captions, seed)
+        edit_file(poses, to, out, captions, seed, up)
     say(f"Written to {out}")
 
 
 @app.command()
 def check(
     text: Annotated[str, typer.Argument(help="What is said of the poses, such as a caption.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
+    up: Up = None,
 ) -> None:
     """Say which statements of a text hold for each pose of a file, and what in the text was not understood.
 
@@ -303,7 +332,7 @@ def check(
     """
     from pose_rft.posescript.parsing import statements_held
 
-    said, held = statements_held(text, poses)
+    said, held = statements_held(text, poses, up)
     for name, statement, count in zip(said.posecodes, said.checks, held.sum(dim=0).tolist(), strict=True):
         say(f"{name}: {statement}  holds for {count} of {len(held)}")
     for pose, row in enumerate(held.tolist()):
@@ -332,9 +361,10 @@ def retrieval_train(
 @retrieval.command("score")
 def retrieval_score(
     text: Annotated[str, typer.Argument(help="What the poses are compared with.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), or AMASS `poses`.")],
+    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
     model: Annotated[str, typer.Option(help="'reward', 'judge', or a file that training wrote.")] = "reward",
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSON Lines file instead.")] = None,
+    up: Up = None,
 ) -> None:
     """Say how well each pose of a file agrees with a text: a cosine, -1 to 1.
 
@@ -343,7 +373,7 @@ def retrieval_score(
     from pose_rft.retrieval.model import score_file
     from pose_rft.storage import atomic_file
 
-    scores = score_file(text, poses, model)
+    scores = score_file(text, poses, model, up)
     if out is None:
         for index, score in enumerate(scores):
             say(f"pose {index}  {score:+.3f}")

@@ -10,14 +10,16 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 
 T = TypeVar("T")
+NUMBERS = {int: Integral, float: Real}  # NumPy's are such too
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open=True)]
 NonNegativeFloat = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+Temperature = Annotated[float, Range(1e-6, 100)]  # beyond, single precision holds noise alone, or overflows
 Seed = Annotated[int, Range(0, 2**32 - 1)]  # what numpy and torch both take
 
 
@@ -95,23 +98,25 @@ def read_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
         try:
             document = yaml.load(Path(path).read_text(), _Loader) or {}
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"config {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
+            raise UserError(f"config {path}: cannot be read ({reason_of(error)})") from error
         except UserError as error:
             raise UserError(f"config {path}: {error}") from error
+        except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
+            raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
         if not isinstance(document, dict):
             raise UserError(f"config {path}: must be a mapping of fields, like `steps: 100`")
     for name, value in _pairs(overrides):
         _set(document, name.split("."), value)
-    return from_mapping(kind, document, where=str(path or "command line"))
+    return from_mapping(kind, document, source=str(path or "command line"))
 
 
-def from_mapping(kind: type[T], values: Mapping[str, Any], where: str, prefix: str = "", default: T | None = None) -> T:
+def from_mapping(
+    kind: type[T], values: Mapping[str, Any], source: str, prefix: str = "", default: T | None = None
+) -> T:
     """A dataclass from a mapping, checked field by field.
 
     Args:
-        where: the file, for messages.
+        source: the file, for messages.
         prefix: the group of fields, such as ``"policy.head."``.
         default: holds the fields that are not in the mapping; None takes their own defaults.
     """
@@ -119,20 +124,20 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str, prefix: s
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     unknown = [name for name in values if name not in fields]
     if unknown:
-        raise UserError(f"{where}: unknown field {prefix}{unknown[0]}; known here: {', '.join(fields)}")
+        raise UserError(f"{source}: unknown field {prefix}{unknown[0]}; known here: {', '.join(fields)}")
     defaults = {
         name: default_of(field) if default is None else getattr(default, name) for name, field in fields.items()
     }
     filled = defaults | {
-        name: _value(hints[name], value, where, prefix + name, defaults[name]) for name, value in values.items()
+        name: _value(hints[name], value, source, prefix + name, defaults[name]) for name, value in values.items()
     }
     missing = [name for name, value in filled.items() if value is dataclasses.MISSING]
     if missing:
-        raise UserError(f"{where}: field {prefix}{missing[0]} is missing")
+        raise UserError(f"{source}: field {prefix}{missing[0]} is missing")
     try:
         return kind(**filled)
     except UserError as error:
-        raise UserError(f"{where}: {prefix}{error}") from error
+        raise UserError(f"{source}: {prefix}{error}") from error
 
 
 def _problem(hint: Any, value: Any) -> str | None:
@@ -140,6 +145,8 @@ def _problem(hint: Any, value: Any) -> str | None:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, not {value}"
+    if origin is Annotated and (isinstance(value, bool) or not isinstance(value, NUMBERS[arguments[0]])):
+        return f"must be a {'whole ' if arguments[0] is int else ''}number, not {value!r}"
     if origin is Annotated and value not in arguments[1]:
         return f"must be {arguments[1]}, not {value}"
     if origin is Literal and value not in arguments:
@@ -150,32 +157,32 @@ def _problem(hint: Any, value: Any) -> str | None:
     return None
 
 
-def _value(hint: Any, value: Any, where: str, name: str, default: Any = None) -> Any:
+def _value(hint: Any, value: Any, source: str, name: str, default: Any = None) -> Any:
     """A value of YAML as the type of its field has it."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return _value(arguments[0], value, where, name)
+        return _value(arguments[0], value, source, name)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise UserError(f"{where}: {name} must be a mapping of fields, not {value!r}")
+            raise UserError(f"{source}: {name} must be a mapping of fields, not {value!r}")
         base = default if isinstance(default, hint) else None  # type: ignore[arg-type]
-        return from_mapping(hint, value, where, f"{name}.", base)  # type: ignore[arg-type]
+        return from_mapping(hint, value, source, f"{name}.", base)  # type: ignore[arg-type]
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
         options = [option for option in arguments if option is not type(None)]
         for option in options:
             try:
-                return _value(option, value, where, name, default)
+                return _value(option, value, source, name, default)
             except UserError:
                 if len(options) == 1:
                     raise
-        raise UserError(f"{where}: {name} cannot be {value!r}")
+        raise UserError(f"{source}: {name} cannot be {value!r}")
     if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-4 as text
         except ValueError:
-            raise UserError(f"{where}: {name} must be a number, not {value!r}") from None
+            raise UserError(f"{source}: {name} must be a number, not {value!r}") from None
     plain = origin or hint
     if plain is Any or plain is Literal:  # which the config itself looks at
         return value
@@ -183,9 +190,9 @@ def _value(hint: Any, value: Any, where: str, name: str, default: Any = None) ->
         return tuple(value)
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is int) or plain in (tuple, Sequence):
         kind = "a list" if plain in (tuple, Sequence) else getattr(plain, "__name__", plain)
-        raise UserError(f"{where}: {name} must be {kind}, not {value!r}")
+        raise UserError(f"{source}: {name} must be {kind}, not {value!r}")
     if plain is list and arguments and dataclasses.is_dataclass(arguments[0]):
-        return [_value(arguments[0], item, where, f"{name}[{index}]") for index, item in enumerate(value)]
+        return [_value(arguments[0], item, source, f"{name}[{index}]") for index, item in enumerate(value)]
     return value
 
 
@@ -215,10 +222,10 @@ def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
                 raise UserError(f"command line: --{name} needs a value")
         try:
             value = yaml.load(text, _Loader)
-        except yaml.YAMLError:
-            value = text
         except UserError as error:
             raise UserError(f"command line: --{name}: {error}") from error
+        except Exception:  # no YAML, so it is a text
+            value = text
         pairs.append((name.replace("-", "_"), value))
     return pairs
 

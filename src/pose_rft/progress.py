@@ -1,8 +1,5 @@
 """The view of a training run in a terminal: how far, how long still, and how the numbers that matter move."""
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.columns import Columns
@@ -19,36 +16,14 @@ from rich.progress import (
 )
 from rich.text import Text
 from transformers import TrainerCallback
-from transformers.utils import logging
 
 SHORT_NAMES = {
-    "loss/text": "words",
-    "loss/likelihood": "nll",
-    "loss/joints": "joints m",
-    "loss/aligned": "aligned m",
-    "loss/attributes": "attributes",
-    "loss/checks": "checks off",
-    "loss/sampled_checks": "sampled",
-    "valid_share": "valid",
-    "text/kl": "KL words",
-    "pose/kl": "KL pose",
-    "text/clip_share": "clip words",
+    "loss/text": "words", "loss/likelihood": "nll", "loss/joints": "joints m", "loss/aligned": "aligned m",
+    "loss/attributes": "attributes", "loss/checks": "checks off", "loss/sampled_checks": "sampled",
+    "valid_share": "valid", "text/kl": "KL words", "pose/kl": "KL pose", "text/clip_share": "clip words",
     "pose/clip_share": "clip pose",
-}
+}  # fmt: skip
 SPEED_OVER = 3_600  # seconds: the time left is estimated from the steps of the last hour, however long one takes
-
-
-@contextlib.contextmanager
-def no_bar_of_files(source: str | Path) -> Iterator[None]:
-    """No bar of transformers while it loads a directory: that takes seconds, and would litter what a script reads."""
-    shown = logging.is_progress_bar_enabled() and Path(source).is_dir()
-    if shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 class LiveProgress(TrainerCallback):

@@ -1,13 +1,45 @@
-"""Writing files so that a crash or a full disk never leaves half of one."""
+"""Files: written so that a crash or a full disk never leaves half of one, and read with a word on what is wrong."""
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from pose_rft.errors import UserError
+import numpy as np
+import yaml
+
+from pose_rft.errors import UserError, reason_of
+
+# The safe loader in C where PyYAML has it: the bank of concepts is a megabyte, seconds in Python.
+SAFE_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+def package_text(package: str, name: str) -> str:
+    """A text file that comes with a package: ``package_text(__package__, "page.css")``."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def package_table(package: str, name: str) -> Any:
+    """The content of a YAML file that comes with a package."""
+    return yaml.load(package_text(package, name), SAFE_LOADER)
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: it cannot be read; its message ends with the advice.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); {advice}") from error
 
 
 @contextmanager
@@ -20,25 +52,30 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path = Path(path)
     part = _file_beside(path)
     try:
-        yield part
-        part.chmod(0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+        with _writing(path):
+            yield part
+            part.chmod(0o644)
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written to ({reason_of(error)}); choose another place") from error
 
 
 def _file_beside(path: Path) -> Path:
     """An empty file in the folder of ``path``."""
     if path.is_dir():
         raise UserError(f"{path}: is a directory; give the name of a file")
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     return Path(name)
 
 
@@ -57,12 +94,9 @@ def ensure_directory(path: Path) -> None:
     Raises:
         UserError: it cannot be made or written to.
     """
-    try:
+    with _writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written to ({error.strerror or error}); choose another place") from error
+        tempfile.TemporaryFile(dir=path).close()
 
 
 def move_files(source: Path, target: Path) -> None:
@@ -83,11 +117,9 @@ def move_files(source: Path, target: Path) -> None:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """The same for a whole folder: it appears complete, or what stood there stays."""
     path = Path(path)
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     try:
         yield part
         part.chmod(0o755)
@@ -100,3 +132,45 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def read_arrays(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray | None]:
+    """Arrays of an ``.npz`` archive, or the one of an ``.npy`` file under the name ``array``. Nothing is unpickled.
+
+    Args:
+        path: the file.
+        wanted: names of the arrays to read; others are left alone, whatever is wrong with them.
+
+    Returns:
+        All names in the file; None for what is not wanted, and for what holds Python objects or is damaged.
+
+    Raises:
+        UserError: no such file, an empty one, or no archive of arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; give an .npz file")
+    try:
+        if not path.stat().st_size:
+            raise UserError(f"{path}: is empty; copy or download it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's remarks on unusual headers
+            with path.open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
+                if isinstance(archive, np.ndarray):
+                    return {"array": archive}
+                return {name: _array(archive, name) if name in wanted else None for name in archive.files}
+    except UserError:
+        raise
+    except Exception as error:  # damaged archives raise errors of many kinds
+        reason = getattr(error, "strerror", None) or "damaged, or of another kind"
+        raise UserError(
+            f"{path}: not an .npz of plain arrays ({reason}); save it with np.savez(path, name=array), or copy it again"
+        ) from error
+
+
+def _array(archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray | None:
+    try:
+        array = archive[name]
+    except Exception:  # BadZipFile, zlib.error, EOFError, MemoryError, ...: zipfile's and numpy's on damaged content
+        return None
+    return array if isinstance(array, np.ndarray) else None

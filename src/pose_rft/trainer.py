@@ -2,7 +2,11 @@
 
 A checkpoint folder appears complete or not at all. It holds the policy as ``save_pretrained`` writes it, the optimiser
 as safetensors, and scheduler, random states and progress as JSON. A run killed at any point goes on from the last one
-to the same weights, bit for bit on one machine.
+to the same weights, bit for bit on one machine. Settings of the optimiser and its schedule are those of the present
+config, whatever the checkpoint was made with.
+
+Nothing that is not finite is learned or saved: loss, gradients and weights are looked at before every update, and an
+older checkpoint is deleted only when the step after a newer one has shown that its weights are good.
 """
 
 import json
@@ -10,24 +14,24 @@ import os
 import random
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers import Trainer, TrainerState
+from transformers import Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from pose_rft.errors import UserError
+from pose_rft.run_checkpoints import checkpoints, instead_of, read_state, reading
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "optimizer.safetensors",
@@ -36,10 +40,23 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
+BROKEN = "delete this checkpoint to resume from another"
 
 
-class NonFiniteError(RuntimeError):
-    """The loss is NaN or infinite: training stops where it arises instead of writing broken weights."""
+class NonFiniteError(UserError):
+    """Training stops where NaN or infinity arises, before it reaches weights or checkpoints.
+
+    Args:
+        cause: what is not finite, when, and what is left.
+        remedy: what to do; None for the learning rate's.
+
+    Attributes:
+        diverged: whether a lower learning rate is the remedy.
+    """
+
+    def __init__(self, cause: str, remedy: str | None = None) -> None:
+        super().__init__(f"{cause}; {remedy or 'lower the learning rate and go on from there'}")
+        self.cause, self.diverged = cause, remedy is None
 
 
 class CheckpointTrainer(Trainer):
@@ -49,29 +66,102 @@ class CheckpointTrainer(Trainer):
     process with the whole batch.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._batch: Any = None  # while it is learned from
+        super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)  # how a run is shown is for its callbacks to say
+
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
+        """Train, from a checkpoint on where one is given.
+
+        Raises:
+            UserError: a damaged checkpoint; it and what is beside it stay.
+            NonFiniteError: loss, gradients or weights are NaN or infinite.
+        """
         if resume_from_checkpoint is not None:
-            read_json(Path(resume_from_checkpoint) / TRAINER_STATE_NAME)
-            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            state = read_state(Path(resume_from_checkpoint))
             if state.global_step >= self.args.max_steps:  # Trainer would take one step more
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return None
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        try:
+            result = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        except (FloatingPointError, torch.linalg.LinAlgError) as error:
+            raise self._diverged(str(error).splitlines()[0]) from error
+        self._delete_old_checkpoints()
+        return result
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._metrics: dict[str, list[torch.Tensor]] = defaultdict(list)
-        super().__init__(*args, **kwargs)
-        self.remove_callback(PrinterCallback)  # how a run is shown is for its callbacks to say
+    def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> Any:
+        result = super()._init_training_state(max_steps, *args, **kwargs)
+        self.state.compute_steps(self.args, max_steps)  # of this config, not of the checkpoint's
+        return result
+
+    # ---- nothing but finite numbers ----
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        self._batch = inputs
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
-            raise NonFiniteError(
-                f"the loss became {loss.item()} at step {self.state.global_step}; the last checkpoint in "
-                f"{self.args.output_dir} is good: lower the learning rate and resume"
-            )
+            newest = {name: values[-1] for name, values in self._metrics.items() if "reward" not in name}
+            terms = [name for name, value in newest.items() if not torch.isfinite(value)]
+            raise FloatingPointError(f"the loss is {loss.item()}" + (f" ({', '.join(terms)})" if terms else ""))
         return loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The last thing before an update."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if not torch.isfinite(torch.as_tensor(norm)):
+            raise FloatingPointError(f"the norm of the gradients is {float(norm)}")
+        self._check_weights()
+        self._batch = None
+        self._delete_old_checkpoints()  # what the newest one holds has just been seen to work
+        return norm
+
+    def _check_weights(self) -> None:
+        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        if not torch.stack([weight.isfinite().all() for weight in trained.values()]).all():
+            broken = next(name for name, weight in trained.items() if not weight.isfinite().all())
+            raise FloatingPointError(f"the last update made weights ({broken}) that are not finite")
+
+    def split(self, batch: Any) -> Sequence[tuple[str, Any]]:
+        """The samples of a batch one by one: what to call each, and it as a batch of its own. Nothing: not known."""
+        return []
+
+    def _diverged(self, what: str) -> NonFiniteError:
+        """Whose fault it is that something is not finite: one sample's or that of the weights.
+
+        A checkpoint of weights that lead to it is set aside, so that one goes on from the one before it.
+        """
+        batch, self._batch = self._batch, None
+        step = self.state.global_step
+        alone = self.split(batch) if batch is not None and self.args.world_size == 1 else []
+        faulty = [name for name, part in alone if not self._is_learnable(part)]
+        when = f"{self.args.output_dir}: step {step + 1}: {what}"
+        if faulty and len(faulty) < len(alone):
+            return NonFiniteError(f"{when}, for {faulty[0]}", "mend that sample or leave it out")
+        if not step:
+            return NonFiniteError(
+                f"{when}, before anything was learned", "start from another policy, or lower the weights of the loss"
+            )
+        output = Path(self.args.output_dir)
+        own = output / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+        if self.args.should_save and own.is_dir():
+            aside = own.with_name(f"diverged-{step}")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(own, aside)
+        good = checkpoints(output)
+        return NonFiniteError(f"{when}; " + (f"the last good one is {good[-1].name}" if good else "no checkpoint yet"))
+
+    def _is_learnable(self, batch: Any) -> bool:
+        self.model.zero_grad()
+        try:
+            loss = self.compute_loss(self.model, batch)
+            loss.backward()
+        except (FloatingPointError, torch.linalg.LinAlgError):
+            return False
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return all(bool(value.isfinite().all()) for value in [loss, *gradients])
 
     # ---- several processes ----
 
@@ -109,15 +199,16 @@ class CheckpointTrainer(Trainer):
         means = {name: torch.stack(values).nanmean().item() for name, values in self._metrics.items()}
         self._metrics.clear()
         if self.args.world_size > 1:  # the means of all processes, of which some may have nothing to say
-            everyones = gather_object([means])
-            names = dict.fromkeys(name for theirs in everyones for name in theirs)
-            table = torch.tensor([[theirs.get(name, float("nan")) for name in names] for theirs in everyones])
+            gathered = gather_object([means])
+            names = dict.fromkeys(name for each in gathered for name in each)
+            table = torch.tensor([[each.get(name, float("nan")) for name in names] for each in gathered])
             means = dict(zip(names, table.nanmean(dim=0).tolist(), strict=True))
         super().log(logs | {name: mean for name, mean in means.items() if mean == mean}, start_time)
 
     # ---- saving ----
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self._check_weights()
         final = Path(self.args.output_dir)
         part = final / UNFINISHED
         if self.args.should_save:
@@ -137,8 +228,11 @@ class CheckpointTrainer(Trainer):
             shutil.rmtree(target, ignore_errors=True)
             os.replace(folder, target)
         part.rmdir()
-        if limit is not None:
-            for old in sorted(final.glob("checkpoint-*"), key=_step_of)[:-limit]:
+
+    def _delete_old_checkpoints(self) -> None:
+        limit = self.args.save_total_limit
+        if limit is not None and self.args.should_save:
+            for old in checkpoints(Path(self.args.output_dir))[:-limit]:
                 shutil.rmtree(old)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
@@ -149,16 +243,17 @@ class CheckpointTrainer(Trainer):
         if not self.args.should_save:
             return
         state = self.optimizer.state_dict()
-        tensors, numbers = {}, {}
-        for index, entries in state["state"].items():
-            for key, value in entries.items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"{index}.{key}"] = value.detach().cpu().contiguous()
-                else:
-                    numbers[f"{index}.{key}"] = value
+        tensors = {
+            f"{index}.{key}": value.detach().cpu().contiguous()
+            for index, entries in state["state"].items()
+            for key, value in entries.items()
+        }
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise FloatingPointError("the optimiser's moments are not finite")
         folder = Path(output_dir)
         save_file(tensors, folder / OPTIMIZER_FILE)
-        (folder / OPTIMIZER_GROUPS).write_text(json.dumps({"groups": state["param_groups"], "numbers": numbers}))
+        document = {"groups": state["param_groups"], "tensors": sorted(tensors)}
+        (folder / OPTIMIZER_GROUPS).write_text(json.dumps(document))
         (folder / SCHEDULER_FILE).write_text(json.dumps(self.lr_scheduler.state_dict(), default=lambda _: None))
 
     def _save_rng_state(self, output_dir: str) -> None:
@@ -178,63 +273,73 @@ class CheckpointTrainer(Trainer):
     # ---- resuming ----
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        self.accelerator.unwrap_model(model or self.model).load_weights(Path(resume_from_checkpoint))
+        folder = Path(resume_from_checkpoint)
+        try:
+            self.accelerator.unwrap_model(model or self.model).load_weights(folder)
+        except UserError as error:
+            raise UserError(f"{error}; {instead_of(folder)}") from error
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """What was learned; rates, decay and schedule are those of the present config."""
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        document, schedule = read_json(folder / OPTIMIZER_GROUPS), read_json(folder / SCHEDULER_FILE)
-        try:
-            tensors = load_file(folder / OPTIMIZER_FILE)
-        except (OSError, SafetensorError) as error:
-            raise _broken(folder / OPTIMIZER_FILE, error) from error
-        state: dict[int, dict[str, Any]] = {}
-        for name, value in {**tensors, **document["numbers"]}.items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
-        self.optimizer.load_state_dict({"state": state, "param_groups": document["groups"]})
-        self.lr_scheduler.load_state_dict(
-            {k: v for k, v in schedule.items() if k != "lr_lambdas"}
-            | {"lr_lambdas": [None] * len(self.optimizer.param_groups)}
+        with reading(folder / OPTIMIZER_GROUPS) as path:
+            document = json.loads(path.read_text())
+            names, groups = sorted(document["tensors"]), document["groups"]
+            present = self.optimizer.state_dict()["param_groups"]
+            if [group["params"] for group in groups] != [group["params"] for group in present]:
+                raise ValueError("it is of other weights than those that are trained")
+        with reading(folder / OPTIMIZER_FILE) as path:
+            tensors = load_file(path)
+            if sorted(tensors) != names:
+                raise ValueError("some of its tensors are missing")
+            weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+            state: dict[int, dict[str, Any]] = defaultdict(dict)
+            for name, value in tensors.items():
+                index, key = name.split(".", 1)
+                if value.ndim and value.shape != weights[int(index)].shape:
+                    raise ValueError(f"{name} has shape {tuple(value.shape)}, its weight another")
+                state[int(index)][key] = value
+            self.optimizer.load_state_dict({"state": dict(state), "param_groups": present})
+        with reading(folder / SCHEDULER_FILE) as path:
+            done = json.loads(path.read_text())["last_epoch"]
+            if type(done) is not int or done < 0:
+                raise ValueError(f"last_epoch is {done!r}")
+        schedule = self.lr_scheduler
+        rates = [base * rate(done) for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+        schedule.load_state_dict(
+            {"last_epoch": done, "_step_count": done + 1, "_last_lr": rates, "lr_lambdas": [None] * len(rates)}
         )
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return
         path = Path(checkpoint) / RANDOM_FILE.format(rank=self.args.process_index)
-        if not path.is_file():
+        if not path.is_file() and self.args.process_index:
             raise UserError(f"{checkpoint}: written by a run of fewer processes; resume with as many as it had")
-        states = read_json(path)
-        version, words, gauss = states["python"]
-        random.setstate((version, tuple(words), gauss))
-        np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
-        torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
-        if torch.cuda.is_available() and "cuda" in states:
-            torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
+        with reading(path):
+            states = json.loads(path.read_text())
+            version, words, gauss = states["python"]
+            random.setstate((version, tuple(words), gauss))
+            np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+            torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
+            if torch.cuda.is_available() and "cuda" in states:
+                torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a checkpoint.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0]
-    return UserError(
-        f"checkpoint {path.parent}: {path.name} cannot be read ({reason}); delete it to resume from another"
+def training_arguments(output_dir: str, device: str, **settings: Any) -> TrainingArguments:
+    """transformers' settings: ``settings``, and what every run of ours has."""
+    return TrainingArguments(
+        output_dir=output_dir,
+        use_cpu=device == "cpu",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        **settings,
     )
-
-
-def _step_of(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])
 
 
 def check_tracker(name: str) -> None:

@@ -120,7 +120,7 @@ MISTAKES = {
     "unknown format": (b'{"prompt": "a", "format": ["fbx"]}', "application/json", 422, "'glb', 'bvh' or 'npz'"),
     "unknown field": (b'{"prompt": "a", "file": "/etc/passwd"}', "application/json", 422, "file: Extra inputs"),
     "not base64": (b'{"prompt": "a", "image": "?"}', "application/json", 422, "image: not base64"),
-    "no picture": (b'{"prompt": "a", "image": "aGVsbG8="}', "application/json", 422, "image: not a picture"),
+    "no picture": (b'{"prompt": "a", "image": "aGVsbG8="}', "application/json", 422, "the image: not a picture"),
     "a path as picture": (b'{"image": "/etc/passwd"}', "application/json", 422, "image: "),
     "plain text": (b"wave", "text/plain", 415, "send application/json or multipart/form-data"),
     "a form without boundary": (b"--x", "multipart/form-data", 400, ""),
@@ -154,7 +154,7 @@ def test_bodies_and_pictures_that_are_too_large_are_refused(client_of, talking_p
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     pixels = client.post("/v1/poses", json={"image": PICTURE_64})
     assert pixels.status_code == 413
-    assert "image: more than 1,000 pixels" in pixels.json()["detail"]
+    assert "the image: more than 1,000 pixels" in pixels.json()["detail"]
 
 
 ENCODINGS = {

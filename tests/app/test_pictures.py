@@ -49,7 +49,7 @@ def test_server_and_command_line_read_a_picture_alike(read_picture, tmp_path, ki
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a" + b"\0" * 40])
 def test_what_is_no_picture_is_told_so(read_picture, content):
-    with pytest.raises(UserError, match="image: "):
+    with pytest.raises(UserError, match="the image: "):
         read_picture(content)
 
 

@@ -12,7 +12,7 @@ import torch
 from smplx.utils import Struct
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import write_amass
+from pose_rft.body.pose_files import write_amass
 from pose_rft.body.skeleton import PARENTS
 from pose_rft.body.smpl import SmplBody
 from pose_rft.errors import UserError

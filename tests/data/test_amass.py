@@ -13,7 +13,7 @@ def recording(path: Path, frames: int = 120, width: int = 156, rate: float = 120
     path.parent.mkdir(parents=True, exist_ok=True)
     poses = np.zeros((frames, width))
     poses[:, 0] = np.pi / 2  # AMASS stands people up along z
-    poses[:, 3] = np.arange(frames)  # marks the frame in the left hip
+    poses[:, 3] = np.arange(frames) / 100  # marks the frame in the left hip
     np.savez(path, poses=poses, trans=np.zeros((frames, 3)), mocap_framerate=rate)
 
 
@@ -24,9 +24,21 @@ def test_recordings_are_thinned_named_and_turned_upright(tmp_path: Path) -> None
     clips = read_amass(tmp_path, fps=10)
     assert clips.names == ["CMU/01/01_poses", "KIT/walk_poses"]
     assert clips.pose.shape == (20, 22, 3)  # a second of each at ten a second
-    assert clips.pose[:10, 1, 0].tolist() == [float(12 * i) for i in range(10)]
+    assert clips.pose[:10, 1, 0].tolist() == pytest.approx([0.12 * i for i in range(10)])
     upright = roma.rotvec_to_rotmat(torch.from_numpy(clips.pose[:, 0]))
     assert torch.allclose(upright, torch.eye(3).expand(20, 3, 3), atol=1e-5)
+
+
+def test_a_directory_says_once_what_was_taken_for_granted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording(tmp_path / "a.npz")
+    recording(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", poses=np.zeros((2, 156)))  # stands with y up, lies with z
+    clips = read_amass(tmp_path)
+    assert np.abs(clips.pose[:, 0]).max() < 1e-6
+    assert [record.message.split(": ", 1)[1] for record in caplog.records] == [
+        "in 2 of 3 files z is taken to point up, as in AMASS (--up y if y does)",
+        "in 1 of 3 files y is taken to point up, as the poses stand then (--up z lays them down)",
+    ]
 
 
 def test_frames_are_kept_where_the_recording_is_slower_than_asked(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def test_the_side_that_is_likeliest_is_said_and_what_fails_is_denied():
 
 
 def test_in_a_mirror_left_is_right(account):
-    assert AttributeVerbalizer([WAVING, *HIGHER]).mirror == [0, 2, 1]
-    assert [account.mirror[row] for row in account.mirror] == list(range(len(statements())))
-    assert sum(row == own for row, own in enumerate(account.mirror)) < len(statements()) / 3
+    assert AttributeVerbalizer([WAVING, *HIGHER]).flipped_rows == [0, 2, 1]
+    assert [account.flipped_rows[row] for row in account.flipped_rows] == list(range(len(statements())))
+    assert sum(row == own for row, own in enumerate(account.flipped_rows)) < len(statements()) / 3
 
 
 def test_asked_about_nothing_the_surest_is_said_once_about_each_thing(account):

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from pose_rft.data.concepts.concept import load_concepts
-from pose_rft.data.verbs import base_form, third_person, with_verb
+from pose_rft.data.verbs import base_form, with_verb
+from pose_rft.posescript.wording import third_person
 
 # Spellings checked by hand: doubled letters, silent e, -ie, and verbs that look like either.
 BASES = {

@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):
     policy.freeze_reference()
     poison(policy)
     trainer = HyGRPOTrainer(always_pose(policy), config(), SAMPLES, grade, str(tmp_path))
-    with pytest.raises((NonFiniteError, ValueError), match=r"loss became|NaN or infinity"):
+    with pytest.raises(NonFiniteError, match=r"step 1: the policy's poses are not finite \(prompt 'pose number"):
         trainer.train()
 
 

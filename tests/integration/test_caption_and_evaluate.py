@@ -21,7 +21,7 @@ def some_poses(frames: int = 3) -> np.ndarray:
 def test_captions_are_true_of_their_poses(pose_rft, tmp_path, kind):
     pose = some_poses()
     wide = np.concatenate([pose.reshape(3, 66), np.zeros((3, 90), np.float32)], axis=1)
-    np.savez(tmp_path / "poses.npz", **({"pose": pose} if kind == "plain" else {"poses": wide}))
+    np.savez(tmp_path / "poses.npz", **({"pose": pose} if kind == "plain" else {"poses": wide, "up": "y"}))
     outcome = pose_rft("caption", tmp_path / "poses.npz", "--out", tmp_path / "new" / "c.jsonl", "--captions", 2)
     assert outcome.status == 0, outcome.err
     assert f"Written to {tmp_path}/new/c.jsonl\n" in outcome.out  # in one piece, however narrow the terminal

@@ -32,13 +32,33 @@ def test_every_answer_is_a_line_and_every_pose_four_files_that_other_software_re
         path = tmp_path / "out" / name
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as data:
             shapes = {key: data[key].shape for key in data.files}
-            assert shapes == {"poses": (1, 156), "trans": (1, 3), "betas": (16,), "gender": (), "mocap_framerate": ()}
+            assert shapes == {
+                "poses": (1, 156),
+                "trans": (1, 3),
+                "betas": (16,),
+                "gender": (),
+                "mocap_framerate": (),
+                "up": (),
+            }
         skin = pygltflib.GLTF2().load(str(path.with_suffix(".glb"))).skins[0]
         assert len(skin.joints) == 22
         root = bvhio.readAsHierarchy(str(path.with_suffix(".bvh")))
         assert len(root.layout()) >= 22
         with Image.open(path.with_suffix(".png")) as picture:
             assert picture.getextrema() != ((255, 255),) * 3  # not a blank page
+
+
+def test_files_come_as_the_program_that_takes_them_wants_them(generate, tmp_path):
+    sizes = {}
+    for name, wishes in (("usual", ()), ("other", ("--npz", "smplx", "--bvh-unit", "cm", "--baked"))):
+        assert generate(tmp_path / name, "--seed", 1, *wishes).status == 0
+        with np.load(tmp_path / name / "pose_00.npz") as data:
+            joints = data["poses"].shape[1] / 3
+        skins = pygltflib.GLTF2().load(str(tmp_path / name / "pose_00.glb")).skins
+        pelvis = bvhio.readAsHierarchy(str(tmp_path / name / "pose_00.bvh")).loadPose(0).PositionWorld
+        sizes[name] = joints, len(skins), pelvis
+    assert (sizes["usual"][:2], sizes["other"][:2]) == ((52, 1), (55, 0))
+    assert sizes["other"][2][1] == pytest.approx(100 * sizes["usual"][2][1], rel=1e-4)
 
 
 def test_two_samples_are_two_poses_and_the_same_seed_gives_them_again(generate, tmp_path):

@@ -1,6 +1,7 @@
 """What users get wrong ends with one line that says what, where and what to do, status 2, and nothing is changed."""
 
 import json
+import pickle
 import shutil
 import signal
 import time
@@ -26,9 +27,12 @@ def place(tmp_path, trained_policy, rft_fields, write_config, byte_tokenizer):
     (tmp_path / "notes.txt").write_text("no numbers")
     np.savez(tmp_path / "good.npz", pose=np.zeros((2, 22, 3), np.float32))
     np.savez(tmp_path / "one.npz", pose=np.zeros((1, 22, 3), np.float32))
-    np.savez(tmp_path / "wrong.npz", pose=np.zeros((2, 24, 3), np.float32))
+    np.savez(tmp_path / "wrong.npz", pose=np.zeros((2, 20, 3), np.float32))
     np.savez(tmp_path / "keys.npz", joints=np.zeros((2, 22, 3), np.float32))
     np.save(tmp_path / "array.npy", np.zeros((2, 22, 3), np.float32))
+    np.save(tmp_path / "numbers.npy", np.zeros(5))
+    (tmp_path / "bodies.pkl").write_bytes(pickle.dumps({"poses": np.zeros((2, 72))}))
+    (tmp_path / "nothing.npz").touch()
     (tmp_path / "empty").mkdir()
     _policies(tmp_path, trained_policy, byte_tokenizer)
     return tmp_path
@@ -75,20 +79,22 @@ MISTAKES = {
         "rft @rft.yaml --rewards [{name:\u00a0posecodes,options:\u00a0{best:\u00a01}}]", "has no option 'best'"),
     "no reward": ("rft @rft.yaml --rewards []", "rewards: name at least one"),
     "unknown preset": ("sft @sft.yaml --policy.backbone smollm3", "backbone 'smollm3': not a preset (smollm2-135m)"),
-    "unreadable mocap": ("sft @sft.yaml --data.mocap @wrong.npz --policy.backbone @wide", "'sequence'"),
+    "unreadable mocap": ("sft @sft.yaml --data.mocap @good.npz --policy.backbone @wide", "'sequence'"),
     "output cannot be written": ("rft @rft.yaml --output_dir @notes.txt/run", "cannot be written to"),
     "output is a file": ("sft @sft.yaml --output_dir @notes.txt", "cannot be written to"),
     "policy to start from is missing": ("rft @rft.yaml --policy @nowhere", "nowhere: no such directory"),
     "unknown benchmark": ("evaluate nonsense --checkpoint POLICY", "no benchmark is called 'nonsense'; there are:"),
     "poses of the wrong shape": (
-        "evaluate everyday-prompts --checkpoint POLICY --poses @wrong.npz", "'pose' has shape (2, 24, 3)"),
-    "no recordings": ("evaluate captions --checkpoint POLICY --poses @array.npy", "array.npy: a single array"),
+        "evaluate everyday-prompts --checkpoint POLICY --poses @wrong.npz", "'pose' has shape (2, 20, 3)"),
+    "no recordings": ("evaluate captions --checkpoint POLICY --poses @array.npy", "no readable 'sequence' (N,)"),
     "result cannot be written": ("evaluate everyday-prompts --checkpoint POLICY --out /proc/x.json", "/proc/x.json"),
     "result is a directory": ("evaluate everyday-prompts --checkpoint POLICY --out @empty", "empty: is a directory"),
     "caption: no such file": ("caption @absent.npz --out @c.jsonl", "absent.npz: no such file"),
-    "caption: wrong shape": ("caption @wrong.npz --out @result.json", "'pose' has shape (2, 24, 3)"),
+    "caption: wrong shape": ("caption @wrong.npz --out @result.json", "'pose' has shape (2, 20, 3)"),
     "caption: other keys": ("caption @keys.npz --out @result.json", "holds joints, but no 'pose'"),
-    "caption: an array": ("caption @array.npy --out @result.json", "array.npy: a single array"),
+    "caption: an array": ("caption @numbers.npy --out @result.json", "'array' has shape (5,)"),
+    "caption: a pickle": ("caption @bodies.pkl --out @result.json", "bodies.pkl: pickles are not read"),
+    "caption: an empty file": ("caption @nothing.npz --out @result.json", "nothing.npz: is empty"),
     "caption: a text": ("caption @notes.txt --out @result.json", "not an .npz of plain arrays"),
     "caption: nothing to go to": ("caption @good.npz --to @absent.npz --out @result.json", "absent.npz: no such file"),
     "caption: other lengths": ("caption @good.npz --to @one.npz --out @result.json", "one.npz: has 1 poses, but"),
@@ -101,13 +107,15 @@ MISTAKES = {
     "head missing": ("generate wave --checkpoint @no_head --out @o", "no_head: cannot be read as a policy checkpoint"),
     "adapter cut short": ("generate wave --checkpoint @cut --out @o", "cut: cannot be read as a policy checkpoint"),
     "adapter of another rank": ("generate wave --checkpoint @other_rank --out @o", "size mismatch for"),
-    "broken description": ("generate wave --checkpoint @no_json --out @o", "policy.json: not a policy description"),
+    "broken description": ("generate wave --checkpoint @no_json --out @o", "policy.json: cannot be read ("),
     "another backbone": ("generate wave --checkpoint @other_backbone --out @o", "made for another backbone"),
     "retrieval: missing config": ("retrieval train @absent.yaml", "absent.yaml: cannot be read"),
     "retrieval: unknown part": ("retrieval train @part.yaml", "data.part is 'both'; choose one of all, reward, judge"),
     "score: no such model": ("retrieval score wave @good.npz --model best", "no retrieval model 'best': give a file"),
     "score: no model": ("retrieval score wave @good.npz --model @notes.txt", "notes.txt is not a retrieval model"),
-    "score: wrong shape": ("retrieval score wave @wrong.npz --out @result.json", "'pose' has shape (2, 24, 3)"),
+    "score: no text": ("retrieval score \u00a0 @good.npz", "no word of '' is known"),
+    "score: no known word": ("retrieval score El_brazo @good.npz --out @o", "no word of 'El_brazo' is known"),
+    "score: wrong shape": ("retrieval score wave @wrong.npz --out @result.json", "'pose' has shape (2, 20, 3)"),
     "score: place": ("retrieval score wave @good.npz --out @empty", "empty: is a directory"),
     "a judge as reward": (
         "rft @rft.yaml --rewards [{name:\u00a0semantic,options:\u00a0{model:\u00a0judge}}]", "is a judge and must not"),

@@ -15,7 +15,7 @@ from pose_rft.generation.decoders import AnswerDecoder
 from pose_rft.generation.drafts import DraftTable
 from pose_rft.generation.packing import pack_groups
 from pose_rft.generation.sampling import sample_answers
-from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
+from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy, Rollout
 from pose_rft.policy.config import LoraSettings
 
 SMALL = {
@@ -48,6 +48,10 @@ PADDED = {
     "mamba": {"state_size": 4, "num_hidden_layers": 2, "targets": ["in_proj", "x_proj"]},
     "bloom": {"n_head": 4, "n_layer": 2},  # its positions are counted along the row
 }
+
+
+def prompt_ids(rollout: Rollout) -> list[list[int]]:
+    return [prompt.tokens.ids for prompt in rollout.encoded_prompts]
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +124,7 @@ def test_answers_sampled_behind_one_prompt_have_the_numbers_of_answers_alone(fam
     policy = family_policy(family, **SHARING[family])
     prompts = ["one", "a longer second prompt", "3"]
     rollout = policy.rollout(prompts, num_answers=8, seeds=5, max_new_tokens=9)
-    packed = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
+    packed = pack_groups(prompt_ids(rollout), rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
     scores = policy(packed)
     for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):
         torch.testing.assert_close(scores.logp_text[row, : len(logp)], torch.tensor(logp), atol=2e-5, rtol=2e-5)
@@ -207,11 +211,11 @@ def test_a_family_that_cannot_share_is_padded_and_says_so_once(family_policy, fa
 def test_layers_with_a_window_read_what_they_would_of_an_answer_alone(family_policy, family, window, shared, caplog):
     policy = family_policy(family, sliding_window=window)
     rollout = policy.rollout(["hello", "a longer prompt"], num_answers=8, seeds=1, max_new_tokens=9)
-    assert [len(ids) for ids in rollout.prompt_ids] == [60, 70]
+    assert [len(ids) for ids in prompt_ids(rollout)] == [60, 70]
     packed = policy.pack(rollout)
     assert (packed.attention is not None) == shared
     assert sum("look 64 tokens back" in record.message for record in caplog.records) == (not shared)
-    alone = pack_groups(rollout.prompt_ids, rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
+    alone = pack_groups(prompt_ids(rollout), rollout.answer_ids, policy.backbone.pose_token, share_prompts=False)
     scores, expected = policy(packed).logp_text, policy(alone).logp_text
     torch.testing.assert_close(scores, expected, atol=2e-5, rtol=2e-5)
     for row, logp in enumerate(logp for group in rollout.logp_text for logp in group):

@@ -15,7 +15,7 @@ from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.renders import pictured_poses
+from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy import training_pictures as pictures
@@ -223,7 +223,7 @@ def test_pictures_get_a_head_of_another_shape(config, tmp_path):
 def test_a_head_of_pictures_fits_the_policy(config):
     with pytest.raises(UserError, match="encoder"):
         replace(config, encoder=None, image_head=config.head)
-    for unfit in ({"kind": "mlp"}, {"covariance": "diagonal"}):
+    for unfit in ({"kind": "mlp"}, {"covariance": "diagonal", "rank": 8}):
         with pytest.raises(UserError, match="image_head"):
             replace(config, image_head=replace(config.head, **unfit))
 

@@ -11,8 +11,9 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX as J
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import mirrored, satisfied
+from pose_rft.posescript.edits.changes import edits_table
 from pose_rft.posescript.edits.comparisons import compare, read_comparison
-from pose_rft.posescript.edits.instructions import STAY, edit_file, edit_instructions, edit_satisfaction
+from pose_rft.posescript.edits.instructions import edit_file, edit_instructions, edit_satisfaction
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes
 from tests.posescript.stick_figure import mirror, moved, posed, random_joints, t_pose, turned
 
@@ -164,7 +165,7 @@ def test_statements_are_those_that_are_graded(instructions):
 
 def test_nothing_changed_is_no_task(instructions):
     made = edit_instructions(FROM[:40], FROM[:40] + 0.3, seed=1)  # elsewhere, but the same pose
-    assert {one.text for one in made} == set(STAY)
+    assert {one.text for one in made} == set(edits_table()["stay"])
     assert not any(one.checks or one.changes or one.posecodes for one in made)
     with pytest.raises(UserError, match="states nothing"):
         edit_satisfaction(made[0], FROM[:1], FROM[:1])

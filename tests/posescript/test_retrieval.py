@@ -18,7 +18,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.retrieval.encoders import BidirectionalGru
-from pose_rft.retrieval.model import BUNDLED, RetrievalModel, RetrievalSettings
+from pose_rft.retrieval.model import BUNDLED, RetrievalModel, RetrievalSettings, score_file
 from pose_rft.retrieval.training import (
     PosecodeReader,
     RetrievalConfig,
@@ -382,6 +382,15 @@ def test_a_default_model_fits_into_three_megabytes(tmp_path):
     settings = RetrievalSettings()
     vocabulary = [f"word{number}" for number in range(settings.vocabulary_size)]
     assert RetrievalModel(settings, vocabulary, OFFSETS).save(tmp_path / "full").stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize("name", ["reward", "judge"])
+def test_a_text_without_a_known_word_is_not_scored(name, tmp_path):
+    np.savez(tmp_path / "poses.npz", pose=np.zeros((1, 22, 3), np.float32))
+    for text in ("", " ", "...", "123", "he is on it", "A purple idea", "\N{THUMBS UP SIGN}", "El brazo izquierdo"):
+        with pytest.raises(UserError, match=re.escape(f"no word of '{text.strip()}' is known to the model; say what")):
+            score_file(text, tmp_path / "poses.npz", name)
+    assert -1 <= score_file("arms up", tmp_path / "poses.npz", name)[0] <= 1
 
 
 def test_the_bundled_models_are_small_and_told_apart():

@@ -1,13 +1,9 @@
 """What rewards are told of a sample beside prompt, answer and poses."""
 
-from types import SimpleNamespace
-
 import numpy as np
-import torch
 
 from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
-from pose_rft.rewards.spec import RewardSpec
-from pose_rft.runs.rft import RolloutRewarder
+from pose_rft.rewards.rollout import columns_of
 
 RECORDED, PICTURED, UP = np.full((22, 3), 0.1), np.full((22, 3), 0.2), np.array([0.0, 1.0, 0.0])
 SAMPLES = [
@@ -23,13 +19,8 @@ SAMPLES = [
 ]
 
 
-def test_columns_hold_the_facts_of_each_sample_and_none_where_there_is_none(monkeypatch) -> None:
-    columns = {}
-    monkeypatch.setattr("pose_rft.runs.rft.grade", lambda *arguments: columns.update(arguments[7]))
-    policy = SimpleNamespace(head=SimpleNamespace(to_rotations=lambda action: torch.eye(3).expand(3, 1, 1, 22, 3, 3)))
-    rollout = SimpleNamespace(action=None, texts=[["a"]] * 3, valid=torch.ones(3, 1, dtype=torch.bool))
-    RolloutRewarder(policy, [RewardSpec("format")], "raise")(0, SAMPLES, rollout)
-    assert columns == {
+def test_columns_hold_the_facts_of_each_sample_and_none_where_there_is_none() -> None:
+    assert columns_of(SAMPLES) == {
         "checks": [["y(head) > 0"], [], []],
         "wants_pose": [True, False, False],
         "answer": ["<POSE>", "Yes.", "Hello!"],

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pose_rft.storage import package_text
+
 COOKIE = "pose_rft_access"
 LOGIN_BYTES = 10_000
 OPEN_PATHS = ("/healthz",)
@@ -18,19 +20,7 @@ POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; frame-ancestors 'self'; base-uri 'self'; form-action 'self'; object-src 'none'"
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pose-RFT</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>:root {{ color-scheme: light dark }} body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 22rem;
-margin: 18vh auto 0; padding: 0 1rem }} input, button {{ font: inherit; width: 100%; box-sizing: border-box;
-padding: .6rem; margin-top: .5rem }} p {{ color: #c0392b; min-height: 1.5em }}</style>
-<h1>Pose-RFT</h1><form method="post" action="/login"><label for="token">Token of this server</label>
-<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button>Enter</button></form><p role="alert">{problem}</p></html>"""
+HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
 class SafeHeaders:
@@ -84,18 +74,22 @@ class TokenGuard:
 
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
-            return HTMLResponse(LOGIN.format(problem=""))
+            return HTMLResponse(_login_page())
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > LOGIN_BYTES:  # nobody has shown a token yet
-                return HTMLResponse(LOGIN.format(problem="That is not the token."), 413)
+                return HTMLResponse(_login_page("That is not the token."), 413)
         form = parse_qs(body.decode("utf-8", "replace"))
         if not same(form.get("token", [""])[0].strip(), self.token):
-            return HTMLResponse(LOGIN.format(problem="That is not the token."), 401)
+            return HTMLResponse(_login_page("That is not the token."), 401)
         response = RedirectResponse("/", 303)
         response.set_cookie(COOKIE, self.cookie, httponly=True, samesite="strict")
         return response
+
+
+def _login_page(problem: str = "") -> str:
+    return package_text(__package__, "login.html").replace("{problem}", problem)
 
 
 def same(given: str, expected: str) -> bool:

@@ -15,14 +15,7 @@ from starlette.datastructures import UploadFile
 
 from pose_rft.app.exports import to_sample
 from pose_rft.app.limits import Limits
-from pose_rft.app.messages import (
-    Health,
-    PoseRequest,
-    PoseResponse,
-    Problem,
-    field_problem,
-    first_problem,
-)
+from pose_rft.app.messages import Health, PoseRequest, PoseResponse, Problem, field_problem, first_problem
 from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer

@@ -1,6 +1,6 @@
 """Going on from the last pose: "raise the left arm a bit more".
 
-No policy of this version reads poses, so the pose is told in words: what can be said of it (``posescript.captions``),
+No policy of this version reads poses, so the pose is put in words: what holds of it (``posescript.captions``),
 then what shall be different.
 """
 

@@ -173,7 +173,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 def field_problem(place: Sequence[int | str], message: str) -> str:
-    where = ".".join(str(part) for part in place)
+    field = ".".join(str(part) for part in place)
     message = message.removeprefix("Value error, ")
-    line = " ".join((f"{where}: {message}" if where else message).split())
+    line = " ".join((f"{field}: {message}" if field else message).split())
     return line if len(line) <= 200 else line[:197] + "..."

@@ -17,12 +17,12 @@ from PIL.Image import Image
 from pose_rft.app.api import answered
 from pose_rft.app.conversation import changed, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
-from pose_rft.app.page_style import CSS, theme
 from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
 from pose_rft.policy.notes import is_question, mentions_picture
+from pose_rft.storage import package_text
 from pose_rft.vision.people import read_box
 
 BODIES = 4  # every one on the page is a 3D canvas of its own
@@ -43,6 +43,8 @@ to zoom; say what should be different to go on from it."""
 Updates = dict[Any, Any]
 WAITING = "..."
 COPIED_SECONDS = 60  # by then the page has its own copies of the files
+SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
 logger = logging.getLogger(__name__)
 
 
@@ -58,10 +60,15 @@ def mount_page(app: FastAPI, worker: PoseWorker) -> None:
         max_file_size=worker.limits.body_bytes,
         ssr_mode=False,
         mcp_server=False,
-        theme=theme(),
-        css=CSS,
+        theme=_theme(),
+        css=package_text(__package__, "page.css"),
     )
     app.state.on_closing.append(app.routes[-1].app.stop_event.set)  # type: ignore[attr-defined]
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's plain theme with fonts that every machine has: nothing is fetched for it."""
+    return gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=SANS, font_mono=MONO)
 
 
 class _Page:
@@ -82,23 +89,15 @@ class _Page:
                 with gr.Column(elem_id="settings"):
                     self._settings()
             self.asked = gr.State(None)  # the message that is being answered
-            self.box.submit(
-                self.hear,
-                [self.box, self.chat],
-                [self.box, self.chat, self.asked],
-                concurrency_limit=None,
-                api_visibility="private",
-                show_progress="hidden",
-            ).then(
+            how: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
+            self.box.submit(self.hear, [self.box, self.chat], [self.box, self.chat, self.asked], **how).then(
                 self.respond,
                 [
                     *(self.asked, self.chat, self.shown, self.photograph, self.samples, self.temperature),
                     *(self.meaning, self.start, self.around),
                 ],
                 [self.chat, self.shown, self.photograph, self.start, *self.columns, *self.views, *self.buttons],
-                concurrency_limit=None,
-                api_visibility="private",
-                show_progress="hidden",
+                **how,
             )
             self.chat.clear(
                 lambda: ([], None, gr.update(visible=False)),
@@ -162,19 +161,12 @@ class _Page:
                 first = number == 1
                 with gr.Column(min_width=280, elem_classes=SHOWN if first else ABSENT) as column:
                     view = gr.Model3D(
-                        files[0],
-                        label=f"Body {number}",
-                        interactive=False,
-                        height=None,
-                        elem_id=f"body-{number}",
+                        files[0], label=f"Body {number}", interactive=False, height=None, elem_id=f"body-{number}"
                     )
                     with gr.Row(elem_classes="downloads"):
                         for suffix, file in zip(SUFFIXES, files, strict=True):
                             button = gr.DownloadButton(
-                                suffix.upper() if suffix != "npz" else "npz (AMASS)",
-                                file,
-                                size="sm",
-                                min_width=70,
+                                suffix.upper() if suffix != "npz" else "npz (AMASS)", file, size="sm", min_width=70
                             )
                             self.buttons.append(button)
                 self.columns.append(column)

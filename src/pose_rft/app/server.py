@@ -17,7 +17,7 @@ from pose_rft.app.access import SafeHeaders, TokenGuard
 from pose_rft.app.api import add_problem_handlers, api_routes
 from pose_rft.app.limits import Limits
 from pose_rft.app.worker import PoseWorker
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 from pose_rft.policy import PosePolicy
 
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
@@ -76,8 +76,7 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=512)
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"serve on {host}:{port}: {reason}; choose another --host or --port") from error
+        raise UserError(f"serve on {host}:{port}: {reason_of(error)}; choose another --host or --port") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -22,7 +22,7 @@ from pose_rft.app.limits import Limits
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.vision.detector import Box
-from pose_rft.vision.images import read_image_bytes
+from pose_rft.vision.images import read_image
 
 ANSWER_TOKENS = 48  # at most, of one answer
 
@@ -107,7 +107,7 @@ class PoseWorker:
     def read_picture(self, content: bytes) -> Image:
         """A picture's file as ``read_image`` reads it; one at a time, for a large one needs much memory meanwhile."""
         with self._unpacking:
-            return read_image_bytes(content)
+            return read_image(content)
 
     def ask(self, question: QueuedPrompt) -> "Future[list[Answer]]":
         """Queue a question; the future gives its answers, or what ``generate`` raised. Cancelling it withdraws it.

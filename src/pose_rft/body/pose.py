@@ -8,12 +8,32 @@ from typing import Self
 import numpy as np
 import torch
 
+from pose_rft.body.bvh import Unit, write_bvh
 from pose_rft.body.load import load_body
 from pose_rft.body.model import NUM_BETAS
+from pose_rft.body.pose_files import Family, write_amass
 from pose_rft.body.skeleton import NUM_JOINTS, mirror_pose
 from pose_rft.errors import UserError
 
 SUFFIXES = (".npz", ".glb", ".bvh", ".png")
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What a file format leaves open.
+
+    Attributes:
+        npz: "smplh" writes AMASS's 52 joints, "smplx" 55, which SMPL-X's add-on for Blender loads.
+        bvh_unit: "m" as Blender reads it, "cm" as Maya and MotionBuilder do.
+        baked: the GLB is the posed mesh alone, without a skeleton, for programs that do not know skins.
+    """
+
+    npz: Family = "smplh"
+    bvh_unit: Unit = "m"
+    baked: bool = False
+
+
+USUAL = FileOptions()
 
 
 @dataclass(eq=False)
@@ -60,24 +80,25 @@ class Pose:
         """The mirrored pose: left and right exchanged."""
         return Pose.from_axis_angle(mirror_pose(torch.from_numpy(self.axis_angle())), self.betas)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, options: FileOptions = USUAL) -> None:
         """Write the pose to `path`, in the format that its suffix names.
 
-        ``.npz`` AMASS arrays, ``.glb`` a skinned body, ``.bvh`` a skeleton with one frame, ``.png`` a picture.
+        ``.npz`` AMASS arrays, ``.glb`` a skinned body, ``.bvh`` a skeleton with one frame, ``.png`` a picture. In the
+        last three the body stands on the floor, y = 0.
 
         Raises:
             UserError: unknown suffix, or a place that cannot be written; what stood there stays.
         """
-        from pose_rft.body import amass, bvh, glb, render
+        from pose_rft.body import glb, render
 
         path = Path(path)
         pose, betas = self.axis_angle(), self.betas
         if path.suffix == ".npz":
-            amass.write_amass(path, pose[None], betas=betas)
+            write_amass(path, pose[None], betas=betas, family=options.npz)
         elif path.suffix == ".glb":
-            glb.write_glb(path, pose, betas=betas)
+            glb.write_glb(path, pose, betas=betas, baked=options.baked)
         elif path.suffix == ".bvh":
-            bvh.write_bvh(path, pose[None], betas=betas)
+            write_bvh(path, pose[None], betas=betas, unit=options.bvh_unit)
         elif path.suffix == ".png":
             render.write_png(path, render.portrait(pose, betas=betas))
         else:

@@ -190,11 +190,11 @@ def _floor(camera: Camera, skin: np.ndarray, shadow_axes: np.ndarray, shadow_map
     near = np.where(meets, np.clip(1.9 - 0.75 * np.linalg.norm(behind, axis=-1), 0, 1), 0)
     near = near * near * (3 - 2 * near)
     line = _grid_lines(plan).max(-1)
-    seen = near > 0
+    floor = near > 0
     shade = np.ones(meets.shape, np.float32)
-    points = ground[seen].astype(np.float32)
-    shade[seen] = 0.45 + 0.55 * lit_share(_to_shadow_map(points, shadow_axes), shadow_map, 3, np.float32(0.012))
-    shade[seen] *= 1 - 0.55 * _contact(skin, points)
+    points = ground[floor].astype(np.float32)
+    shade[floor] = 0.45 + 0.55 * lit_share(_to_shadow_map(points, shadow_axes), shadow_map, 3, np.float32(0.012))
+    shade[floor] *= 1 - 0.55 * _contact(skin, points)
     colour = FLOOR * near[..., None] + HORIZON * (1 - near[..., None])
     return colour * ((1 - 0.16 * line * near) * (1 - near + near * shade))[..., None].astype(np.float32)
 
@@ -233,7 +233,7 @@ def _contact(skin: np.ndarray, ground: np.ndarray) -> np.ndarray:
 
 
 def _shadow_map(skin: np.ndarray, faces: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The figure's depth as the light sees it, and the (4, 3) axes that `_to_shadow_map` needs."""
+    """The figure's depth from the light, and the (4, 3) axes that `_to_shadow_map` needs."""
     right = _unit(np.cross([0.0, 1.0, 0.0], light))
     up = np.cross(light, right)
     flat = skin @ np.stack([right, up]).T
@@ -282,9 +282,7 @@ def render_answers(
 
 
 def contact_sheet(
-    images: Sequence[np.ndarray | Image.Image],
-    captions: Sequence[str] | None = None,
-    columns: int | None = None,
+    images: Sequence[np.ndarray | Image.Image], captions: Sequence[str] | None = None, columns: int | None = None
 ) -> Image.Image:
     """Lay equally large images out in rows, each with its caption below.
 

@@ -4,7 +4,6 @@ The model files are licensed to you by their makers and are never part of this p
 read; the skinning is smplx's own function. Hands stay flat and the face neutral: poses have 22 joints.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from pose_rft.body.model import NUM_BETAS, BodyModel
 from pose_rft.body.skeleton import NUM_JOINTS, PARENTS
 from pose_rft.errors import UserError
+from pose_rft.storage import read_arrays
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 # Plain SMPL pickles hold the regressor as a sparse matrix.
@@ -95,16 +95,14 @@ def _model_file(path: Path) -> Path:
 
 
 def _plain_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            missing = [key for key in ARRAYS if key not in data]
-            if missing:
-                raise UserError(f"{path}: no body model, it lacks {', '.join(missing)}; give an SMPL-family .npz")
-            return {key: data[key] for key in ARRAYS}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: not an .npz of plain arrays; convert the model again (see docs/body.md)") from error
+    found = read_arrays(path, ARRAYS)
+    missing = [key for key in ARRAYS if key not in found]
+    if missing:
+        raise UserError(f"{path}: no body model, it lacks {', '.join(missing)}; give an SMPL-family .npz")
+    arrays = {key: array for key in ARRAYS if (array := found[key]) is not None}
+    if len(arrays) < len(ARRAYS):
+        raise UserError(f"{path}: not an .npz of plain arrays; convert the model again (see docs/body.md)")
+    return arrays
 
 
 def _body_weights(weights: Tensor, parents: np.ndarray) -> Tensor:

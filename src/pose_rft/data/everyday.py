@@ -1,15 +1,12 @@
 """The benchmark everyday-prompts: what people type, with the geometry that any fitting pose shows."""
 
 import re
-from collections.abc import Iterable
 from functools import cache
-from importlib import resources
 from typing import Literal
-
-import yaml
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.storage import package_table
 
 Split = Literal["dev", "test", "all"]
 SPLITS = ("dev", "test", "all")
@@ -29,7 +26,6 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
     """
     if split not in SPLITS:
         raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
-    text = resources.files(__package__).joinpath("everyday_prompts.yaml").read_text(encoding="utf-8")
     return [
         Sample(
             prompt=entry["text"],
@@ -38,7 +34,7 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
             source="everyday-prompts",
             category=group["category"],
         )
-        for group in yaml.safe_load(text)
+        for group in package_table(__package__, "everyday_prompts.yaml")
         for entry in group["prompts"]
         if split in ("all", entry["split"])
     ]
@@ -50,16 +46,10 @@ def words(prompt: str) -> str:
 
 
 @cache
-def _benchmark_words() -> dict[str, str]:
-    return {words(sample.prompt): sample.prompt for sample in everyday_prompts("all")}
+def _benchmark_words() -> set[str]:
+    return {words(sample.prompt) for sample in everyday_prompts("all")}
 
 
 def is_everyday_prompt(prompt: str) -> bool:
     """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
     return words(prompt) in _benchmark_words()
-
-
-def leaked(training_prompts: Iterable[str]) -> list[str]:
-    """Benchmark prompts that also stand in a training set, in benchmark order. Should be empty."""
-    seen = {words(prompt) for prompt in training_prompts}
-    return [prompt for key, prompt in _benchmark_words().items() if key in seen]

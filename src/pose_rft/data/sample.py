@@ -1,12 +1,15 @@
 """One sample schema for every dataset, task and stage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL.Image import Image
 
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.rendering.renders import RenderSpec
+from pose_rft.errors import UserError
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -73,3 +76,22 @@ class Sample:
     person: PicturedPerson | None = None
     question: QuestionTruth | None = None
     category: str = ""
+
+
+def sample_name(sample: Sample) -> str:
+    """What to call a sample in a message."""
+    return f"prompt {sample.prompt[:80]!r}" + (f" from {sample.source}" if sample.source else "")
+
+
+def check_poses(samples: Sequence[Sample]) -> None:
+    """Find out before training, not in it, whether samples hold poses that cannot be learned.
+
+    Raises:
+        UserError: a pose of another shape, or with values that are not finite; it names the sample.
+    """
+    for sample in samples:
+        poses = [sample.pose] if sample.person is None else [sample.pose, sample.person.pose]
+        for pose in poses:
+            if pose is not None and (pose.shape != (NUM_JOINTS, 3) or not np.isfinite(pose).all()):
+                wrong = f"has shape {pose.shape}" if pose.shape != (NUM_JOINTS, 3) else "holds NaN or infinity"
+                raise UserError(f"data: the pose of {sample_name(sample)} {wrong}; mend it or leave the sample out")

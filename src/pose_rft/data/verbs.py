@@ -3,20 +3,10 @@
 import re
 from functools import cache
 
-_IRREGULAR = {
-    "lying": "lie", "dying": "die", "tying": "tie", "untying": "untie", "vying": "vie", "adding": "add",
-    "controlling": "control", "patrolling": "patrol", "propelling": "propel", "egging": "egg", "changing": "change",
-    "exchanging": "exchange", "arranging": "arrange", "ranging": "range", "breathing": "breathe", "bathing":
-    "bathe", "sunbathing": "sunbathe", "soothing": "soothe", "clothing": "clothe", "tasting": "taste", "wasting":
-    "waste", "pasting": "paste", "focusing": "focus", "bussing": "bus", "signaling": "signal", "pedaling": "pedal",
-    "signalling": "signal", "pedalling": "pedal", "travelling": "travel", "cancelling": "cancel", "modelling":
-    "model", "marvelling": "marvel", "swivelling": "swivel", "shovelling": "shovel", "levelling": "level", "bring":
-    "bring", "singing": "sing", "debuting": "debut", "panicking": "panic", "picnicking": "picnic", "mimicking":
-    "mimic", "scissoring": "scissor", "mirroring": "mirror", "anchoring": "anchor", "doctoring": "doctor",
-    "massaging": "massage", "sabotaging": "sabotage", "managing": "manage", "quizzing": "quiz", "typing": "type",
-    "styling": "style", "kayaking": "kayak", "rappelling": "rappel",
-    "welcoming": "welcome",
-}  # fmt: skip
+from pose_rft.posescript.wording import third_person
+from pose_rft.storage import package_table
+
+_IRREGULAR: dict[str, str] = package_table(__package__, "verbs.yaml")
 _VOWELS = "aeiou"
 # Endings after which a stem of several syllables wants its e back: "meditat-ing", "exercis-ing", "salut-ing".
 _LONG_SILENT_E = re.compile(r"(at|ak|al|ap|ad|as|ar|id|ib|ik|im|in|ir|od|ok|os|ub|ud|ul|um|un|ur|ut|it?[uv]|or)$")
@@ -58,17 +48,6 @@ def _restored(stem: str) -> str:
     if _PLAIN_END.search(stem):
         return stem
     return stem + "e" if _LONG_SILENT_E.search(stem) else stem
-
-
-def third_person(base: str) -> str:
-    """sit -> sits, stretch -> stretches, carry -> carries, go -> goes."""
-    if base in ("have", "be"):
-        return {"have": "has", "be": "is"}[base]
-    if base.endswith(("s", "x", "z", "ch", "sh")) or base in ("do", "go", "undergo"):
-        return base + ("zes" if base == "quiz" else "es")
-    if base.endswith("y") and base[-2:-1] not in _VOWELS:
-        return base[:-1] + "ies"
-    return base + "s"
 
 
 _FIRST = re.compile(r"^((?:[a-z]+ly )?)([A-Za-z-]+ing)\b")

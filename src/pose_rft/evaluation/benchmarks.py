@@ -12,14 +12,14 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.captions import (
+from pose_rft.evaluation.caption_benchmark import (
     PROMPTS,
     REFERENCE_SEED,
     captioned_poses,
@@ -27,38 +27,20 @@ from pose_rft.evaluation.captions import (
     recorded_poses,
 )
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
-from pose_rft.evaluation.renders import PROMPTS as PICTURES
-from pose_rft.evaluation.renders import pictured_poses
+from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
+from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
 from pose_rft.retrieval.model import RetrievalModel
-from pose_rft.storage import atomic_file
+from pose_rft.storage import atomic_file, package_table
 
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
-BENCHMARKS = (
-    {
-        "name": "everyday-prompts",
-        "description": "prompts as people type them, judged by 2 to 5 geometric checks each",
-        "needs": "nothing; --poses FILE adds random real poses and the distance to the nearest one",
-    },
-    {
-        "name": "captions",
-        "description": "captions of poses kept out of training, judged by their checks and the recorded pose",
-        "needs": "--poses FILE, an npz with `pose` (N, 22, 3) and `sequence` (N,); without it, fresh procedural poses",
-    },
-    {
-        "name": "renders",
-        "description": "pictures of poses kept out of training, drawn by unseen cameras, judged by the pose",
-        "needs": "a policy with an image encoder; --poses FILE as for captions",
-    },
-)
-
 
 def list_benchmarks() -> list[dict[str, str]]:
     """``name``, ``description`` and ``needs`` of every benchmark."""
-    return [dict(benchmark) for benchmark in BENCHMARKS]
+    return package_table(__package__, "benchmarks.yaml")
 
 
 class Answering(Protocol):
@@ -79,6 +61,7 @@ def evaluate(
     policy: Answering,
     *,
     poses: Path | None = None,
+    up: Up | None = None,
     split: Split = "test",
     limit: int | None = None,
     num_samples: int = 8,
@@ -92,6 +75,7 @@ def evaluate(
         benchmark: a name of ``list_benchmarks()``.
         policy: see ``Answering``.
         poses: real poses, see ``needs`` of the benchmark.
+        up: the axis that points up in them; see ``read_poses``.
         split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
         limit: ask only so many prompts.
         num_samples: sampled answers per prompt, beside the one at temperature 0.
@@ -105,7 +89,7 @@ def evaluate(
     Raises:
         UserError: an unknown benchmark, or poses that cannot be read.
     """
-    samples, reference = load_benchmark(benchmark, poses=poses, split=split, limit=limit)
+    samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
     result = evaluate_samples(
         samples,
         policy,
@@ -120,7 +104,12 @@ def evaluate(
 
 
 def load_benchmark(
-    benchmark: str, *, poses: Path | None = None, split: Split = "test", limit: int | None = None
+    benchmark: str,
+    *,
+    poses: Path | None = None,
+    up: Up | None = None,
+    split: Split = "test",
+    limit: int | None = None,
 ) -> tuple[list[Sample], Tensor | None]:
     """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
 
@@ -131,16 +120,16 @@ def load_benchmark(
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
     poses = poses and find_recordings(poses)
     if benchmark == "everyday-prompts":
-        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses).pose))
+        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses, up).pose))
         return everyday_prompts(split)[:limit], reference
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit
         if poses is None:
             return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
-        held_out, everything = recorded_poses(poses)
+        held_out, everything = recorded_poses(poses, up)
         return make(held_out, str(poses), count), facing_forward(everything)
-    names = ", ".join(known["name"] for known in BENCHMARKS)
+    names = ", ".join(known["name"] for known in list_benchmarks())
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
 

@@ -17,20 +17,11 @@ from pose_rft.evaluation import metrics
 from pose_rft.evaluation.retrieval_judge import judge_scores
 from pose_rft.posescript.checks import satisfied
 from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.storage import package_table
 
 MILLIMETRES = 1000.0
 # Columns of a row that are averaged over prompts. docs/evaluation.md says what each one means.
-MEASURES = (
-    "satisfaction",
-    "all_met",
-    "valid",
-    "judge_score",
-    "mpjpe_mm",
-    "pa_mpjpe_mm",
-    "best_mpjpe_mm",
-    "nearest_mm",
-    "diversity_mm",
-)
+MEASURES = tuple(package_table(__package__, "report.yaml")["measures"])
 
 Row = dict[str, Any]
 

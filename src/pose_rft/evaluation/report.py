@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from pose_rft.evaluation.charts import curve, number, share_bars
 from pose_rft.evaluation.grading import compare
-from pose_rft.evaluation.report_style import STYLE
-from pose_rft.storage import atomic_file
+from pose_rft.storage import atomic_file, package_table, package_text
 
 Picture = tuple[str, bytes, bytes, str]
+OVERLAYS = "What the trained policy reads off it, drawn over it."
 NBSP = "\u00a0"
 WAYS = {"sampled": "Sampled poses", "mean_pose": "Mean pose (temperature 0)"}
 
@@ -27,17 +27,7 @@ class Measure(NamedTuple):
     digits: int = 1
 
 
-WORDING = {
-    "satisfaction": Measure("Checks met", "share of what a prompt asks that the pose does", 1, True),
-    "all_met": Measure("Everything met", "poses that do all that their prompt asks", 1, True),
-    "valid": Measure("Valid answers", "answers that hold exactly one pose", 1, True),
-    "judge_score": Measure("Agreement with the words", "cosine by the judge, which is never a reward", 1, digits=3),
-    "mpjpe_mm": Measure("Error to the recorded pose", "MPJPE, mm", -1),
-    "pa_mpjpe_mm": Measure("The same after alignment", "PA-MPJPE, mm", -1),
-    "best_mpjpe_mm": Measure("Error of the best sample", "MPJPE, mm", -1),
-    "nearest_mm": Measure("Distance to the nearest real pose", "naturalness, mm", -1),
-    "diversity_mm": Measure("Spread of the samples", "mean distance between two answers, mm", 0),
-}
+WORDING = {name: Measure(**entry) for name, entry in package_table(__package__, "report.yaml")["measures"].items()}
 
 
 def write_report(
@@ -69,8 +59,8 @@ def write_report(
     sections = [
         f"<header><h1>{escape(title)}</h1>{_verdict(before, after, gains)}</header>",
         _headline(before, after, gains),
-        _pictures(pictures),
-        _photographs(photographs),
+        _pictures("Before and after", "The mean pose for the same prompt.", ("before", "after"), pictures),
+        _pictures("A photograph", OVERLAYS, ("photograph", "answer"), photographs),
         curve_cards(curves),
         _table(before, after, gains),
         fact_list(facts),
@@ -84,10 +74,11 @@ def write_page(path: Path, title: str, sections: Sequence[str]) -> None:
     Raises:
         UserError: the place cannot be written; an earlier page stays whole.
     """
+    style = package_text(__package__, "report.css")
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(section for section in sections if section)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -170,23 +161,13 @@ def _image(name: str, style: str, prompt: str, png: bytes) -> str:
     )
 
 
-def _pictures(pictures: Sequence[Picture]) -> str:
+def _pictures(title: str, note: str, names: tuple[str, str], pictures: Sequence[Picture]) -> str:
     if not pictures:
         return ""
+    cards = "".join(_pair(names, picture) for picture in pictures)
     return (
-        '<h2>Before and after</h2>\n<p class="quiet">The mean pose for the same prompt. '
-        "Left limbs are orange, right limbs blue.</p>\n"
-        f'<div class="grid two">{"".join(_pair(("before", "after"), picture) for picture in pictures)}</div>'
-    )
-
-
-def _photographs(photographs: Sequence[Picture]) -> str:
-    if not photographs:
-        return ""
-    cards = "".join(_pair(("photograph", "answer"), picture) for picture in photographs)
-    return (
-        '<h2>A photograph</h2>\n<p class="quiet">What the trained policy reads off it, drawn over it. '
-        f'Left limbs are orange, right limbs blue.</p>\n<div class="grid two">{cards}</div>'
+        f'<h2>{title}</h2>\n<p class="quiet">{note} Left limbs are orange, right limbs blue.</p>\n'
+        f'<div class="grid two">{cards}</div>'
     )
 
 

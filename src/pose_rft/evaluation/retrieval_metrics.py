@@ -98,18 +98,18 @@ def retrieval_figures(ranks: Tensor, gallery: int, pool: int = POOL) -> dict[str
     """
     ranks = ranks.reshape(-1, 2, ranks.shape[-1])
 
-    def at(k: int, pooled: bool) -> Tensor:  # (2, N)
+    def found_share(k: int, pooled: bool) -> Tensor:  # (2, N)
         return (pool_hits(ranks, gallery, k, pool) if pooled else hits(ranks, k)).mean(0)
 
     values: dict[str, Tensor] = {}
     for prefix, pooled in (("", False), ("pool/", True)):
         if pooled and gallery < pool:
             continue
-        found = {k: at(k, pooled) for k in KS}
+        found = {k: found_share(k, pooled) for k in KS}
         values |= {f"{prefix}{way}/recall@{k}": found[k][row] for row, way in enumerate(WAYS) for k in KS}
         values[f"{prefix}mean_recall"] = torch.stack([found[k] for k in MEAN_OF]).mean((0, 1))
     if gallery >= pool:
-        values |= {f"r_precision@{k}": at(k, True)[1] for k in (1, 2, 3)}
+        values |= {f"r_precision@{k}": found_share(k, True)[1] for k in (1, 2, 3)}
         values |= {f"mean_rank_precision@{k}": mean_rank_hits(ranks[:, 0], gallery, k, pool).mean(0) for k in (1, 2, 3)}
     return {name: bootstrap_interval(value.numpy()) for name, value in values.items()}
 

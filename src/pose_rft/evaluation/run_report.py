@@ -15,38 +15,32 @@ import yaml
 
 from pose_rft.evaluation.charts import number
 from pose_rft.evaluation.report import curve_cards, fact_list, write_page
+from pose_rft.storage import package_table
 
 Curves = dict[str, list[tuple[float, float]]]
 REPORT_FILE = "report.html"
 FEWEST = 5  # steps whose mean says something of a reward
-TITLES = {
-    "loss/text": "Words: cross-entropy",
-    "loss/likelihood": "Pose: negative log-likelihood",
-    "loss/joints": "Pose: joint error, m",
-    "loss/checks": "Pose: checks missed",
-    "loss/sampled_checks": "Sampled poses: checks missed",
-    "valid_share": "Valid answers",
-    "pose/kl": "KL to the start, pose (nats)",
-    "text/kl": "KL to the start, words",
-    "pose/clip_share": "Clipped pose ratios",
-    "text/clip_share": "Clipped word ratios",
-    "text/length": "Tokens of an answer",
-    "loss": "Loss",
-}
 
 
 def log_curves(history: Sequence[Mapping[str, float]]) -> Curves:
     """What a page draws of a log: every reward's mean, then the metrics that have a title; title -> (step, value)."""
     names = dict.fromkeys(name for entry in history for name in entry)
     rewards = {name: f"Reward: {name.split('/')[1]}" for name in names if _is_reward(name)}
-    titles = rewards | {name: title for name, title in TITLES.items() if name in names}
+    titles = rewards | {
+        name: title for name, title in package_table(__package__, "report.yaml")["curves"].items() if name in names
+    }
     return {
         title: [(entry["step"], entry[name]) for entry in history if name in entry] for name, title in titles.items()
     }
 
 
 def write_run_report(
-    output: Path, title: str, history: Sequence[Mapping[str, float]], config: Any, timeline: Path | None = None
+    output: Path,
+    title: str,
+    history: Sequence[Mapping[str, float]],
+    config: Any,
+    timeline: Path | None = None,
+    changes: Sequence[str] = (),
 ) -> Path:
     """Write ``report.html`` into the directory of a run that is over.
 
@@ -54,6 +48,7 @@ def write_run_report(
         history: log entries with their ``step``, as ``run_rft`` returns them.
         config: the run's dataclass.
         timeline: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
+        changes: of the config, while the run went on.
 
     Returns:
         The page's path.
@@ -72,6 +67,8 @@ def write_run_report(
         "Policy": str(policy),
         "Version": f"pose-rft {version('pose-rft')}, torch {torch.__version__}, Python {platform.python_version()}",
     }
+    if changes:
+        facts["Changed on the way"] = "; ".join(changes)
     path = output / REPORT_FILE
     write_page(path, title, [header, _timeline(timeline), curve_cards(curves), fact_list(facts), _config(config)])
     return path

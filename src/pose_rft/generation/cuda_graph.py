@@ -37,7 +37,7 @@ class GraphRecorder:
     def record(self, work: Pass, device: torch.device) -> Pass:
         """A function that repeats ``work`` of one GPU on what its inputs hold then, into the same outputs.
 
-        ``work`` has to have run before. Where it cannot be recorded, as with a model that looks at results to choose
+        ``work`` has to have run before. Where it cannot be recorded, as with a model that reads results to choose
         what to do next, it is returned as it is.
         """
         graph, now, apart = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device), torch.cuda.Stream(device)
@@ -97,14 +97,14 @@ class CudaGraphDecoder(SharedPrefixDecoder):
     def width(self, needed: int) -> int:
         return max(needed, self.answers)
 
-    def pass_over(self, ids: Tensor, positions: Tensor, sees: Tensor) -> tuple[Tensor, Tensor]:
-        device, (before, after) = self.decoder.device, (sees.shape[2] - sees.shape[1], sees.shape[2])
+    def pass_over(self, ids: Tensor, positions: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        device, (before, after) = self.decoder.device, (visible.shape[2] - visible.shape[1], visible.shape[2])
         if self.cache.make_room(after):
             self.inputs, self.again = {}, None
         inputs = {
             "ids": ids,
             "positions": positions,
-            "sees": nn.functional.pad(sees, (0, self.cache.columns - after)),
+            "visible": nn.functional.pad(visible, (0, self.cache.columns - after)),
             "places": torch.arange(before, after),
         }
         if ids.shape[1] > self.answers or not self.recorder.works:  # guesses, of which every pass has its own number
@@ -118,9 +118,9 @@ class CudaGraphDecoder(SharedPrefixDecoder):
             self.again = self.recorder.record(functools.partial(self._read, **self.inputs), device)
         return self.again()
 
-    def _read(self, ids: Tensor, positions: Tensor, sees: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, ids: Tensor, positions: Tensor, visible: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         self.cache.places = places
-        return super().pass_over(ids, positions, sees)
+        return super().pass_over(ids, positions, visible)
 
 
 class FixedCache(Cache):  # type: ignore[misc]

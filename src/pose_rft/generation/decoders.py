@@ -19,7 +19,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from pose_rft.generation.packing import additive_mask, deepstack_arguments, prompt_positions
 
 Key = tuple[int, int]  # a prompt's index and, among its answers, an answer's
-PROMPT, NOBODY = -1, -2  # owners of keys: what every answer sees, and what none does
+PROMPT, NOBODY = -1, -2  # owners of keys: what every answer attends to, and what none does
 
 
 @dataclass(frozen=True)
@@ -122,15 +122,15 @@ class AnswerDecoder:
         self.decoder(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.decoder.device), use_cache=False)
 
     def mask(self, ids: Tensor, begins: Mapping[tuple[int, int], DecoderInput]) -> Tensor:
-        """Additive (R, 1, L, L): backwards from where a prompt begins, and to where its tokens look ahead."""
+        """Additive (R, 1, L, L): backwards from where a prompt begins, and to where its tokens attend ahead."""
         counted = torch.arange(ids.shape[1])
-        sees = torch.empty(*ids.shape, len(counted), dtype=torch.bool)
+        visible = torch.empty(*ids.shape, len(counted), dtype=torch.bool)
         for (row, column), prompt in begins.items():
             last = counted.clone()
             if prompt.attend_until is not None:
                 last[column : column + len(prompt)] = column + prompt.attend_until
-            sees[row] = (counted <= last[:, None]) & ((counted >= column) | (counted < column)[:, None])
-        return additive_mask(sees[:, None].to(self.decoder.device), self.decoder.dtype)
+            visible[row] = (counted <= last[:, None]) & ((counted >= column) | (counted < column)[:, None])
+        return additive_mask(visible[:, None].to(self.decoder.device), self.decoder.dtype)
 
 
 class SharedPrefixDecoder(AnswerDecoder):
@@ -169,10 +169,10 @@ class SharedPrefixDecoder(AnswerDecoder):
         # Columns for the tokens of a prompt's answers; prompts with fewer of them have columns that nobody reads.
         row_of = {b: r for r, b in enumerate(self.rows)}
         columns: list[list[tuple[int, int, int]]] = [[] for _ in self.rows]  # owner, token and position of each
-        at: list[list[tuple[int, int]]] = []  # rows and columns of each answer's tokens
+        slots: list[list[tuple[int, int]]] = []  # rows and columns of each answer's tokens
         for (b, g), new in tokens.items():
             row, first = columns[row_of[b]], self.ends[b] + 1 + self.read_of[b, g]
-            at.append([(row_of[b], len(row) + i) for i in range(len(new))])
+            slots.append([(row_of[b], len(row) + i) for i in range(len(new))])
             row += [(g, token, first + i) for i, token in enumerate(new)]
         before, width = self.owner.shape[1], self.width(max(map(len, columns)))
         padded = torch.tensor([[*row, *[(NOBODY, 0, 0)] * (width - len(row))] for row in columns])
@@ -181,8 +181,8 @@ class SharedPrefixDecoder(AnswerDecoder):
         own = (self.owner[:, None] == PROMPT) | (self.owner[:, None] == queries[:, :, None])  # (R, columns, keys)
         past = torch.arange(before + width) <= torch.arange(before, before + width)[:, None]
         last, read = self.pass_over(ids, positions.expand(self.kinds, -1, -1), own & past)
-        self.read_at = {key: [(r, before + k) for r, k in own] for key, own in zip(tokens, at, strict=True)}
-        r, k = torch.tensor([each for own in at for each in own], device=self.decoder.device).T
+        self.read_at = {key: [(r, before + k) for r, k in own] for key, own in zip(tokens, slots, strict=True)}
+        r, k = torch.tensor([each for own in slots for each in own], device=self.decoder.device).T
         parts = read[r, k].split([len(new) for new in tokens.values()])
         for (key, new), states in zip(tokens.items(), parts, strict=True):
             self.answer_states[key].append(states)
@@ -200,14 +200,14 @@ class SharedPrefixDecoder(AnswerDecoder):
         """How many columns to read where a row needs that many."""
         return needed
 
-    def pass_over(self, ids: Tensor, positions: Tensor, sees: Tensor) -> tuple[Tensor, Tensor]:
+    def pass_over(self, ids: Tensor, positions: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Read tokens (R, L) behind all that has been read: last states and those asked for, (R, L, H) each.
 
         Args:
             positions: (P, R, L).
-            sees: (R, L, S) whether a token attends to a column, its own among the last L.
+            visible: (R, L, S) whether a token attends to a column, its own among the last L.
         """
-        mask = additive_mask(sees[:, None].to(self.decoder.device), self.dtype)
+        mask = additive_mask(visible[:, None].to(self.decoder.device), self.dtype)
         out = self.run(ids, mask, positions, {}, past_key_values=self.cache, use_cache=True)
         return out.last_hidden_state, out.hidden_states[self.layer]
 

@@ -25,7 +25,7 @@ class PackedGroups:
         input_ids: (R, L) tokens.
         position_ids: (R, L) position of each token as if its answer stood alone behind its prompt; (P, R, L) for models
             whose tokens have P positions.
-        attention: (R, 1, L, L) bool, true where a token (row) may look at another (column); None where rows are plain
+        attention: (R, 1, L, L) bool, true where a token (row) may attend to another (column); None where rows are plain
             causal sequences, padded on the right.
         targets: (N, T) the answers' tokens, zero-padded.
         target_mask: (N, T) true on tokens of the answers.
@@ -79,8 +79,8 @@ def pack_groups(
         share_prompts: False gives the padded layout, a row for every answer; ``row_tokens`` says nothing then.
         positions: of each prompt's tokens, (P, length) for the P kinds of position that a model knows (images are read
             in rows and columns), or None where they are counted. An answer goes on behind the largest.
-        attend_until: of each prompt's tokens, (length,) the last one that it looks at, for models whose tokens of an
-            image look at each other both ways; None where each is the last that it looks at itself.
+        attend_until: of each prompt's tokens, (length,) the last one that it attends to, for models whose tokens of an
+            image attend to each other both ways; None where each is the last that it attends to itself.
 
     Returns:
         The layout; answers in the order given, group after group.
@@ -111,10 +111,10 @@ def pack_groups(
     kinds = next((len(places) for places in places_of if places is not None), 1)
     position_ids = torch.zeros((kinds, len(rows), length), dtype=torch.long)
     starts = torch.zeros(len(prompts), dtype=torch.long)
-    # DecoderInput tokens are of part 0 of their group, answers of parts 1, 2, ...; -1 is padding.
+    # Tokens of prompts are of part 0 of their group, answers of parts 1, 2, ...; -1 is padding.
     group_of = torch.full((len(rows), length), -1)
     part_of = torch.full((len(rows), length), -1)
-    last_seen = torch.arange(length).repeat(len(rows), 1)
+    attended = torch.arange(length).repeat(len(rows), 1)
     placed: dict[tuple[int, int], tuple[list[int], list[int], list[int]]] = {}
     for r, row in enumerate(rows):
         start = 0
@@ -125,16 +125,16 @@ def pack_groups(
             starts[g] = base + start
             ahead = attend_until_of[g]
             if ahead is not None:
-                last_seen[r, start : start + len(prompt)] = start + ahead
+                attended[r, start : start + len(prompt)] = start + ahead
             _write(input_ids, position_ids, group_of, part_of, r, start, prompt, counted, g, 0)
             start += len(prompt)
             for i, answer in enumerate(answers[g]):
-                behind = counted.max() + 1 + torch.arange(len(answer))
-                _write(input_ids, position_ids, group_of, part_of, r, start, answer, behind, g, i + 1)
+                answer_positions = counted.max() + 1 + torch.arange(len(answer))
+                _write(input_ids, position_ids, group_of, part_of, r, start, answer, answer_positions, g, i + 1)
                 places = list(range(base + start, base + start + len(answer)))
                 before = [prompt_places[-1], *places[:-1]][: len(places)]
-                seen = answer.index(action_token) + 1 if action_token in answer else 0
-                placed[g, i] = (places, before, prompt_places + places[:seen] if seen else [])
+                memory_length = answer.index(action_token) + 1 if action_token in answer else 0
+                placed[g, i] = (places, before, prompt_places + places[:memory_length] if memory_length else [])
                 start += len(answer)
 
     order = sorted(placed)
@@ -146,7 +146,7 @@ def pack_groups(
     return PackedGroups(
         input_ids=input_ids,
         position_ids=position_ids if kinds > 1 else position_ids[0],
-        attention=_block_mask(group_of, part_of, last_seen) if not causal else None,
+        attention=_block_mask(group_of, part_of, attended) if not causal else None,
         targets=targets,
         target_mask=target_mask,
         predictors=predictors,
@@ -165,19 +165,19 @@ def prompt_positions(length: int, positions: Tensor | None) -> Tensor:
     return torch.arange(length)[None] if positions is None else positions
 
 
-def deepstack_arguments(shape: tuple[int, int], at: Tensor, deepstack: Tensor | None) -> dict[str, Any]:
+def deepstack_arguments(shape: tuple[int, int], positions: Tensor, deepstack: Tensor | None) -> dict[str, Any]:
     """The arguments with which transformers' decoders add to hidden states behind their first layers (DeepStack).
 
     Args:
         shape: (R, L) of the tokens.
-        at: (S,) places in the flattened (R * L) tokens.
+        positions: (S,) in the flattened (R * L) tokens.
         deepstack: (D, S, H) what the first D layers add there, or None.
     """
     if deepstack is None:
         return {}
-    mask = torch.zeros(shape, dtype=torch.bool, device=at.device)
-    mask.view(-1)[at] = True
-    return {"visual_pos_masks": mask, "deepstack_visual_embeds": list(deepstack[:, at.argsort()])}
+    mask = torch.zeros(shape, dtype=torch.bool, device=positions.device)
+    mask.view(-1)[positions] = True
+    return {"visual_pos_masks": mask, "deepstack_visual_embeds": list(deepstack[:, positions.argsort()])}
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
@@ -220,10 +220,10 @@ def _write(
     parts[row, columns] = part
 
 
-def _block_mask(group: Tensor, part: Tensor, last_seen: Tensor) -> Tensor:
-    """(R, L) each -> (R, 1, L, L): up to the last seen, within the group, and to the prompt or the same part."""
+def _block_mask(group: Tensor, part: Tensor, attended: Tensor) -> Tensor:
+    """(R, L) each -> (R, 1, L, L): within the group, to the prompt or the same part, no further than ``attended``."""
     length = group.shape[1]
-    backwards = torch.arange(length) <= last_seen[:, :, None]
+    backwards = torch.arange(length) <= attended[:, :, None]
     same_group = group[:, :, None] == group[:, None, :]
     own_or_prompt = (part[:, :, None] == part[:, None, :]) | (part[:, None, :] == 0)
     itself = torch.eye(length, dtype=torch.bool)

@@ -22,7 +22,7 @@ ROWS = 64  # of logits at once: they are as wide as the vocabulary
 
 @dataclass
 class SampledAnswers:
-    """G answers to each of B prompts, and what was seen on the way.
+    """G answers to each of B prompts, and what was computed on the way.
 
     Attributes:
         ids: B lists of G token lists; an answer ends with an end token unless it was cut off.
@@ -62,7 +62,7 @@ def sample_answers(
         prompts: B of them.
         layer: index into the decoder's ``hidden_states`` of the states to keep.
         temperature: 0 takes the likeliest token.
-        uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not looked at for temperature 0.
+        uniform: (B, G, max_new_tokens) numbers in [0, 1) that choose the tokens (CPU); not read at temperature 0.
         share_prompts: False for a causal model that cannot read several answers behind one prompt.
         any_rank: whether something is so in any process, for a decoder that all processes have to run equally often.
         drafts: guesses how answers go on. What is sampled is the same without, but for rounding.
@@ -119,9 +119,9 @@ def sample_answers(
         room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for its state alone
         guesses = {key: drafts.after(answers[key])[: max(room[key] - 1, 0)] for key in alive}
         last = decoding.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})
-        chosen_at = [row for key in alive for row in [room[key] > 0] * (len(guesses[key]) + 1)]
+        open_rows = [row for key in alive for row in [room[key] > 0] * (len(guesses[key]) + 1)]
         going = {key: guesses[key] for key in alive if room[key]}
-        counts = lengthen(going, last[torch.tensor(chosen_at, device=last.device)])
+        counts = lengthen(going, last[torch.tensor(open_rows, device=last.device)])
         decoding.keep(counts)
         alive = list(filter(is_read_on, going))
 

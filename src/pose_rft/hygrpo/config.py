@@ -12,12 +12,13 @@ from pose_rft.config import (
     PositiveFloat,
     PositiveInt,
     Seed,
+    Temperature,
     refuse_unread,
     validate,
 )
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale
-from pose_rft.trainer import check_tracker
+from pose_rft.trainer import check_tracker, training_arguments
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class HyGRPOConfig:
     pose_group: Literal["answer", "prompt"] = "answer"
     advantage_scale: AdvantageScale = "std"
     ratio: Literal["joint", "per_joint"] = "joint"
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     max_new_tokens: PositiveInt = 32
     row_tokens: PositiveInt = 512
     max_grad_norm: NonNegativeFloat = 1.0
@@ -101,8 +102,9 @@ class HyGRPOConfig:
 
     def training_arguments(self, output_dir: str, device: str) -> TrainingArguments:
         updates = self.updates_per_rollout
-        return TrainingArguments(
-            output_dir=output_dir,
+        return training_arguments(
+            output_dir,
+            device,
             max_steps=self.steps * updates,
             per_device_train_batch_size=self.prompts_per_step,
             learning_rate=self.learning_rate,
@@ -115,8 +117,4 @@ class HyGRPOConfig:
             save_total_limit=self.keep_checkpoints,
             logging_steps=1,
             report_to=self.report_to,
-            remove_unused_columns=False,
-            use_cpu=device == "cpu",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
         )

@@ -142,6 +142,13 @@ class LogProbs:
         return LogProbs(self.text.detach(), self.pose.detach())
 
 
+def _check_actions(samples: Sequence[Any], rollout: Rollout) -> None:
+    finite = rollout.action.flatten(1).isfinite().all(dim=1)  # (B,)
+    if not finite.all():
+        prompt = samples[int((~finite).nonzero()[0])].prompt
+        raise FloatingPointError(f"the policy's poses are not finite (prompt {prompt[:80]!r})")
+
+
 class HyGRPOTrainer(CheckpointTrainer):
     """Maximises HyGRPO's objective.
 
@@ -213,6 +220,7 @@ class HyGRPOTrainer(CheckpointTrainer):
             seeds=prompt_seeds(config.seed, step, range(first, first + len(samples))),
             max_new_tokens=config.max_new_tokens,
         )
+        _check_actions(samples, rollout)
         grades = self.grade(step, samples, rollout)
         device = rollout.action.device
         valid = rollout.valid[:, :, None] & grades.pose_graded.to(device)  # (B, G, K)

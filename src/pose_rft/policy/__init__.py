@@ -8,14 +8,6 @@ from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.prompt_encoder import PromptInput
 
 __all__ = [
-    "POSE_TOKEN",
-    "Answer",
-    "HeadConfig",
-    "LoraSettings",
-    "PolicyConfig",
-    "PoseHead",
-    "PosePolicy",
-    "PromptInput",
-    "Rollout",
-    "Scores",
-]
+    "POSE_TOKEN", "Answer", "HeadConfig", "LoraSettings", "PolicyConfig", "PoseHead", "PosePolicy", "PromptInput",
+    "Rollout", "Scores",
+]  # fmt: skip

@@ -27,10 +27,10 @@ from transformers import (
 )
 
 from pose_rft.data.sample import POSE_TOKEN
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
+from pose_rft.hf import loading
 from pose_rft.policy.prompt_tokens import PromptTokens, insert_tokens
 from pose_rft.policy.vision_tower import run_vision_tower
-from pose_rft.progress import no_bar_of_files
 from pose_rft.vision.feature_cache import FeatureCache
 
 SYSTEM_PROMPT = "Answer in words and poses."
@@ -102,7 +102,7 @@ class Backbone:
         Args:
             image: the picture that the prompt is about, for a model with a vision tower.
             num_projected: how many embeddings of a pose-aware encoder stand behind the user's words.
-            attribute_text: what is said of the picture there in words; None where no encoder looks at it.
+            attribute_text: what is said of the picture there in words; None without an encoder.
         """
         if image is not None and self.processor is not None:
             inserted = None
@@ -216,25 +216,23 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         UserError: nothing of that name can be loaded, it is no language model, or it needs a package that is missing.
     """
     source = str(PRESETS[name]()) if name in PRESETS else name
+    refusal = (
+        f"backbone {name!r}: not a preset ({', '.join(PRESETS)}), and no causal or image-text language model could be "
+        "loaded from a directory or Hugging Face id of that name"
+    )
     try:
-        config = AutoConfig.from_pretrained(source)
-        sees = config.get_text_config() is not config  # a vision tower beside a language model
-        processor = AutoProcessor.from_pretrained(source) if sees else None
-        tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
-        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        with no_bar_of_files(source):
+        with loading(source, refusal):
+            config = AutoConfig.from_pretrained(source)
+            has_vision = config.get_text_config() is not config  # a vision tower beside a language model
+            processor = AutoProcessor.from_pretrained(source) if has_vision else None
+            tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
+            kind = AutoModelForImageTextToText if has_vision else AutoModelForCausalLM
             model = kind.from_pretrained(source, dtype=dtype, config=config)
     except ImportError as error:  # processors ask for what their videos need
-        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        reason = reason_of(error).partition(". ")[0]
         raise UserError(
             f"backbone {name!r}: a package is missing ({reason}); install it (for an image-text model: pip install "
             "torchvision num2words)"
-        ) from error
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"backbone {name!r}: not a preset ({', '.join(PRESETS)}), and no causal or image-text language model could "
-            f"be loaded from a directory or Hugging Face id of that name ({reason})"
         ) from error
     is_new = tokenizer.add_tokens([POSE_TOKEN], special_tokens=True) > 0
     pose_token = tokenizer.convert_tokens_to_ids(POSE_TOKEN)

@@ -18,18 +18,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pose_rft.config import from_mapping
 from pose_rft.data.questions.attributes import Attribute
 from pose_rft.errors import UserError
+from pose_rft.hf import downloaded
 from pose_rft.policy.backbone import PRESETS, Backbone
-from pose_rft.policy.config import LoraSettings, PolicyConfig
+from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel
-from pose_rft.policy.pose_head import HeadConfig, PoseHead
-from pose_rft.storage import atomic_directory
+from pose_rft.policy.pose_head import PoseHead
+from pose_rft.storage import atomic_directory, read_json
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+DAMAGED = "not a policy checkpoint, or a damaged one; choose another"
 FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
 
 
@@ -48,7 +51,7 @@ def find_checkpoint(name: str | Path) -> Path | None:
     if not directory.is_dir() and str(name) not in PRESETS:
         if _is_path(str(name)):
             raise UserError(f"checkpoint {name}: no such directory; training writes one to output_dir/policy")
-        directory = _download(str(name)) or directory
+        directory = downloaded(str(name), FILES) or directory
     return directory if (directory / POLICY_FILE).is_file() else None
 
 
@@ -57,36 +60,17 @@ def _is_path(name: str) -> bool:
     return name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir()
 
 
-def _download(name: str) -> Path | None:
-    """The local copy of a policy on the Hugging Face hub, or None if there is no policy of that name."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        return None
-
-
 def read_policy_config(directory: Path) -> PolicyConfig:
     """What the policy in a checkpoint is made of.
 
     Raises:
         UserError: its ``policy.json`` is missing, broken or of something else.
     """
-    document = _read_json(directory / POLICY_FILE)
-    try:
-        return PolicyConfig(
-            backbone=document["backbone"],
-            layer=document["layer"],
-            head=HeadConfig(**document["head"]),
-            lora=LoraSettings(**document["lora"]),
-            encoder=document["encoder"],
-            image_head=HeadConfig(**document["image_head"]) if document["image_head"] else None,
-            flip_augmentation=document["flip_augmentation"],
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{directory / POLICY_FILE}: not a policy description ({error})") from error
+    document = _read_description(directory)
+    made_of = {name: value for name, value in document.items() if name not in ("fingerprint", "format")}
+    if missing := [field.name for field in dataclasses.fields(PolicyConfig) if field.name not in made_of]:
+        raise UserError(f"{directory / POLICY_FILE}: not a policy description ({missing[0]} is missing)")
+    return from_mapping(PolicyConfig, made_of, source=str(directory / POLICY_FILE))
 
 
 def read_attributes(directory: Path) -> list[Attribute]:
@@ -98,10 +82,10 @@ def read_attributes(directory: Path) -> list[Attribute]:
     file = directory / ATTRIBUTES_FILE
     if not file.is_file():
         return []
-    try:
-        return [Attribute(**entry | {"questions": tuple(entry["questions"])}) for entry in _read_json(file)]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{file}: not a list of attributes ({error})") from error
+    entries = read_json(file, DAMAGED)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{file}: not a list of attributes; take the checkpoint from where it came again")
+    return [from_mapping(Attribute, entry, source=str(file)) for entry in entries]
 
 
 def save_checkpoint(
@@ -153,28 +137,34 @@ def load_checkpoint(
     """
     if not (directory / POLICY_FILE).is_file():
         raise UserError(f"{directory}: no {POLICY_FILE}; not a policy checkpoint")
-    made_for, here = _read_json(directory / POLICY_FILE).get("fingerprint"), _fingerprint(language_model.backbone)
+    made_for, here = _read_description(directory).get("fingerprint"), _fingerprint(language_model.backbone)
     if made_for != here:
         raise UserError(
             f"{directory}: made for another backbone ({made_for}) than {language_model.backbone.name} ({here})"
         )
     try:
-        head_weights, adapter = load_file(directory / HEAD_FILE), load_file(directory / ADAPTER_FILE)
-        head.load_state_dict(_in_float32(head_weights))
+        head_weights, adapter = _read_weights(directory / HEAD_FILE), _read_weights(directory / ADAPTER_FILE)
+        head.load_state_dict(head_weights)
         if branch is not None and not untrained_branch:
-            branch.load_trained_weights(_in_float32(load_file(directory / IMAGE_BRANCH_FILE)))
+            branch.load_trained_weights(_read_weights(directory / IMAGE_BRANCH_FILE))
         elif branch is not None and branch.head is not None:
             if branch.head.config == head.config:
                 branch.head.load_state_dict(head.state_dict())
             else:
                 branch.head.take_action_space(head)
-        result = set_peft_model_state_dict(language_model.adapted, _in_float32(adapter))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        result = set_peft_model_state_dict(language_model.adapted, adapter)
+        wanted = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
+        if missing := sorted(wanted.keys() - adapter.keys()):
+            raise ValueError(f"{ADAPTER_FILE} lacks {missing[0]}")
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
     if result.unexpected_keys:
         raise UserError(f"{directory}: its adapter has other modules ({result.unexpected_keys[0]}, ...)")
-    drafts = directory / DRAFTS_FILE
-    language_model.set_draft_answers(_read_json(drafts) if drafts.is_file() else [])
+    file = directory / DRAFTS_FILE
+    drafts = read_json(file, DAMAGED) if file.is_file() else []
+    if not isinstance(drafts, list) or not all(isinstance(answer, str) for answer in drafts):
+        raise UserError(f"{file}: not a list of answers; write it anew, or delete it: answers only come more slowly")
+    language_model.set_draft_answers(drafts)
 
 
 def _fingerprint(backbone: Backbone) -> dict[str, Any]:
@@ -187,15 +177,23 @@ def _fingerprint(backbone: Backbone) -> dict[str, Any]:
     }
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a policy description ({error})") from error
+def _read_description(directory: Path) -> dict[str, Any]:
+    document = read_json(directory / POLICY_FILE, DAMAGED)
+    if not isinstance(document, dict):
+        raise UserError(f"{directory / POLICY_FILE}: not a policy description ({type(document).__name__}, no mapping)")
+    return document
 
 
-def _in_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.float() for name, value in weights.items()}
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file in float32.
+
+    Raises:
+        ValueError: some are not finite.
+    """
+    weights = {name: value.float() for name, value in load_file(file).items()}
+    if broken := [name for name, value in weights.items() if not value.isfinite().all()]:
+        raise ValueError(f"{broken[0]} in {file.name} is not finite")
+    return weights
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

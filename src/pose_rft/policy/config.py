@@ -19,7 +19,7 @@ class LoraSettings:
         alpha: scale.
         dropout: on the adapters' input.
         targets: module names as peft takes them.
-        from_layer: the first layer that is adapted. At the head's ``layer`` or above, what the head sees of a prompt
+        from_layer: the first layer that is adapted. At the head's ``layer`` or above, what the head reads of a prompt
             stays what it was: the words are learned without unlearning the poses.
     """
 
@@ -45,7 +45,7 @@ class PolicyConfig:
         head: the pose head.
         lora: the adapters.
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
-            sees with its language model's own vision tower, or not at all.
+            reads images with its language model's own vision tower, or not at all.
         image_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
             and of one covariance.
         flip_augmentation: ``generate`` also encodes the flipped picture and takes the mean of both poses and of both
@@ -63,12 +63,12 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         validate(self)
         if self.encoder is None and self.flip_augmentation:
-            raise UserError("flip_augmentation: is of pictures seen by an encoder; set encoder: blazepose")
+            raise UserError("flip_augmentation: is of pictures that an encoder reads; set encoder: blazepose")
         of_images = self.image_head
         if of_images is None:
             return
         if self.encoder is None:
-            raise UserError("image_head: is the pose head of pictures seen by an encoder; set encoder: blazepose")
+            raise UserError("image_head: is the pose head of pictures that an encoder reads; set encoder: blazepose")
         if (self.head.kind, of_images.kind) != ("query", "query") or of_images.covariance != self.head.covariance:
             raise UserError('image_head: must be of kind "query", as head is, and of its covariance')
 

@@ -63,17 +63,17 @@ class HiddenStateCache:
         places = torch.arange(int(lengths.max()))
         mask = places < lengths[:, None]
         begins = self.starts[self.read_as[rows]]
-        where = torch.where(mask, begins[:, None] + places, 0).to(self.states.device)
-        memory = self.states[where]
+        index = torch.where(mask, begins[:, None] + places, 0).to(self.states.device)
+        memory = self.states[index]
         last = (lengths - 1).to(memory.device)
         state = memory[torch.arange(len(rows), device=memory.device), last]
-        there = self.image_of[rows]
-        pictures = there[there >= 0]
-        number = numbered(there >= 0).to(memory.device)
-        seen = None
+        image_of = self.image_of[rows]
+        pictures = image_of[image_of >= 0]
+        number = numbered(image_of >= 0).to(memory.device)
+        images = None
         if self.images is not None and len(pictures):
-            seen = self.images.rows(pictures.to(self.images.tokens.device)).to(memory.device)
-        return memory, mask.to(memory.device), state, seen, number
+            images = self.images.rows(pictures.to(self.images.tokens.device)).to(memory.device)
+        return memory, mask.to(memory.device), state, images, number
 
 
 class CachedModule(nn.Module, Generic[T]):
@@ -118,13 +118,13 @@ def cache_hidden_states(
     """
     if file is not None and file.is_file():
         found = load_file(file)
-        if not torch.equal(found.pop("of", torch.empty(0)), _whose(samples)):
+        if not torch.equal(found.pop("of", torch.empty(0)), _digest_of(samples)):
             raise UserError(f"{file}: holds hidden states of other samples; delete it to compute them again")
     else:
         found = _run_language_model(policy, samples, row_tokens, batch, progress)
         if file is not None:
             with atomic_file(file) as part:
-                save_file(found | {"of": _whose(samples)}, part)
+                save_file(found | {"of": _digest_of(samples)}, part)
     pictures = [_image_of(policy, sample) for sample in samples]
     image_of = numbered(torch.tensor([picture is not None for picture in pictures]))
     images = gather_images(pictures)
@@ -147,10 +147,10 @@ def _run_language_model(
         for start in bar:
             new = []
             for sample in samples[start : start + batch]:
-                key = len(read_as) if _is_alone(policy, sample) else _words_before_the_pose(policy, sample)
+                key = len(read_as) if _is_read_alone(policy, sample) else _text_of_states(policy, sample)
                 if key not in numbers:
                     numbers[key] = len(numbers)
-                    new.append(_what_the_head_sees(policy, sample))
+                    new.append(_head_input(policy, sample))
                 read_as.append(numbers[key])
             if not new:
                 continue
@@ -163,8 +163,8 @@ def _run_language_model(
     return {"states": torch.cat(pieces), "starts": starts, "read_as": torch.tensor(read_as)}
 
 
-def _whose(samples: Sequence[Sample]) -> Tensor:
-    """(32,) uint8 that differ for samples with other words."""
+def _digest_of(samples: Sequence[Sample]) -> Tensor:
+    """(32,) uint8, which differ for samples with other words."""
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(repr((sample.prompt, sample.answer, sample.image is None)).encode())
@@ -172,28 +172,28 @@ def _whose(samples: Sequence[Sample]) -> Tensor:
 
 
 def _image_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
-    """What the encoder sees, on the CPU."""
+    """Features of its image, on the CPU."""
     if sample.image is None or isinstance(sample.image, EncodedImages):
         return sample.image
     encoded = policy.encode(sample, with_attributes=False).encoded
     return None if encoded is None else encoded.to("cpu")
 
 
-def _is_alone(policy: PosePolicy, sample: Sample) -> bool:
+def _is_read_alone(policy: PosePolicy, sample: Sample) -> bool:
     """Whether the language model itself reads the sample's picture: no other sample is read as it is."""
     own_vision = policy.backbone.has_vision and not isinstance(sample.image, EncodedImages)
     return sample.image is not None and (own_vision or policy.image_mode is ImageMode.PROJECTED)
 
 
-def _words_before_the_pose(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
-    """What decides how a sample is read: not the answer about a picture, if its head looks at the question alone."""
+def _text_of_states(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
+    """What decides how a sample is read: not the answer about a picture, if its head attends to the question alone."""
     pictured = sample.image is not None
     question_alone = pictured and policy.image_branch is not None and policy.image_branch.has_head
     return sample.prompt, "" if question_alone else sample.answer, pictured
 
 
-def _what_the_head_sees(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list[int]]:
-    """A sample's prompt and answer without the tokens behind what the head may look at: of a picture, most of them."""
+def _head_input(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list[int]]:
+    """A sample's prompt and answer without the tokens behind what the head attends to: of a picture, most of them."""
     prompt = policy.encode(sample, with_attributes=False)
     if prompt.memory_end is None or policy.backbone.has_vision:
         return prompt, policy.backbone.answer_ids(sample.answer)

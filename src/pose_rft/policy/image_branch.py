@@ -1,4 +1,4 @@
-"""How a policy with a pose-aware encoder sees: the frozen encoder, and what is trained on its features.
+"""How a policy with a pose-aware encoder reads images: the frozen encoder, and what is trained on its features.
 
 The encoder's feature map and its landmarks are brought to one width by projectors, each with a learned embedding of its
 place: for the pose head's memory, and for the language model's embeddings. Poses that are asked for with a picture come
@@ -136,7 +136,7 @@ class ImageBranch(nn.Module):
         """What is said of pictures in words; empty in other modes."""
         return [] if self.verbalizer is None else self.verbalizer.attributes
 
-    # ---- seeing ----
+    # ---- encoding ----
 
     def encode(
         self, image: Any, prompt: str, flip: bool = False, box: Box | None = None

@@ -1,7 +1,7 @@
-"""The one place that writes what is seen of images into a language model's input embeddings.
+"""The one place that writes the features of images into a language model's input embeddings.
 
 Two kinds of features stand among a prompt's words: what the model's own vision tower makes of an image, and what a
-pose-aware encoder sees, projected. Sampling reads prompts one by one, training reads them packed.
+pose-aware encoder gives, projected. Sampling reads prompts one by one, training reads them packed.
 """
 
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def decoder_input(decoder: PreTrainedModel, prompt: EncodedPrompt, projected: Te
     """What a decoder reads of one prompt.
 
     Args:
-        projected: (``prompt.num_projected``, H) embeddings of what the pose-aware encoder sees, or None without any.
+        projected: (``prompt.num_projected``, H) embeddings of the pose-aware encoder's features, or None without any.
     """
     tokens = prompt.tokens
     if tokens.vision is None and prompt.encoded is None:
@@ -129,7 +129,7 @@ def _joined(parts: Sequence[Tensor | None], dim: int) -> Tensor | None:
 
 
 def _memory_ends(packed: PackedGroups, prompts: Sequence[EncodedPrompt]) -> Tensor:
-    """(N,) the place behind the last that the pose head may look at, for each answer."""
+    """(N,) the place behind the last that the pose head may attend to, for each answer."""
     copied = len(packed.starts) == len(packed.group)  # the prompt, for each answer
     begins = packed.starts if copied else packed.starts[packed.group]
     everything = packed.input_ids.numel()

@@ -15,7 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 from pose_rft.generation.cuda_graph import GraphRecorder
 from pose_rft.generation.decoders import DecoderInput
 from pose_rft.generation.drafts import DraftTable
@@ -29,7 +29,7 @@ from pose_rft.policy.kernels.install import install_kernels
 from pose_rft.policy.kernels.sliced_linear import is_plain_linear
 from pose_rft.policy.sharding import any_rank, shard_layers
 
-SAME_STATES = 0.1  # relative difference: rounding of bfloat16 stays far below, an answer that sees another far above
+SAME_STATES = 0.1  # relative difference: bfloat16 rounds far below, an answer that attends to another is far above
 logger = logging.getLogger(__name__)
 
 
@@ -218,7 +218,7 @@ class LanguageModel(nn.Module):
             try:
                 shared = self(pack_groups([[1, 2]], answers, -1).to(self.device))[0]
             except Exception as error:  # whatever a foreign model raises at a mask it does not know
-                difference, reason = float("inf"), str(error).strip().partition("\n")[0] or type(error).__name__
+                difference, reason = math.inf, reason_of(error)
             else:
                 first, second = alone[[2, 3, 4]], alone[[7, 8]]  # rows [1 2 3 4 5] and [1 2 6 7 .]
                 expected, got = torch.cat([first, second]).float(), shared[2:].float()
@@ -240,7 +240,7 @@ class LanguageModel(nn.Module):
         """Hidden states of a packed layout's tokens.
 
         Args:
-            projected: (Q, S, H) embeddings of what a pose-aware encoder sees, for a layout that has places for them.
+            projected: (Q, S, H) embeddings of a pose-aware encoder's features, for a layout that has places for them.
 
         Returns:
             The last hidden states and those that the pose head reads, both (R * L, H).
@@ -283,7 +283,7 @@ def _with_adapters(backbone: Backbone, lora: LoraSettings) -> PeftModel:
         try:
             return get_peft_model(backbone.model, config)
         except ValueError as error:  # peft knows which modules of which family it cannot adapt
-            raise UserError(f"lora.targets {lora.targets!r}: {str(error).strip().splitlines()[0]}") from error
+            raise UserError(f"lora.targets {lora.targets!r}: {reason_of(error)}") from error
 
 
 def _targets(backbone: Backbone, lora: LoraSettings) -> str | list[str]:

@@ -79,11 +79,6 @@ class Rollout:
     logp_text: list[list[list[float]]]
     logp_pose: Tensor
 
-    @property
-    def prompt_ids(self) -> list[list[int]]:
-        """B token lists."""
-        return [prompt.tokens.ids for prompt in self.encoded_prompts]
-
 
 @dataclass
 class Scores:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from pose_rft.data.questions.attributes import Attribute
@@ -15,6 +14,7 @@ from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
 from pose_rft.generation import random_streams
 from pose_rft.generation.packing import PackedGroups
+from pose_rft.policy.arguments import check_counts, check_temperature, checked_seeds, prompt_inputs
 from pose_rft.policy.backbone import Backbone, load_backbone
 from pose_rft.policy.checkpoint import (
     find_checkpoint,
@@ -39,6 +39,7 @@ from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.feature_cache import FeatureCache
 from pose_rft.vision.image_encoder import load_image_encoder
+from pose_rft.vision.images import Picture
 
 Prompt = str | PromptInput | Sample
 
@@ -95,11 +96,11 @@ class PosePolicy(nn.Module):
             name: "default"; a directory that ``save_pretrained`` wrote; a Hugging Face id of such a directory; or a
                 backbone (preset, directory, id), which gives a policy whose adapters and pose head are untrained.
             dtype: of the frozen language model; None takes bfloat16 where the device computes in it, else float32.
-            encoder: a pose-aware image encoder for a policy that was trained without one: what looks through it is
+            encoder: a pose-aware image encoder for a policy that was trained without one: what is trained on it is
                 untrained, all else is as it was. None takes the policy's own.
             shard: share the language model out among all processes of a run, which then act and score together.
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
-                that looks through it: untrained.
+                that is trained on its features: untrained.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -165,7 +166,7 @@ class PosePolicy(nn.Module):
 
     @property
     def adapters_reach_head(self) -> bool:
-        """Whether the adapters change what the pose head sees of a prompt."""
+        """Whether the adapters change what the pose head reads of a prompt."""
         return self.config.lora.from_layer < self.layer
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -247,11 +248,13 @@ class PosePolicy(nn.Module):
         Args:
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
                 is sampled for it, whatever else is in the batch.
-            flip: take the mean of what is seen of a picture and of the flipped picture, as the distribution that
+            flip: take the mean of the features of a picture and of the flipped picture, as the distribution that
                 ``forward`` gives does not.
             before_pass: as for ``generate``.
         """
-        seeds = random_streams.one_per_prompt(seeds, len(prompts))
+        check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
+        check_temperature(temperature)
+        seeds = random_streams.one_per_prompt(checked_seeds(seeds, len(prompts)), len(prompts))
         flip = flip and self.image_branch is not None and self.image_branch.has_head
         encoded = [self.encode(prompt, flip=flip) for prompt in prompts]
         uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
@@ -277,7 +280,7 @@ class PosePolicy(nn.Module):
         )
 
     def _projected(self, prompt: EncodedPrompt) -> Tensor | None:
-        """(S, H) embeddings of what the encoder sees of a prompt's image, where the language model reads them."""
+        """(S, H) embeddings of the features of a prompt's image, where the language model reads them."""
         if not prompt.num_projected or prompt.encoded is None or self.image_branch is None:
             return None
         return self.image_branch.project_to_embeddings(prompt.encoded)[0]
@@ -296,7 +299,7 @@ class PosePolicy(nn.Module):
     def generate(
         self,
         prompts: Sequence[str],
-        images: Sequence[Image | str | Path | Crop | None] | None = None,
+        images: Sequence[Picture | Crop | None] | None = None,
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int | Sequence[int] = 0,
@@ -309,11 +312,11 @@ class PosePolicy(nn.Module):
 
         Args:
             prompts: what users say.
-            images: one per prompt: a PIL image, a path, a ``Crop`` around one person (the pose is then in its frame) or
-                None.
+            images: one per prompt: what ``vision.read_image`` takes, a ``Crop`` around one person (the pose is then in
+                its frame) or None.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
-            seed: the same seed gives the same answers to the same prompts, whatever ``batch_size``. A list holds one
-                for each prompt, which is answered as it would be alone with that seed.
+            seed: not negative; the same seed gives the same answers to the same prompts, whatever ``batch_size``. A
+                list holds one for each prompt, which is answered as it would be alone with that seed.
             boxes: one per prompt: left, top, right, bottom around the person who is meant, in pixels of the upright
                 photograph, or None.
             before_pass: called before every pass of the language model; what it raises ends the call.
@@ -323,32 +326,15 @@ class PosePolicy(nn.Module):
                 prompt or one longer than the language model reads, not as many images or boxes as prompts, or a number
                 out of range.
         """
-        if isinstance(prompts, str):
-            raise UserError("prompts: give a list of strings, not one string")
-        if num_samples < 1 or temperature < 0 or max_new_tokens < 1:
-            raise UserError(
-                "num_samples and max_new_tokens must be at least 1 and temperature at least 0, "
-                f"not {num_samples}, {max_new_tokens}, {temperature}"
-            )
-        if any(not prompt.strip() for prompt in prompts):
-            raise UserError("prompts: a prompt is empty; say what pose you want")
-        if images is not None and len(images) != len(prompts):
-            raise UserError(f"images: {len(images)} for {len(prompts)} prompts; give one for each, or None")
-        if boxes is not None and len(boxes) != len(prompts):
-            raise UserError(f"boxes: {len(boxes)} for {len(prompts)} prompts; give one for each, or None")
-        nothing = [None] * len(prompts)
-        inputs = [
-            PromptInput(read_prompt(prompt), image, box)
-            for prompt, image, box in zip(prompts, images or nothing, boxes or nothing, strict=True)
-        ]
+        inputs = prompt_inputs(prompts, images, boxes)
         self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
-        if not isinstance(seed, int) and len(seed) != len(prompts):
-            raise UserError(f"seed: {len(seed)} for {len(prompts)} prompts; give one number, or one for each prompt")
-        seeds = random_streams.generation_seeds(seed, len(prompts))
+        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        check_temperature(temperature)
+        seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
         distinct = num_samples if temperature > 0 else 1  # at temperature 0 all samples are the same: decode once
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
-            for start in range(0, len(prompts), batch_size):
+            for start in range(0, len(inputs), batch_size):
                 batch = slice(start, start + batch_size)
                 flip = self.config.flip_augmentation
                 rollout = self.rollout(
@@ -387,14 +373,14 @@ class PosePolicy(nn.Module):
     def forward(self, packed: PackedGroups) -> Scores:
         """Log-probabilities of the layout's answers, and their pose distributions."""
         last, read = self.language_model(packed, self._packed_projections(packed))
-        where = packed.target_mask
+        mask = packed.target_mask
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
-        logits = self.language_model.logits(last[packed.predictors[where]])  # only the answers' tokens
-        logp_text[where] = torch.log_softmax(logits, dim=-1).gather(1, packed.targets[where][:, None])[:, 0]
-        rows = packed.has_action.nonzero()[:, 0]  # nobody looks at the others' distributions
+        logits = self.language_model.logits(last[packed.predictors[mask]])  # only the answers' tokens
+        logp_text[mask] = torch.log_softmax(logits, dim=-1).gather(1, packed.targets[mask][:, None])[:, 0]
+        rows = packed.has_action.nonzero()[:, 0]  # the others' distributions are not read
         if not len(rows):  # the head always has a gradient: processes add theirs up
             rows = rows.new_zeros(1)
-        # An answer without <POSE> has an empty memory, over which attention is undefined: it looks at one token.
+        # An answer without <POSE> has an empty memory, over which attention is undefined: it attends to one token.
         memory_mask = packed.memory_mask[rows]
         memory_mask[:, 0] |= ~packed.has_action[rows]
         images, image_of = (
@@ -408,7 +394,7 @@ class PosePolicy(nn.Module):
         return self.language_model.read_states(packed, self._packed_projections(packed))
 
     def _packed_projections(self, packed: PackedGroups) -> Tensor | None:
-        """(Q, S, H) embeddings of what the encoder sees, for the copies of prompts that have places for them."""
+        """(Q, S, H) embeddings of images' features, for the copies of prompts that have places for them."""
         if not isinstance(packed, PackedPrompts) or packed.encoded is None or not len(packed.projected_at):
             return None
         assert self.image_branch is not None

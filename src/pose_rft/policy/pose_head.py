@@ -117,7 +117,7 @@ class PoseHead(nn.Module):
             memory: (N, S, H) hidden states of the prompt and of the answer up to ``<POSE>``.
             memory_mask: (N, S) bool, true where real.
             state: (N, H) hidden state at ``<POSE>``.
-            image_features: (N, T, width) what the pose-aware encoder sees, which "query" attends to beside the memory.
+            image_features: (N, T, width) features of the encoder, to which "query" attends beside the memory.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
         with _precision_of(memory):
@@ -160,7 +160,7 @@ class PoseHead(nn.Module):
         return (_rotation_6d(poses) - self.action_mean) / self.action_std
 
     def mirrored(self, action: Tensor) -> Tensor:
-        """(..., 22 * 6) actions -> those of the same poses seen in a mirror: left and right exchanged."""
+        """(..., 22 * 6) actions -> those of the same poses mirrored: left and right exchanged."""
         rotation = action.unflatten(-1, (NUM_JOINTS, JOINT_DIMS)) * self.action_std + self.action_mean
         sides = rotation.new_tensor([-1.0, 1.0, 1.0])  # the matrix R of a joint becomes S R S, with S = diag(sides)
         signs = (sides[:, None] * sides[:2]).flatten()

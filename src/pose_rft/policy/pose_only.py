@@ -28,6 +28,10 @@ class CachedPrompt:
     row: int
     sample: Sample
 
+    @property
+    def prompt(self) -> str:
+        return self.sample.prompt
+
 
 @dataclass(frozen=True)
 class PoseOnlyRollout:

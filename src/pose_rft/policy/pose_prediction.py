@@ -1,4 +1,4 @@
-"""Which pose head answers for which prompt, and what it looks at."""
+"""Which pose head answers for which prompt, and what it attends to."""
 
 from collections.abc import Sequence
 
@@ -76,7 +76,7 @@ def poses_of_answers(
 
 
 def _memory_length(prompt: EncodedPrompt, answer: list[int], pose_token: int) -> int:
-    """How many tokens of prompt and answer the pose head looks at; one without a ``<POSE>``, as in training."""
+    """How many tokens of prompt and answer the pose head attends to; one without a ``<POSE>``, as in training."""
     if prompt.memory_end is not None:
         return prompt.memory_end
     return len(prompt.tokens.ids) + answer.index(pose_token) + 1 if pose_token in answer else 1

@@ -1,7 +1,6 @@
 """From what a user says, and the image that it is about, to what a policy reads."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL.Image import Image, fromarray
 
@@ -14,7 +13,7 @@ from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import EncodedPerson
-from pose_rft.vision.images import read_image
+from pose_rft.vision.images import Picture, read_image
 
 
 def read_prompt(text: str) -> str:
@@ -33,18 +32,18 @@ class PromptInput:
 
     Attributes:
         prompt: the words.
-        image: what they are about: a PIL image, a path, a ``Crop`` around one person, its features, or None.
+        image: what they are about: what ``read_image`` takes, a ``Crop`` around one person, its features, or None.
         box: of a photograph: left, top, right, bottom around the person who is meant, in pixels of the file.
     """
 
     prompt: str
-    image: Image | str | Path | Crop | EncodedImages | None = None
+    image: Picture | Crop | EncodedImages | None = None
     box: Box | None = None
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """A prompt with what is seen of its image.
+    """A prompt with the features of its image.
 
     Attributes:
         tokens: as the language model reads it.
@@ -52,8 +51,8 @@ class EncodedPrompt:
         flipped: the same of the flipped image, or None.
         person: of a photograph: who was encoded and where in it, or None.
         num_projected: how many of the tokens are the encoder's, to be embedded.
-        memory_end: how many of the tokens the pose head may look at, or None for all and the answer's. Of a picture
-            that the encoder sees, it looks at the encoder's features and at the words before: hidden states behind
+        memory_end: how many of the tokens the pose head may attend to, or None for all and the answer's. Of a picture
+            that the encoder reads, it attends to the encoder's features and to the words before: hidden states behind
             would say the same again, and change whenever the projector does.
     """
 
@@ -75,7 +74,7 @@ def encode_prompt(
     """Tokens and features of a prompt.
 
     Args:
-        branch: sees images with a pose-aware encoder; None leaves them to the language model's own vision.
+        branch: reads images with a pose-aware encoder; None leaves them to the language model's own vision.
         with_attributes: say what holds of the person in the picture, in ``ImageMode.ATTRIBUTES``.
         flip: encode the flipped picture as well; not of features without their picture.
 

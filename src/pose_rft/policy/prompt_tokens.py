@@ -16,8 +16,8 @@ class PromptTokens:
         vision_at: (S,) places of the tokens that the model's own vision makes of the image, or None.
         vision: (S, H) their embeddings.
         positions: (P, L) for models whose tokens have P kinds of position, else None.
-        attend_until: (L,) the last token that each looks at, for models whose tokens of an image look at each
-            other both ways, else None.
+        attend_until: (L,) the last token that each attends to, for models whose tokens of an image attend to
+            each other both ways, else None.
         deepstack: (D, S, H) what the first D layers add to the image's tokens, for models with DeepStack, else None.
     """
 
@@ -30,19 +30,19 @@ class PromptTokens:
     deepstack: Tensor | None = None
 
 
-def insert_tokens(tokens: PromptTokens, at: int, inserted: list[int]) -> PromptTokens:
-    """The prompt with other tokens inserted at a place: words, or placeholders; what follows moves on."""
+def insert_tokens(tokens: PromptTokens, position: int, inserted: list[int]) -> PromptTokens:
+    """The prompt with other tokens inserted at a position: words, or placeholders; what follows moves on."""
     assert tokens.vision_at is not None
     count = len(inserted)
-    ids = [*tokens.ids[:at], *inserted, *tokens.ids[at:]]
-    vision_at = tokens.vision_at + count * (tokens.vision_at >= at)
+    ids = [*tokens.ids[:position], *inserted, *tokens.ids[position:]]
+    vision_at = tokens.vision_at + count * (tokens.vision_at >= position)
     positions = tokens.positions
     if positions is not None:
-        first = int(positions[:, :at].max()) + 1
+        first = int(positions[:, :position].max()) + 1
         room = torch.arange(first, first + count).expand(len(positions), -1)
-        positions = torch.cat([positions[:, :at], room, positions[:, at:] + count], dim=1)
+        positions = torch.cat([positions[:, :position], room, positions[:, position:] + count], dim=1)
     attend_until = tokens.attend_until
     if attend_until is not None:
-        moved = attend_until + count * (attend_until >= at)
-        attend_until = torch.cat([moved[:at], torch.arange(at, at + count), moved[at:]])
-    return PromptTokens(ids, at, vision_at, tokens.vision, positions, attend_until, tokens.deepstack)
+        moved = attend_until + count * (attend_until >= position)
+        attend_until = torch.cat([moved[:position], torch.arange(position, position + count), moved[position:]])
+    return PromptTokens(ids, position, vision_at, tokens.vision, positions, attend_until, tokens.deepstack)

@@ -81,11 +81,7 @@ def with_pictures(
 
 
 def encoded(
-    policy: PosePolicy,
-    samples: Sequence[Sample],
-    processes: int = 1,
-    folder: Path | None = None,
-    flip: bool = False,
+    policy: PosePolicy, samples: Sequence[Sample], processes: int = 1, folder: Path | None = None, flip: bool = False
 ) -> list[Sample]:
     """The samples with the encoder's features in place of pictures that are still to be drawn.
 
@@ -112,8 +108,8 @@ def encoded(
             people.append(person)
             jobs.append((sample.image, person.index))
     if folder is not None:
-        _check_whose(folder, jobs, f"{encoder.encoder.name}{' and flipped' * flip}")
-    parts = _kept(folder)
+        _check_digest(folder, jobs, f"{encoder.encoder.name}{' and flipped' * flip}")
+    parts = _load_shards(folder)
     rest = jobs[sum(len(part["turns"]) for part in parts) :]
     batches: list[dict[str, Tensor]] = []
     # What draws also encodes where both are work for a CPU; another device encodes what processes draw for it.
@@ -126,10 +122,10 @@ def encoded(
         # Tens of thousands of the tokens are held at once.
         batches.append({name: part.bfloat16() if "tokens" in name else part for name, part in batch.items()})
         if len(batches) == SHARD // BATCH:
-            parts.append(_keep(folder, len(parts), batches))
+            parts.append(_save_shard(folder, len(parts), batches))
             batches = []
     if batches:
-        parts.append(_keep(folder, len(parts), batches))
+        parts.append(_save_shard(folder, len(parts), batches))
     for number, row in enumerate(rows):
         part, own = parts[number // SHARD], slice(number % SHARD, number % SHARD + 1)
         turn = part["turns"][own][0].numpy()
@@ -169,7 +165,7 @@ def flip_sample(sample: Sample, flipped: EncodedImages) -> Sample:
     )
 
 
-def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _save_shard(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Batches in one piece, which becomes the file of that number."""
     part = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
     if folder is not None:
@@ -178,7 +174,7 @@ def _keep(folder: Path | None, number: int, batches: Sequence[dict[str, Tensor]]
     return part
 
 
-def _check_whose(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> None:
+def _check_digest(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: str) -> None:
     """Check that what a folder holds was drawn for these jobs, or note in an empty one that it will be.
 
     A mixture that is drawn otherwise, by another version say, would give pictures the truths of others.
@@ -196,7 +192,7 @@ def _check_whose(folder: Path, jobs: Sequence[tuple[RenderSpec, int]], encoder: 
         file.write_text(digest.hexdigest())
 
 
-def _kept(folder: Path | None) -> list[dict[str, Tensor]]:
+def _load_shards(folder: Path | None) -> list[dict[str, Tensor]]:
     """The files of a folder in order, as far as they go."""
     parts: list[dict[str, Tensor]] = []
     while folder is not None and _shard(folder, len(parts)).is_file():

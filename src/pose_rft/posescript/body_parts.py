@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS, mirrored_name
+from pose_rft.storage import package_table
 
 Place = dict[str, float]  # joint -> weight; the weights of a place add up to one
 
@@ -35,28 +36,10 @@ class Part(NamedTuple):
     forward: float = 0.0
 
 
-def _beside(middle: str, offset: float) -> tuple[Place, Place]:
-    """Places to the left and right of a joint, as far from it as that times the distance between the hips (22 cm)."""
-    return {middle: 1, "left_hip": offset, "right_hip": -offset}, {middle: 1, "left_hip": -offset, "right_hip": offset}
-
-
 _LEFT_AND_MIDDLE = {
-    "left_hand": Part({"left_wrist": 1}, {"left_wrist": 1.55, "left_elbow": -0.55}, (0.03, 0.03), ("left_wrist",)),
-    "left_forearm": Part({"left_elbow": 1}, {"left_wrist": 1}, (0.041, 0.024), ("left_elbow",)),
-    "left_elbow": Part({"left_elbow": 1}, {"left_elbow": 1}, (0.043, 0.043), ("left_shoulder", "left_elbow")),
-    "left_upper_arm": Part({"left_shoulder": 1}, {"left_elbow": 1}, (0.061, 0.036), ("left_shoulder",)),
-    "left_shoulder": Part({"left_shoulder": 1}, {"left_shoulder": 1}, (0.063, 0.063), ("left_shoulder", "left_collar")),
-    "left_thigh": Part({"left_hip": 0.8, "left_knee": 0.2}, {"left_knee": 1}, (0.1, 0.059), ("left_hip",)),
-    "left_knee": Part({"left_knee": 1}, {"left_knee": 1}, (0.061, 0.061), ("left_hip", "left_knee")),
-    "left_shin": Part({"left_knee": 0.85, "left_ankle": 0.15}, {"left_ankle": 1}, (0.06, 0.036), ("left_knee",)),
-    "left_foot": Part(
-        {"left_ankle": 1}, {"left_foot": 1.3, "left_ankle": -0.3}, (0.04, 0.025), ("left_ankle", "left_foot")
-    ),
-    "hips": Part(*_beside("pelvis", 0.25), (0.125, 0.125), ("pelvis",), forward=0.012),
-    "belly": Part({"pelvis": 1}, {"spine2": 1}, (0.115, 0.115), ("pelvis", "spine1", "spine2"), forward=0.025),
-    "chest": Part(*_beside("spine3", 0.2), (0.118, 0.118), ("spine3",), forward=0.06),
-    "head": Part({"neck": -1, "head": 2}, {"neck": -2.5, "head": 3.5}, (0.08, 0.08), ("head",), forward=0.02),
-}  # fmt: skip
+    name: Part(**entry | {"radii": tuple(entry["radii"]), "skin": tuple(entry["skin"])})
+    for name, entry in package_table(__package__, "body_parts.yaml").items()
+}
 
 
 def _other_side(part: Part) -> Part:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import as_joints
 from pose_rft.posescript.posecodes import load_posecodes
@@ -314,17 +314,20 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declar
     return captions
 
 
-def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0) -> int:
+def caption_file(
+    poses_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0, up: Up | None = None
+) -> int:
     """Caption every pose of a file; one JSON object a line.
 
     Each line has ``pose`` (its index in the file), ``text``, ``checks`` and ``posecodes``; the captions of one pose
     stand together.
 
     Args:
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
         out_path: ``.jsonl`` to write; it appears complete or not at all.
         captions: how many for each pose.
         seed: another seed gives other captions.
+        up: the axis that points up in the file.
 
     Returns:
         The number of lines written.
@@ -334,15 +337,38 @@ def caption_file(poses_path: str | Path, out_path: str | Path, captions: int = 3
     """
     if captions < 1:
         raise UserError(f"captions must be at least 1, not {captions}")
-    pose = torch.from_numpy(read_poses(poses_path).pose)
+    pose = torch.from_numpy(read_poses(poses_path, up).pose)
+
+    def say_once(rows: slice, seed: int) -> Sequence[Caption]:
+        return caption(load_body().joints(pose[rows]), seed)
+
+    return write_texts(out_path, say_once, len(pose), CHUNK, captions, seed)
+
+
+def write_texts(
+    path: str | Path, say_once: Callable[[slice, int], Sequence[Any]], count: int, chunk: int, rounds: int, seed: int
+) -> int:
+    """Write texts about the poses of a file, one JSON object a line; those about one pose stand together.
+
+    Args:
+        say_once: one text (a dataclass) about each of some poses, from their rows and a seed.
+        count: of the poses, of which ``chunk`` are taken at once.
+        rounds: texts about each pose.
+
+    Returns:
+        The number of lines written.
+
+    Raises:
+        UserError: a place that cannot be written.
+    """
     lines = 0
-    with atomic_file(Path(out_path)) as part, part.open("w", encoding="utf-8") as file:
-        for start in track(range(0, len(pose), CHUNK), "captions", console=Console(stderr=True), transient=True):
-            joints = load_body().joints(pose[start : start + CHUNK])
-            rounds = [caption(joints, seed=batch_seed(seed, start, turn)) for turn in range(captions)]
-            for row, several in enumerate(zip(*rounds, strict=True)):
-                for one in several:
-                    file.write(json.dumps({"pose": start + row} | asdict(one), ensure_ascii=False) + "\n")
+    with atomic_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+        for start in track(range(0, count, chunk), "captions", console=Console(stderr=True), transient=True):
+            rows = slice(start, start + chunk)
+            said = [say_once(rows, batch_seed(seed, start, turn)) for turn in range(rounds)]
+            for row, several in enumerate(zip(*said, strict=True), start):
+                for text in several:
+                    file.write(json.dumps({"pose": row} | asdict(text), ensure_ascii=False) + "\n")
                     lines += 1
     return lines
 

@@ -11,15 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from pose_rft.posescript.checks import mirrored, satisfied, tightened
+from pose_rft.storage import package_table, package_text
 
 SIDE = re.compile(r"(?<![a-z])(?:left|right)(?![a-z])(?! angle| next)")
 MIN_SUPPORT = 30  # poses that must hold a posecode before it is believed to imply another
@@ -98,9 +97,8 @@ def _other_side(code: Posecode) -> Posecode:
 @cache
 def load_posecodes() -> tuple[Posecode, ...]:
     """All posecodes, in a fixed order."""
-    text = files(__package__).joinpath("posecodes.yaml").read_text(encoding="utf-8")
     codes: list[Posecode] = []
-    for subject, part in yaml.safe_load(text).items():
+    for subject, part in package_table(__package__, "posecodes.yaml").items():
         for predicate in part["predicates"]:
             code = _posecode(subject, predicate, part)
             codes += [code, _other_side(code)] if code.partner else [code]
@@ -170,7 +168,7 @@ def posecode_statistics(joints: Tensor, shaken: Tensor) -> dict[str, Any]:
 @cache
 def load_statistics() -> PosecodeStatistics:
     """The statistics that are shipped; a posecode added since counts as rare and implies nothing."""
-    table = json.loads(files(__package__).joinpath("posecode_statistics.json").read_text(encoding="utf-8"))
+    table = json.loads(package_text(__package__, "posecode_statistics.json"))
     index = posecode_index()
 
     def columns(ids: Iterable[str]) -> frozenset[int]:

@@ -90,16 +90,16 @@ def choose(order: list[int], clear: set[int], count: int, table: Table, rng: Ran
         free = partner in clear and partner not in taken and partner not in known
         both = free and not table.rivals[partner] & taken and rng.random() < PAIRED
         new = {column, partner} if both else {column}
-        told = frozenset().union(*(table.implied[each] for each in new))
+        implied = frozenset().union(*(table.implied[each] for each in new))
         for other, paired in list(stated.items()):  # what the newcomer implies need not be said any more
             old = {other, table.partner[other]} if paired else {other}
-            if old <= told:
+            if old <= implied:
                 del stated[other]
                 taken -= old
         stated[column] = both
         said.update(limb for each in new for limb in table.limbs[each])
         taken |= new
-        known |= told
+        known |= implied
     return list(stated.items())
 
 

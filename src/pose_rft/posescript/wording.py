@@ -9,7 +9,7 @@ from pose_rft.posescript.posecodes import Posecode
 
 BRACKET = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
 DOUBLED = {"sit", "put", "squat", "step", "set", "let", "split", "get"}
-THIRD = {"be": "is", "go": "goes", "do": "does", "have": "has"}
+THIRD = {"be": "is", "go": "goes", "undergo": "undergoes", "do": "does", "have": "has", "quiz": "quizzes"}
 PARTICIPLES = {"be": "being", "lie": "lying"}
 # One state of two parts, "the left knee and the right elbow are bent": which parts share which states.
 SHARED_STATES = (

@@ -11,27 +11,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeInt, PositiveInt, validate
 from pose_rft.errors import UserError
-from pose_rft.retrieval.encoders import (
-    ConvolutionalText,
-    JointTransformer,
-    PoseEncoder,
-    RecurrentText,
-    RotationMlp,
-)
-from pose_rft.retrieval.words import WordEmbedding
+from pose_rft.retrieval.encoders import ConvolutionalText, JointTransformer, PoseEncoder, RecurrentText, RotationMlp
+from pose_rft.retrieval.words import FUNCTION_WORDS, WordEmbedding, words
 from pose_rft.storage import atomic_file
 
 BUNDLED = Path(__file__).parent / "data"
@@ -84,9 +79,11 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.vocabulary = list(vocabulary)
-        words = WordEmbedding(vocabulary, settings.buckets, settings.width, settings.max_words)
+        embedding = WordEmbedding(vocabulary, settings.buckets, settings.width, settings.max_words)
         self.text: ConvolutionalText | RecurrentText = (
-            ConvolutionalText(words, settings.heads) if settings.text == "convolutions" else RecurrentText(words)
+            ConvolutionalText(embedding, settings.heads)
+            if settings.text == "convolutions"
+            else RecurrentText(embedding)
         )
         offsets = load_body().offsets if offsets is None else offsets
         shape = (settings.pose_width, settings.pose_blocks, settings.width)
@@ -96,6 +93,11 @@ class RetrievalModel(nn.Module):
             else JointTransformer(offsets, *shape, heads=settings.heads)
         )
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # learned temperature; exp(2.66) = 1 / 0.07, CLIP's start
+
+    def knows(self, text: str) -> bool:
+        """Whether a text has a word of the vocabulary that says something: no number, article or "is"."""
+        known = set(words(text)[: self.settings.max_words]) & set(self.vocabulary)
+        return any(word.isalpha() for word in known - FUNCTION_WORDS)
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
@@ -157,25 +159,29 @@ class RetrievalModel(nn.Module):
             settings = RetrievalSettings(**json.loads(metadata["settings"]))
             model = cls(settings, json.loads(metadata["vocabulary"]), offsets=state["pose.offsets"])
             model.load_state_dict(state)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # of many kinds: the file may be damaged anywhere
             raise UserError(f"{path} is not a retrieval model; train one by `pose-rft retrieval train`") from error
         return model.eval()
 
 
-def score_file(text: str, poses_path: str | Path, model: str | Path = "reward") -> list[float]:
+def score_file(text: str, poses_path: str | Path, model: str | Path = "reward", up: Up | None = None) -> list[float]:
     """How well each pose of a file agrees with a text.
 
     Args:
         text: one description.
-        poses_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        poses_path: a pose file; see ``read_poses``.
         model: see ``RetrievalModel.load``.
+        up: the axis that points up in the file.
 
     Returns:
         N cosines, -1 to 1, in the order of the file.
 
     Raises:
-        UserError: no such model, or unreadable poses.
+        UserError: no such model, unreadable poses, or a text without a word that the model knows.
     """
     retrieval = RetrievalModel.load(model)
-    poses = torch.from_numpy(read_poses(poses_path).pose)
+    if not retrieval.knows(text):
+        said = shorten(text, 80, placeholder=" ...")
+        raise UserError(f"no word of '{said}' is known to the model; say what the pose is like: 'both arms are raised'")
+    poses = torch.from_numpy(read_poses(poses_path, up).pose)
     return (retrieval.embed_pose(poses) @ retrieval.embed_text([text])[0]).tolist()

@@ -8,7 +8,6 @@ those that the caption states: that says far more of a pair than which of 256 it
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -36,7 +35,7 @@ from pose_rft.posescript.posecodes import classify, load_posecodes
 from pose_rft.retrieval.model import RetrievalModel, RetrievalSettings
 from pose_rft.retrieval.ranks import rankings_agree, retrieval_ranks
 from pose_rft.retrieval.words import build_vocabulary
-from pose_rft.storage import atomic_file
+from pose_rft.storage import atomic_file, ensure_writable
 
 MAX_SCALE = math.log(100.0)  # CLIP's bound on the inverse temperature
 RANKS = (1, 5, 10)
@@ -111,13 +110,7 @@ def train(config: RetrievalConfig) -> dict[str, float]:
         UserError: nothing to draw from, too few pairs, or an output that cannot be written.
     """
     console = Console(stderr=True)
-    folder = Path(config.output).absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)  # an output that cannot be written is told before minutes of work
-    except OSError as error:
-        raise UserError(f"{config.output}: cannot be written ({error.strerror}); choose another output") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{config.output}: its folder cannot be written to; choose another output")
+    ensure_writable(Path(config.output))
     seed = config.training.seed
     console.print("drawing pairs of text and pose")
     samples = text_to_pose_mixture(config.samples, seed, config.data, config.processes)

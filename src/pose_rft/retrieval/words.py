@@ -16,6 +16,15 @@ from torch import Tensor, nn
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[.,;:!?]")  # "person's" -> person, s
 _NGRAM_LENGTHS = (3, 4, 5)
+FUNCTION_WORDS = frozenset({  # they say nothing of a pose by themselves
+    "a", "about", "all", "also", "an", "and", "another", "any", "are", "as", "at", "be", "been", "being", "both", "but",
+    "by", "can", "could", "do", "does", "each", "every", "for", "from", "had", "has", "have", "he", "her", "hers",
+    "herself", "him", "himself", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "me",
+    "more", "most", "my", "myself", "no", "not", "now", "of", "on", "one", "only", "or", "other", "our", "own", "s",
+    "so", "some", "such", "t", "than", "that", "the", "their", "them", "themselves", "then", "there", "these", "they",
+    "this", "those", "to", "too", "very", "was", "we", "were", "what", "when", "where", "which", "while", "who",
+    "whose", "why", "will", "with", "would", "you", "your", "yourself",
+})  # fmt: skip
 START = 0  # row of the token that begins every text, so that no text is empty
 UNKNOWN = 1  # row of a word that has no vector of its own
 

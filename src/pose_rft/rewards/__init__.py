@@ -6,14 +6,6 @@ from pose_rft.rewards.rollout import Graded, OnError, RolloutRewarder, grade
 from pose_rft.rewards.spec import BUILT_IN, RewardSpec, resolve, reward_specs
 
 __all__ = [
-    "BUILT_IN",
-    "Graded",
-    "OnError",
-    "PoseBatch",
-    "RewardError",
-    "RewardSpec",
-    "RolloutRewarder",
-    "grade",
-    "resolve",
+    "BUILT_IN", "Graded", "OnError", "PoseBatch", "RewardError", "RewardSpec", "RolloutRewarder", "grade", "resolve",
     "reward_specs",
-]
+]  # fmt: skip

@@ -5,7 +5,9 @@ A reward is any callable
     reward(prompts, completions, poses, **columns) -> list[float | None]
 
 that grades one item per entry of `prompts` (all arguments have the same length) and returns None for an item that it
-has no opinion on. It is a plain function; the run's config says which part of the answer it credits:
+has no opinion on. It may leave out what it does not need, as TRL's `reward(completions, **kwargs)` does, and return any
+iterable. It gets copies: what it does to them changes nothing. The run's config says which part of the answer it
+credits:
 
 - "text": one item per answer; `poses` holds the first sampled pose of each answer.
 - "pose": one item per sampled pose, so that prompts and completions are repeated K times.
@@ -15,10 +17,10 @@ once (`poses.joints`, `poses.axis_angle`, `poses.valid`). A step may hold thousa
 the latter. `columns` are the samples' other columns, such as `checks`, `pose` and `answer`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
-Reward = Callable[..., "list[float | None]"]
+Reward = Callable[..., "Iterable[float | None]"]
 Part = Literal["text", "pose"]
 
 

@@ -6,11 +6,13 @@ nothing to that group. An item that no reward graded is marked as ungraded. Rewa
 of the answer, rewards that credit pose to the grade of the pose; the two never mix.
 """
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
@@ -25,6 +27,7 @@ from pose_rft.rewards.contract import RewardError
 from pose_rft.rewards.spec import ResolvedReward, check_columns
 
 OnError = Literal["raise", "skip"]
+TRIED_OUT = 8  # samples that a reward is called with before a run
 SAME = 1e-6  # grades of a group that differ by no more than this teach nothing
 
 logger = logging.getLogger(__name__)
@@ -70,6 +73,21 @@ class _Items:
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         return _Items(self.prompts[start:stop], self.completions[start:stop], self.poses.slice(start, stop), columns)
 
+    def grades_of(self, reward: ResolvedReward) -> list[float | None]:
+        """What a reward says of copies: whatever it does to them, the next one gets what this one got."""
+        copies: dict[int, Any] = {}  # the items of a prompt share their columns, and go on sharing them
+
+        def copied(value: Any) -> Any:
+            if value is None or isinstance(value, str | int | float):
+                return value
+            if id(value) not in copies:
+                copies[id(value)] = copy.deepcopy(value)
+            return copies[id(value)]
+
+        columns = {name: [copied(value) for value in values] for name, values in self.columns.items()}
+        poses = PoseBatch(self.poses.joints.clone(), self.poses.axis_angle.clone(), self.poses.valid.clone())
+        return reward(list(self.prompts), list(self.completions), poses, columns)
+
 
 class RolloutRewarder:
     """Turns a rollout's actions into poses and asks the rewards; logs the first failure of each kind that is skipped.
@@ -89,16 +107,6 @@ class RolloutRewarder:
     def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout | PoseOnlyRollout) -> Graded:
         """Grade a rollout of B samples, G answers to each and K poses to each answer."""
         rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
-        columns: dict[str, list[Any]] = {
-            "checks": [list(sample.checks) for sample in samples],
-            "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
-            "answer": [sample.answer for sample in samples],
-            "pose": [sample.pose if sample.person is None else sample.person.pose for sample in samples],
-            "up": [sample.person and sample.person.up for sample in samples],
-            "person": [sample.person and sample.person.index for sample in samples],
-            "topic": [sample.question and sample.question.topic for sample in samples],
-            "truth": [sample.question and sample.question.truth for sample in samples],
-        }
         graded = grade(
             self.rewards,
             step,
@@ -107,7 +115,7 @@ class RolloutRewarder:
             self.body.joints_from_rotations(rotations),
             roma.rotmat_to_rotvec(rotations),
             rollout.valid,
-            columns,
+            columns_of(samples),
             self.on_error,
         )
         for kind, message in graded.failures.items():
@@ -115,6 +123,41 @@ class RolloutRewarder:
                 self._logged.add(kind)
                 logger.warning("%s; left ungraded, and so will others like it, without a word", message)
         return graded
+
+    def try_out(self, samples: Sequence[Sample]) -> None:
+        """Call every reward once before a run, on the given answers of some samples, to find mistakes in its set-up.
+
+        Raises:
+            UserError: a column is missing, the number of grades is wrong, or the reward fails on all of them.
+        """
+        some = samples[:TRIED_OUT]
+        columns = columns_of(some)
+        given = [np.zeros((22, 3)) if sample.pose is None else sample.pose for sample in some]
+        axis_angle = torch.from_numpy(np.stack(given).astype(np.float32)).to(self.policy.device)
+        valid = torch.tensor([sample.pose is not None for sample in some], device=self.policy.device)
+        poses = PoseBatch(self.body.joints(axis_angle), axis_angle, valid)
+        prompts, answers = [sample.prompt for sample in some], [sample.answer for sample in some]
+        for reward in self.rewards:
+            check_columns(reward, columns)
+            items = _Items(prompts, answers, poses, columns)
+            failures: dict[tuple[str, str], str] = {}
+            _, graded = _grades(reward, items, "skip", failures)
+            if failures and (not graded.any() or any(kind == "length" for _, kind in failures)):
+                raise UserError(f"{next(iter(failures.values()))}; it was tried on samples before the first step")
+
+
+def columns_of(samples: Sequence[Sample]) -> dict[str, list[Any]]:
+    """What rewards get of samples beside their prompts."""
+    return {
+        "checks": [list(sample.checks) for sample in samples],
+        "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
+        "answer": [sample.answer for sample in samples],
+        "pose": [sample.pose if sample.person is None else sample.person.pose for sample in samples],
+        "up": [sample.person and sample.person.up for sample in samples],
+        "person": [sample.person and sample.person.index for sample in samples],
+        "topic": [sample.question and sample.question.topic for sample in samples],
+        "truth": [sample.question and sample.question.truth for sample in samples],
+    }
 
 
 def grade(
@@ -198,11 +241,7 @@ def _grades(
         failures.setdefault((reward.spec.name, kind), message)
 
     try:
-        # an option takes the place of a column of the same name
-        returned = reward.function(
-            items.prompts, items.completions, items.poses, **{**items.columns, **reward.spec.options}
-        )
-        numbers = [0.0 if value is None else float(value) for value in returned]
+        returned = items.grades_of(reward)
     except UserError:
         raise
     except Exception as error:
@@ -213,17 +252,17 @@ def _grades(
             return torch.cat([left, right]), torch.cat([left_graded, right_graded])
         fail(type(error).__name__, f"raised {type(error).__name__}: {error}", cause=error)
         return torch.zeros(1), torch.zeros(1, dtype=torch.bool)
-    if len(numbers) != len(items):
-        fail("length", f"returned {len(numbers)} grades for {len(items)} items")
+    if len(returned) != len(items):
+        fail("length", f"returned {len(returned)} grades for {len(items)} items")
         return torch.zeros(len(items)), torch.zeros(len(items), dtype=torch.bool)
-    grades = torch.tensor(numbers)
+    grades = torch.tensor([0.0 if value is None else value for value in returned])
     graded = torch.tensor([value is not None for value in returned])
     if reward.credits == "pose":
         graded &= items.poses.valid.cpu()  # whatever it said about poses that are not there
     broken = graded & ~grades.isfinite()
     if broken.any():
         first = int(broken.nonzero()[0])
-        fail("not finite", f"returned {numbers[first]}", first)
+        fail("not finite", f"returned {returned[first]}", first)
         graded &= ~broken
     return torch.where(graded, grades, 0.0), graded
 

@@ -1,5 +1,6 @@
 """Spatial location reward: how close the joints are to those of the recorded pose (Pose-RFT: 1 / ||J_pred - J_gt||)."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -8,13 +9,25 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
+from pose_rft.errors import UserError
 from pose_rft.rewards.batch import PoseBatch
 
+Targets = Sequence[np.ndarray | None]
 MIN_ERROR = 1e-3  # metres; keeps 1 / error finite for a pose that hits the target
 
 
+def check_scale(scale: float = 1.0) -> None:
+    """Find out before a run whether the option `scale` can be used; takes the options of both bounded rewards.
+
+    Raises:
+        UserError: it is no positive number.
+    """
+    if not isinstance(scale, int | float) or isinstance(scale, bool) or not 0 < scale < math.inf:
+        raise UserError(f"rewards: scale must be a positive number of metres, not {scale!r}")
+
+
 def _errors(
-    poses: PoseBatch, targets: Sequence[np.ndarray | None], distance: Callable[[Tensor, Tensor], Tensor] = mpjpe
+    poses: PoseBatch, targets: Targets, distance: Callable[[Tensor, Tensor], Tensor] = mpjpe
 ) -> list[float | None]:
     """Joint error per item in metres; None where the pose is invalid or no pose was recorded."""
     distinct: list[np.ndarray] = []  # the poses of one prompt follow each other and share one target object
@@ -36,12 +49,7 @@ def _errors(
 
 
 def spatial(
-    prompts: list[str],
-    completions: list[str],
-    poses: PoseBatch,
-    *,
-    pose: Sequence[np.ndarray | None],
-    **columns: object,
+    prompts: list[str], completions: list[str], poses: PoseBatch, *, pose: Targets, **columns: object
 ) -> list[float | None]:
     """The paper's reward, 1 / error with the error in metres: 10 at 100 mm, 20 at 50 mm; at most 1000.
 
@@ -58,7 +66,7 @@ def spatial_bounded(
     completions: list[str],
     poses: PoseBatch,
     *,
-    pose: Sequence[np.ndarray | None],
+    pose: Targets,
     scale: float = 0.1,
     **columns: object,
 ) -> list[float | None]:
@@ -78,7 +86,7 @@ def spatial_aligned(
     completions: list[str],
     poses: PoseBatch,
     *,
-    pose: Sequence[np.ndarray | None],
+    pose: Targets,
     scale: float = 0.05,
     **columns: object,
 ) -> list[float | None]:

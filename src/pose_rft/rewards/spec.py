@@ -1,15 +1,17 @@
 """Which rewards there are, which of them a run uses, and how much each counts, as its config says."""
 
+import copy
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pose_rft.config import from_mapping, refuse_unread, validate
 from pose_rft.errors import UserError
+from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import Part, Reward
 
 
@@ -33,8 +35,8 @@ BUILT_IN = {  # a new reward: one file, and one line here
     "format": BuiltIn(f"{_HERE}.format.format_reward", "text"),
     "posecodes": BuiltIn(f"{_HERE}.posecodes.posecode_satisfaction", "pose"),
     "spatial": BuiltIn(f"{_HERE}.spatial.spatial", "pose"),
-    "spatial_bounded": BuiltIn(f"{_HERE}.spatial.spatial_bounded", "pose"),
-    "spatial_aligned": BuiltIn(f"{_HERE}.spatial.spatial_aligned", "pose"),
+    "spatial_bounded": BuiltIn(f"{_HERE}.spatial.spatial_bounded", "pose", f"{_HERE}.spatial.check_scale"),
+    "spatial_aligned": BuiltIn(f"{_HERE}.spatial.spatial_aligned", "pose", f"{_HERE}.spatial.check_scale"),
     "right_answer": BuiltIn(f"{_HERE}.right_answer.right_answer", "text"),
     "semantic": BuiltIn(f"{_HERE}.semantic.semantic_alignment", "pose", f"{_HERE}.semantic.prepare"),
     "text_similarity": BuiltIn(f"{_HERE}.text_similarity.text_similarity", "text", f"{_HERE}.text_similarity.prepare"),
@@ -100,11 +102,42 @@ def reward_specs(config: Sequence[str | Mapping[str, Any]]) -> list[RewardSpec]:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedReward:
-    """A reward that can be called: `call(prompts, completions, poses, **columns)`, and the part it credits."""
+    """A reward that can be called, with its options, and the part it credits."""
 
     spec: RewardSpec
     function: Reward
     credits: Part
+
+    def __call__(
+        self, prompts: list[str], completions: list[str], poses: PoseBatch, columns: Mapping[str, Any]
+    ) -> list[float | None]:
+        """Grades of M items, of which the reward gets what it asks for; an option replaces a column of its name.
+
+        A function with a parameter called `completions` gets all by name, as TRL's rewards do, any other the first
+        three in their order. It may return any iterable, or be a generator.
+
+        Raises:
+            TypeError: it returns something else, or a grade is no number.
+        """
+        given = {**columns, **copy.deepcopy(dict(self.spec.options))}
+        parameters = inspect.signature(self.function).parameters.values()
+        if any(each.name == "completions" for each in parameters):
+            first: tuple[Any, ...] = ()
+            given |= {"prompts": prompts, "completions": completions, "poses": poses}
+        else:
+            first = (prompts, completions, poses)
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+            given = {each.name: given[each.name] for each in parameters if each.name in given}
+        returned = self.function(*first, **given)
+        if isinstance(returned, str | bytes | Mapping) or not isinstance(returned, Iterable):
+            raise TypeError(f"it returned {type(returned).__name__}, not a list of grades")
+        return [_grade(value) for value in returned]
+
+
+def _grade(value: Any) -> float | None:
+    if isinstance(value, str | bytes):
+        raise TypeError(f"{value!r} is no grade: return numbers, or None")
+    return None if value is None else float(value)
 
 
 def resolve(spec: RewardSpec) -> ResolvedReward:
@@ -121,7 +154,10 @@ def resolve(spec: RewardSpec) -> ResolvedReward:
     part = spec.credits if built_in is None else built_in.credits
     if part is None:
         raise UserError(f"reward {spec.name!r}: say what it credits; set `credits: text` or `credits: pose`")
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise UserError(f"reward {spec.name!r}: its parameters cannot be found; write it as a function") from error
     if unknown := sorted(set(spec.options) - set(parameters)):
         raise UserError(f"reward {spec.name!r} has no option {unknown[0]!r}; it takes {', '.join(parameters)}")
     if built_in is not None and built_in.prepare is not None:
@@ -131,9 +167,10 @@ def resolve(spec: RewardSpec) -> ResolvedReward:
 
 def check_columns(reward: ResolvedReward, columns: Mapping[str, Any]) -> None:
     """Raise UserError if the reward needs a column that the samples do not have."""
-    given = {*columns, *reward.spec.options}
+    given = {*columns, *reward.spec.options, "prompts", "completions", "poses"}
     parameters = list(inspect.signature(reward.function).parameters.values())
-    for parameter in parameters[3:]:
+    by_name = any(parameter.name == "completions" for parameter in parameters)
+    for parameter in parameters if by_name else parameters[3:]:
         named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         if named and parameter.default is parameter.empty and parameter.name not in given:
             there = ", ".join(sorted(columns)) or "none"
@@ -157,6 +194,9 @@ def _import(name: str, path: str) -> Reward:
         if error.name and module_name.startswith(error.name):
             raise UserError(f"unknown reward {name!r}: there is no module {error.name!r}; {choices}") from error
         raise UserError(f"reward {name!r}: its module needs {error.name!r}, which is not installed") from error
+    except Exception as error:  # importing runs the module
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"reward {name!r}: module {module_name!r} cannot be imported ({reason})") from error
     function: Reward | None = vars(module).get(attribute)
     if not callable(function):
         raise UserError(f"unknown reward {name!r}: module {module_name!r} has no function {attribute!r}; {choices}")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
-from pose_rft.progress import no_bar_of_files
+from pose_rft.hf import loading
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.format import plain_text
 
@@ -41,15 +41,11 @@ class SentenceEmbedder:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import cached_file
 
-        where = _directory(embedder)
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(where)
-            with no_bar_of_files(where):
-                self.model: Any = AutoModel.from_pretrained(where, use_safetensors=True).eval().to(device)
-            pooling = cached_file(where, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"sentence embedder {embedder} cannot be loaded ({reason}); check its name") from error
+        source = _directory(embedder)
+        with loading(source, f"sentence embedder {embedder} cannot be loaded; check its name"):
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
+            self.model: Any = AutoModel.from_pretrained(source, use_safetensors=True).eval().to(device)
+            pooling = cached_file(source, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
         self.uses_first_token = pooling is not None and bool(
             json.loads(Path(pooling).read_text()).get("pooling_mode_cls_token", False)
         )

@@ -99,7 +99,10 @@ class PoseTimeline(TrainerCallback):
 def mean_answers(policy: PosePolicy, prompts: Sequence[str]) -> list[Answer]:
     """What a policy in training answers at temperature 0; it is left as it was."""
     with _not_training(policy):
-        return [group[0] for group in policy.generate(prompts, temperature=0.0)]
+        try:
+            return [group[0] for group in policy.generate(prompts, temperature=0.0)]
+        except UserError as error:  # the prompts are good: see PoseTimelineConfig
+            raise FloatingPointError(f"the poses of the pose timeline cannot be drawn ({error})") from error
 
 
 def draw_row(answers: Sequence[Answer]) -> Image.Image:
@@ -147,10 +150,11 @@ def read_timeline(path: Path, prompts: Sequence[str]) -> dict[int, Image.Image]:
         with Image.open(path) as sheet:
             content = json.loads(sheet.info[CONTENT_KEY])
             picture = sheet.convert("RGB")
-    except (OSError, KeyError, ValueError):  # no picture, another one, or a damaged one: begin anew
+        steps, asked = content["steps"], content["prompts"]
+    except Exception:  # no picture, another one, or one that is damaged in any way: begin anew
         return {}
-    top, steps = _header_height(prompts), content["steps"]
-    if content["prompts"] != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
+    top = _header_height(prompts)
+    if asked != list(prompts) or picture.size != (_width(len(prompts)), top + len(steps) * (CELL + GAP)):
         return {}
     places = [top + index * (CELL + GAP) for index in range(len(steps))]
     return {step: picture.crop((LABEL, y, picture.width, y + CELL)) for step, y in zip(steps, places, strict=True)}

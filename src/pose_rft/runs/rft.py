@@ -1,9 +1,9 @@
 """The reinforcement stage: a policy, prompts, rewards and HyGRPO, from one config."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import TrainerCallback
 
@@ -14,9 +14,11 @@ from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.pose_only import CachedPrompt, PoseOnlyPolicy, PoseOnlyRollout
 from pose_rft.rewards import Graded, OnError, RolloutRewarder, resolve, reward_specs
-from pose_rft.runs.run import Phase, RunConfig, open_run
+from pose_rft.runs.phase import Phase
+from pose_rft.runs.run import RunConfig, open_run
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
+LAST_STEPS = 5  # of a run whose valid answers are counted at its end
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class RftConfig(RunConfig):
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
     """
+
+    FIXED: ClassVar[tuple[str, ...]] = (
+        *RunConfig.FIXED, "policy", "prompts", "pose_phase.prompts_per_step", "hygrpo.prompts_per_step",
+        "hygrpo.updates_per_rollout", "hygrpo.seed",
+    )  # fmt: skip
 
     policy: str = "default"
     output_dir: str = "runs/rft"
@@ -91,13 +98,13 @@ def run_rft(
         UserError: as ``open_run``, ``from_pretrained`` and the rewards do.
     """
     rewards = [resolve(spec) for spec in reward_specs(config.rewards)]  # what is missed is missed before the run
-    pose_phase = Phase(POSE_PHASE, config.pose_phase.steps)
-    main_phase = Phase("", config.hygrpo.steps, config.hygrpo.updates_per_rollout)
+    pose_phase = Phase("pose_phase", POSE_PHASE, config.pose_phase.steps)
+    main_phase = Phase("hygrpo", "", config.hygrpo.steps, config.hygrpo.updates_per_rollout)
     make_policy = partial(_starting_policy, config)
     with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume) as run:
-        if samples is None:
-            samples = run.samples(config.prompts, config.hygrpo.seed)
+        samples = run.samples(config.prompts, config.hygrpo.seed, samples)
         rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error)
+        rewarder.try_out(samples)
         if run.is_due(pose_phase):
             posed = [each for each in samples if each.pose is not None and (each.checks or each.image is not None)]
             if not posed:
@@ -113,6 +120,18 @@ def run_rft(
             make = partial(HyGRPOTrainer, run.policy, config.hygrpo, samples, rewarder)
             run.train(main_phase, "HyGRPO", make, callbacks)
     return run.policy, run.history()
+
+
+def no_valid_answer(config: RftConfig, history: Sequence[Mapping[str, float]]) -> str | None:
+    """A warning about a run at whose end no answer held a pose, though it was to learn poses; None of any other."""
+    shares = [entry["valid_share"] for entry in history if "valid_share" in entry]
+    last = shares[-max(LAST_STEPS, len(shares) // 10) :]
+    if not config.hygrpo.pose_coefficient or not last or any(last):
+        return None
+    return (
+        f"no answer of the last {len(last)} steps held a valid <POSE>, so that no pose was learned; begin with a "
+        "policy that answers with poses (pose-rft sft), or reward them (rewards: format)"
+    )
 
 
 def _starting_policy(config: RftConfig, device: str) -> PosePolicy:

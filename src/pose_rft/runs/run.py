@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from accelerate import PartialState
 from transformers import TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
 
 from pose_rft.config import PositiveInt, refuse_unread, validate
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
-from pose_rft.data.sample import Sample
+from pose_rft.data.sample import Sample, check_poses
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
 from pose_rft.evaluation.run_report import write_run_report
@@ -27,9 +26,12 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
+from pose_rft.run_checkpoints import newest_checkpoint, read_state
+from pose_rft.runs.phase import Phase
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
+from pose_rft.runs.record import RunRecord
 from pose_rft.storage import ensure_directory
-from pose_rft.trainer import CheckpointTrainer, read_json
+from pose_rft.trainer import CheckpointTrainer, NonFiniteError
 
 STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
@@ -48,6 +50,8 @@ class RunConfig:
         shard: divide the language model's layers among the processes, if it is too large for one device.
     """
 
+    FIXED: ClassVar[tuple[str, ...]] = ("data", "pictures")  # what a run that goes on cannot change; of a group, all
+
     output_dir: str
     data: MixtureConfig = field(default_factory=MixtureConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
@@ -62,23 +66,6 @@ class RunConfig:
             refuse_unread(self, ["pictures"], "pictures.samples is 0")
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of a run, with checkpoints of its own.
-
-    Attributes:
-        folder: of its checkpoints, in the output directory; "" is that directory itself.
-        steps: 0 leaves the phase out.
-        updates: of the optimiser in one step.
-        draws: whether the policy has words already, so that the pose timeline can be drawn.
-    """
-
-    folder: str
-    steps: int
-    updates: int = 1
-    draws: bool = True
-
-
 class Run:
     """A run while it goes on; ``open_run`` makes it.
 
@@ -86,15 +73,30 @@ class Run:
         policy: what is trained.
     """
 
-    def __init__(self, config: RunConfig, phases: Sequence[Phase], policy: PosePolicy, processes: PartialState) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        phases: Sequence[Phase],
+        policy: PosePolicy,
+        processes: PartialState,
+        record: RunRecord,
+    ) -> None:
         self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
-        self._output = Path(config.output_dir)
+        self._output, self._record = Path(config.output_dir), record
 
-    def samples(self, count: int, seed: int) -> list[Sample]:
-        """Draw training samples from the mixture, with their pictures."""
-        samples = text_to_pose_mixture(count, seed, self.config.data, self.config.processes)
+    def samples(self, count: int, seed: int, given: Sequence[Sample] | None = None) -> Sequence[Sample]:
+        """Training samples, with their pictures: drawn from the mixture, unless they are given.
+
+        Raises:
+            UserError: a pose that is not finite, or a run that goes on and began with other samples.
+        """
+        drawn = [] if given is not None else text_to_pose_mixture(count, seed, self.config.data, self.config.processes)
+        check_poses(drawn if given is None else given)
         with self._processes.main_process_first():
-            return with_pictures(self.policy, samples, seed, self.config.pictures, self._output / PICTURES_FOLDER)
+            self._record.check_samples(drawn if given is None else given)
+            if given is not None:
+                return given
+            return with_pictures(self.policy, drawn, seed, self.config.pictures, self._output / PICTURES_FOLDER)
 
     def hidden_states(self, samples: Sequence[Sample], row_tokens: int) -> HiddenStateCache:
         """What the pose head reads of samples, computed once."""
@@ -126,12 +128,20 @@ class Run:
         """
         timeline = self.config.pose_timeline
         with LiveProgress(title) as live:
-            shown: list[TrainerCallback] = [live]
+            shown: list[TrainerCallback] = [self._record, live]
             if phase.draws and timeline.every:
                 path = self._output / TIMELINE_FILE
                 shown.append(PoseTimeline(self.policy, timeline, path, self._steps_before(phase), phase.updates))
             trainer = make(str(self._output / phase.folder), [*shown, *callbacks])
-            trainer.train(resume_from_checkpoint=self.newest_checkpoint(phase))
+            try:
+                trainer.train(resume_from_checkpoint=self.newest_checkpoint(phase))
+            except NonFiniteError as error:
+                if not error.diverged:
+                    raise
+                begun = has_begun(self._output, [self._output / each.folder for each in self.phases])
+                how = "go on with --resume" if begun else "start again"
+                rate = f"{phase.group}.learning_rate (now {trainer.args.learning_rate:g})"
+                raise NonFiniteError(error.cause, f"lower {rate} and {how}") from error
 
     def history(self) -> list[dict[str, float]]:
         """The log of all phases so far; the steps of each are counted on from those of the phases before it."""
@@ -170,15 +180,17 @@ def open_run(
     processes = join_processes(device)
     with processes.main_process_first():
         open_output(output, [output / phase.folder for phase in phases], resume)
+        record = RunRecord(output, config, phases, resume)
     policy = make_policy(device)
     policy.set_feature_cache(output / IMAGES_FOLDER)
-    run = Run(config, phases, policy, processes)
+    run = Run(config, phases, policy, processes, record)
     yield run
+    record.settle()  # where no step was left
     policy.eval()
     policy.set_feature_cache(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
-        write_run_report(output, title, run.history(), config, output / TIMELINE_FILE)
+        write_run_report(output, title, run.history(), config, output / TIMELINE_FILE, record.changes)
         clear_up(output)
     processes.wait_for_everyone()
 
@@ -198,15 +210,10 @@ def join_processes(device: str) -> PartialState:
     return PartialState(cpu=device == "cpu")
 
 
-def newest_checkpoint(phase: Path) -> str | None:
-    """The newest complete checkpoint in the folder of a phase, or None."""
-    return get_last_checkpoint(str(phase)) if phase.is_dir() else None
-
-
 def read_history(phase: Path) -> list[dict[str, float]]:
     """The log of a phase up to its newest checkpoint; empty where there is none."""
     newest = newest_checkpoint(phase)
-    return [] if newest is None else read_json(Path(newest) / TRAINER_STATE_NAME)["log_history"]
+    return [] if newest is None else read_state(Path(newest)).log_history
 
 
 def has_begun(output: Path, phases: Sequence[Path]) -> bool:

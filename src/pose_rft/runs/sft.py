@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -14,7 +15,8 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.image_branch import ImageMode
-from pose_rft.runs.run import Phase, Run, RunConfig, open_run
+from pose_rft.runs.phase import Phase
+from pose_rft.runs.run import Run, RunConfig, open_run
 from pose_rft.sft.attributes import AttributeTrainer
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
@@ -45,6 +47,11 @@ class SftConfig(RunConfig):
         loss: weights.
         loop: of all phases.
     """
+
+    FIXED: ClassVar[tuple[str, ...]] = (
+        *RunConfig.FIXED, "policy", "start", "data_seed", "encoder", "image_head", "loop.seed",
+        *(f"{phase}.{name}" for phase in ("head", "attributes", "joint") for name in ("samples", "batch_size")),
+    )  # fmt: skip
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     start: str | None = None
@@ -82,15 +89,14 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
     Raises:
         UserError: as ``open_run`` and ``from_pretrained`` do, or samples that a phase cannot learn from.
     """
-    head = Phase("head", config.head.steps, draws=config.start is not None)
-    attributes = Phase("attributes", config.attributes.steps, draws=False)
-    joint = Phase("joint", config.joint.steps)
+    head = Phase("head", "head", config.head.steps, draws=config.start is not None)
+    attributes = Phase("attributes", "attributes", config.attributes.steps, draws=False)
+    joint = Phase("joint", "joint", config.joint.steps)
     make_policy = partial(_starting_policy, config)
     with open_run(config, "A supervised run", [head, attributes, joint], make_policy, resume) as run:
         trained = [phase for phase in (config.head, config.attributes, config.joint) if phase.steps]
         largest = max((phase.samples for phase in trained), default=0)
-        if samples is None:
-            samples = run.samples(largest, config.data_seed)
+        samples = run.samples(largest, config.data_seed, samples)
 
         def samples_of(phase: PhaseConfig) -> Sequence[Sample]:
             return samples[: phase_sample_count(len(samples), phase.samples, largest)]

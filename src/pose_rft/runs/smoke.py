@@ -17,6 +17,8 @@ LARGEST = {
 def smoke_sized(config: T) -> T:
     """A config, and all configs in it, with no number above ``LARGEST``."""
     changes: dict[str, Any] = {}
+    if vars(config).get("steps") == 0:  # a phase that is left out; what it sets would be refused
+        return config
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):

@@ -62,7 +62,7 @@ def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple
     statements weigh what the true one does; their failing alone says nothing.
     """
     holds, fails = ((truths == value).sum(dim=0) for value in (1, 0))
-    of_holding, of_failing = torch.zeros(2, truths.shape[1])
+    weight_if_true, weight_if_false = torch.zeros(2, truths.shape[1])
     for about, rows in rows_by_topic(statements()).items():
         if alone := len(rows) == 1:
             each, names = torch.cat([holds[rows], fails[rows]]), ["yes", "no"]
@@ -70,10 +70,10 @@ def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple
             each, names = holds[rows], [statements()[row].truth for row in rows]
         wanted = torch.tensor([1 + answers[about, name] for name in names])  # one of each, for what is hardly asked
         weights = (wanted / wanted.sum() * each.sum() / each.clamp(min=1)).clamp(max=HEAVIEST)
-        of_holding[rows] = weights[: len(rows)]
+        weight_if_true[rows] = weights[: len(rows)]
         if alone:
-            of_failing[rows] = weights[1]
-    return of_holding, of_failing
+            weight_if_false[rows] = weights[1]
+    return weight_if_true, weight_if_false
 
 
 class CachedAttributeClassifier(CachedModule[Tensor]):
@@ -113,9 +113,9 @@ class AttributeTrainer(CheckpointTrainer):
             [policy.image_branch.joint_features(encoded.rows(rows).to(policy.device)).cpu() for rows in parts]
         )
         self.truths = truths_of(samples)
-        self.of_holding, self.of_failing = weights_as_asked(self.truths, answers_of(samples))
+        self.weight_if_true, self.weight_if_false = weights_as_asked(self.truths, answers_of(samples))
         about = np.array([statement.topic for statement in statements()])
-        self.together = torch.from_numpy(about[:, None] == about).float()
+        self.same_topic = torch.from_numpy(about[:, None] == about).float()
         super().__init__(
             model=CachedAttributeClassifier(policy, features.to(kept_at([features], policy.device))),
             args=loop.training_arguments(phase, output_dir, policy.device.type),
@@ -136,7 +136,7 @@ class AttributeTrainer(CheckpointTrainer):
         rows = inputs["rows"].cpu()
         logits = model(rows)
         truths = self.truths[rows]
-        weight = ((truths > 0) * self.of_holding) @ self.together + (truths == 0) * self.of_failing
+        weight = ((truths > 0) * self.weight_if_true) @ self.same_topic + (truths == 0) * self.weight_if_false
         truths, weight = truths.to(logits.device), weight.to(logits.device)
         losses = binary_cross_entropy_with_logits(logits, truths.clamp(min=0).float(), weight, reduction="sum")
         right = ((logits > 0) == (truths > 0)).float() * weight

@@ -17,13 +17,13 @@ from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
 from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
-from pose_rft.data.sample import Sample
+from pose_rft.data.sample import Sample, sample_name
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import CachedHead, HiddenStateCache, pack_samples
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
-from pose_rft.trainer import CheckpointTrainer, check_tracker
+from pose_rft.trainer import CheckpointTrainer, check_tracker, training_arguments
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PhaseConfig:
     """One phase of supervised training.
 
     Attributes:
-        samples: how many of the mixture's samples it sees (they are repeated if ``steps`` needs more).
+        samples: how many of the mixture's samples it takes (they are repeated if ``steps`` needs more).
         steps: updates; 0 skips the phase.
         batch_size: samples in an update, divided among the processes of a run.
         learning_rate: peak; warm-up over 3 % of the steps, then cosine to a tenth.
@@ -77,8 +77,9 @@ class LoopConfig:
         check_tracker(self.report_to)
 
     def training_arguments(self, phase: PhaseConfig, output_dir: str, device: str) -> TrainingArguments:
-        return TrainingArguments(
-            output_dir=output_dir,
+        return training_arguments(
+            output_dir,
+            device,
             max_steps=phase.steps,
             per_device_train_batch_size=phase.batch_size,
             learning_rate=phase.learning_rate,
@@ -92,10 +93,6 @@ class LoopConfig:
             save_total_limit=self.keep_checkpoints,
             logging_steps=self.logging_steps,
             report_to=self.report_to,
-            remove_unused_columns=False,
-            use_cpu=device == "cpu",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
             dataloader_num_workers=self.workers,
         )
 
@@ -163,8 +160,8 @@ class SupervisedTrainer(CheckpointTrainer):
     def pose_loss(self, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
-        of_poses = self.rank_loss_weight(len(poses))
-        of_checked = (
+        pose_weight = self.rank_loss_weight(len(poses))
+        check_weight = (
             self.rank_loss_weight(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
         )
         if not len(poses):
@@ -174,7 +171,7 @@ class SupervisedTrainer(CheckpointTrainer):
         losses = pose_losses(self.policy.head, joints_of, predicted, poses, stated, sampled, aligned)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
-            getattr(self.weights, name) * loss * (of_checked if "checks" in name else of_poses)
+            getattr(self.weights, name) * loss * (check_weight if "checks" in name else pose_weight)
             for name, loss in losses.items()
         )
 
@@ -191,6 +188,7 @@ class HeadTrainer(SupervisedTrainer):
         self, policy: PosePolicy, samples: Sequence[Sample], cache: HiddenStateCache, *args: Any, **kwargs: Any
     ) -> None:
         self.cache = cache
+        self.samples = samples
         self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
         super().__init__(policy, CachedHead(policy, cache), *args, **kwargs)
 
@@ -207,6 +205,9 @@ class HeadTrainer(SupervisedTrainer):
         rows = inputs["rows"].cpu()
         checks = [self.checks[row] for row in rows.tolist()]
         return self.pose_loss(model(rows), self.poses[rows], checks)
+
+    def split(self, batch: dict[str, Tensor]) -> list[tuple[str, Any]]:
+        return [(sample_name(self.samples[row]), {"rows": torch.tensor([row])}) for row in batch["rows"].tolist()]
 
 
 class PolicyTrainer(SupervisedTrainer):
@@ -226,17 +227,21 @@ class PolicyTrainer(SupervisedTrainer):
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
         batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.rank_slice)
         return DataLoader(
-            self.samples,  # type: ignore[arg-type]
+            range(len(self.samples)),  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=self._collate,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
 
-    def _collate(self, samples: list[Sample]) -> dict[str, Any]:
+    def _collate(self, rows: list[int]) -> dict[str, Any]:
+        samples = [self.samples[row] for row in rows]
         packed = pack_samples(self.policy, samples, self.loop.row_tokens)
         checks = [sample.checks for sample in samples if sample.pose is not None]
-        return {"packed": packed, "poses": poses_of(samples), "checks": checks}
+        return {"packed": packed, "poses": poses_of(samples), "checks": checks, "rows": rows}
+
+    def split(self, batch: dict[str, Any]) -> list[tuple[str, Any]]:
+        return [(sample_name(self.samples[row]), self._collate([row])) for row in batch["rows"]]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
         packed: PackedGroups = inputs["packed"].to(self.policy.device)

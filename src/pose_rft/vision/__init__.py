@@ -8,16 +8,6 @@ from pose_rft.vision.load import load_encoder
 from pose_rft.vision.people import Person, choose_person, find_people
 
 __all__ = [
-    "Circle",
-    "Crop",
-    "DetectedPerson",
-    "ImageFeatures",
-    "Person",
-    "PoseEncoder",
-    "choose_person",
-    "crop",
-    "detect_person",
-    "find_people",
-    "load_encoder",
-    "read_image",
+    "Circle", "Crop", "DetectedPerson", "ImageFeatures", "Person", "PoseEncoder", "choose_person", "crop",
+    "detect_person", "find_people", "load_encoder", "read_image",
 ]  # fmt: skip

@@ -1,7 +1,6 @@
 """From a photograph to the features of the one person in it who is meant."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -10,7 +9,7 @@ from pose_rft.errors import UserError
 from pose_rft.vision.crops import Crop, crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
-from pose_rft.vision.images import read_image
+from pose_rft.vision.images import Picture, picture_name, read_image
 from pose_rft.vision.people import Person, choose_person, find_people, refined
 
 
@@ -34,7 +33,7 @@ class DetectedPerson:
 
 
 def detect_person(
-    image: Image.Image | str | Path,
+    image: Picture,
     encoder: PoseEncoder,
     prompt: str | None = None,
     box: Box | None = None,
@@ -51,7 +50,7 @@ def detect_person(
         UserError: the picture cannot be read, nobody is found in it and no box is given, or the box lies outside.
     """
     picture = read_image(image)
-    name = "the image" if isinstance(image, Image.Image) else str(image)
+    name = picture_name(image)
     if box is not None:
         left, top, right, bottom = (edge / picture.info["reduction"] for edge in box)
         if left >= picture.width or top >= picture.height or right <= 0 or bottom <= 0:

@@ -88,7 +88,7 @@ def _one_per_head(guesses: list[Guess]) -> list[Guess]:
     people = []
     while rest:
         best = rest[0]
-        same = [guess is best or _overlap(best[1][:2], guess[1][:2]) > SAME_HEAD for guess in rest]
+        same = [guess is best or overlap(best[1][:2], guess[1][:2]) > SAME_HEAD for guess in rest]
         group = [guess for guess, is_same in zip(rest, same, strict=True) if is_same]
         rest = [guess for guess, is_same in zip(rest, same, strict=True) if not is_same]
         weights = [score for score, _ in group]
@@ -96,7 +96,7 @@ def _one_per_head(guesses: list[Guess]) -> list[Guess]:
     return people
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
     """Intersection over union of two boxes, each (2, 2): top left and bottom right corner."""
     both = np.clip(np.minimum(first[1], second[1]) - np.maximum(first[0], second[0]), 0, None).prod()
     union = (first[1] - first[0]).prod() + (second[1] - second[0]).prod() - both

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder
 from pose_rft.vision.feature_cache import FeatureCache
-from pose_rft.vision.images import read_image
+from pose_rft.vision.images import Picture, picture_name, read_image
 from pose_rft.vision.load import load_encoder
 
 CROP = 256  # pixels of a crop's side
@@ -43,7 +42,7 @@ class ImageEncoder(nn.Module):
         return laid_out(self.encoder.encode(pixels))
 
     def encode_person(
-        self, image: Image | str | Path, prompt: str = "", flip: bool = False, box: Box | None = None
+        self, image: Picture, prompt: str = "", flip: bool = False, box: Box | None = None
     ) -> "EncodedPerson":
         """The person in a photograph whom a box or the prompt means.
 
@@ -61,7 +60,7 @@ class ImageEncoder(nn.Module):
             try:
                 found = detect_person(picture, self.encoder, prompt, within)
             except UserError as error:
-                name = "the image" if isinstance(image, Image) else image
+                name = picture_name(image)
                 raise UserError(str(error).replace("the image", str(name), 1)) from error
             direct = laid_out(found.features)
             turn = torch.from_numpy(found.crop.turn).float()

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
+from pose_rft.vision.arrays import picture_of
 
+Picture = Image.Image | np.ndarray | torch.Tensor | str | Path | bytes | BinaryIO
 MAX_SIDE = 3072  # pixels; a person who fills a tenth of the picture still fills the encoder's 256
 MIN_SIDE = 32  # pixels; nobody can be made out in less
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
@@ -33,7 +36,7 @@ class PictureTooLarge(UserError):
     """More pixels than are unpacked."""
 
 
-def read_image(image: Image.Image | str | Path) -> Image.Image:
+def read_image(image: Picture) -> Image.Image:
     """A photograph as upright RGB, at most `MAX_SIDE` pixels long.
 
     EXIF orientation is applied; transparent parts become white; palettes, CMYK and 16-bit grey become RGB; of an
@@ -42,7 +45,8 @@ def read_image(image: Image.Image | str | Path) -> Image.Image:
     is pixel x / reduction of the result.
 
     Args:
-        image: a file, or a picture that is already open (it is not changed).
+        image: a file, its name or its bytes; a picture that is already open (it is not changed); or an array as
+            ``picture_of`` takes it.
 
     Raises:
         UserError: no such file, a folder, an address, not a picture, damaged, too small or too large (then
@@ -50,22 +54,23 @@ def read_image(image: Image.Image | str | Path) -> Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged EXIF and on large, but not too large, pictures
+        if isinstance(image, np.ndarray | torch.Tensor):
+            image = picture_of(image)
         if isinstance(image, Image.Image):
             return _decoded(image, "the image", is_ours=False)
+        if isinstance(image, bytes | bytearray):
+            image = io.BytesIO(image)
+        if not isinstance(image, str | Path) and not hasattr(image, "read"):
+            raise UserError(f"images: {type(image).__name__} is no picture; give a file, a PIL image or an array")
         return _read_file(image)
 
 
-def read_image_bytes(content: bytes, name: str = "image") -> Image.Image:
-    """What `read_image` makes of a file, from the file's content; `name` is what errors call it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _read_stream(io.BytesIO(content), name)
-
-
-def _read_file(image: str | Path) -> Image.Image:
-    name = str(image)
+def _read_file(image: str | Path | BinaryIO) -> Image.Image:
+    name = picture_name(image)
     if "://" in name or name.startswith("data:"):
         raise UserError(f"{name[:80]}: is an address, not a file; download the picture and give the file's name")
+    if not isinstance(image, str | Path):
+        return _read_stream(image, name)
     try:
         with Path(image).open("rb") as stream:
             return _read_stream(stream, name)
@@ -76,24 +81,25 @@ def _read_file(image: str | Path) -> Image.Image:
     except FileNotFoundError as error:
         raise UserError(f"{name}: no such file; check the name") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
+        raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
 
 
 def _read_stream(stream: BinaryIO, name: str) -> Image.Image:
-    start = stream.read(64)
-    stream.seek(0)
-    formats: tuple[str, ...] = FORMATS
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start:
-        _learn_heif(name)
-        formats = ("HEIF",)
     try:
-        opened = Image.open(stream, formats=formats)
+        start = stream.read(64)
+        stream.seek(0)
+        is_heif = start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start
+        if is_heif:
+            _learn_heif(name)
+        opened = Image.open(stream, formats=("HEIF",) if is_heif else FORMATS)
+    except UserError:
+        raise
     except UnidentifiedImageError as error:
         raise UserError(f"{name}: not a picture that can be read; give one of {', '.join(FORMATS)}, HEIC") from error
     except Image.DecompressionBombError as error:
         raise PictureTooLarge(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
     except Exception as error:  # readers of formats raise errors of many kinds on damaged files
-        raise UserError(f"{name}: cannot be read ({_reason(error)}); give a picture") from error
+        raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
 
@@ -104,6 +110,11 @@ def _learn_heif(name: str) -> None:
     if reader is None:
         raise UserError(f"{name}: is a HEIC picture; run: pip install 'pose-rft[heic]', or save it as JPEG")
     importlib.import_module(reader).register_heif_opener()
+
+
+def picture_name(image: Picture) -> str:
+    """What to call a picture in a message."""
+    return str(image) if isinstance(image, str | Path) else "the image"
 
 
 def _pixel_limit() -> int:
@@ -124,7 +135,9 @@ def _decoded(image: Image.Image, name: str, is_ours: bool) -> Image.Image:
         image.load()
         result = _reduced(image, -(-max(image.size) // MAX_SIDE))
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
-        raise UserError(f"{name}: a damaged or unusual picture ({_reason(error)}); save it again as JPEG") from error
+        raise UserError(
+            f"{name}: a damaged or unusual picture ({reason_of(error)[:120]}); save it again as JPEG"
+        ) from error
     turn = UPRIGHT.get(_orientation(image))
     reduction = max(round(width / result.width), 1)
     result = result if turn is None else result.transpose(turn)
@@ -162,8 +175,3 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:120] if text else type(error).__name__

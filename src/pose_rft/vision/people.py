@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +13,8 @@ from PIL import Image
 from pose_rft.errors import UserError
 from pose_rft.vision.blazepose import HIPS, TOP, BlazePose
 from pose_rft.vision.crops import Circle, crop
-from pose_rft.vision.detector import SIDE, Box, detect
-from pose_rft.vision.images import read_image
+from pose_rft.vision.detector import SIDE, Box, detect, overlap
+from pose_rft.vision.images import Picture, picture_name, read_image
 
 MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
 SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are searched for a second time
@@ -49,7 +48,7 @@ def find_people(image: Image.Image) -> list[Person]:
     return _each_once(people + _confirmed(image, detect(image, _squares(*image.size))))
 
 
-def boxes_of_people(image: Image.Image | str | Path) -> list[Box]:
+def boxes_of_people(image: Picture) -> list[Box]:
     """Boxes of everybody in a photograph, from left to right, in pixels of the upright file.
 
     Raises:
@@ -58,7 +57,7 @@ def boxes_of_people(image: Image.Image | str | Path) -> list[Box]:
     picture = read_image(image)
     people = sorted(find_people(picture), key=lambda person: person.circle.centre[0])
     if not people:
-        raise UserError(f"{image}: no person found; give the box around one (--box)")
+        raise UserError(f"{picture_name(image)}: no person found; give the box around one (--box)")
     scale = picture.info["reduction"]
     return [
         (left * scale, top * scale, right * scale, bottom * scale)
@@ -221,8 +220,4 @@ def _person_in_box(people: Sequence[Person], box: Box) -> Person:
 
 
 def _overlap(first: Box, second: Box) -> float:
-    """Intersection over union."""
-    width = max(min(first[2], second[2]) - max(first[0], second[0]), 0)
-    height = max(min(first[3], second[3]) - max(first[1], second[1]), 0)
-    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (first, second))
-    return width * height / (areas - width * height)
+    return overlap(np.reshape(first, (2, 2)), np.reshape(second, (2, 2)))

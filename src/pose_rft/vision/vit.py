@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, VitPoseBackbone, VitPoseBackboneConfig, VitPoseForPoseEstimation
 
 from pose_rft.errors import UserError
-from pose_rft.progress import no_bar_of_files
+from pose_rft.hf import loading
 from pose_rft.storage import atomic_directory
 from pose_rft.vision.encoder import ImageFeatures, PoseEncoder, check_pixels
 
@@ -65,19 +65,16 @@ def load_vit(name: str) -> Vit:
     Raises:
         UserError: nothing of that name can be loaded, it is no ViTPose, or its weights are a pickle.
     """
-    try:
+    refusal = (
+        f"encoder {name!r}: not 'blazepose', and no ViTPose with safetensors in a directory or Hugging Face id of that "
+        "name"
+    )
+    with loading(name, refusal):
         kind = AutoConfig.from_pretrained(name).model_type
-        with no_bar_of_files(name):
-            if kind == "vitpose":
-                return Vit(name, VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True).backbone)
-            if kind == "vitpose_backbone":
-                return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(
-            f"encoder {name!r}: not 'blazepose', and no ViTPose with safetensors in a directory or Hugging Face id of "
-            f"that name ({reason})"
-        ) from error
+        if kind == "vitpose":
+            return Vit(name, VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True).backbone)
+        if kind == "vitpose_backbone":
+            return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True))
     raise UserError(f"encoder {name!r}: is a {kind}; give 'blazepose' or a ViTPose model")
 
 

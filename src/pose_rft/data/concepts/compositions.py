@@ -13,32 +13,15 @@ from pose_rft.data.concepts.pose_language import expanded, parse_pose
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.phrases import pick, say_doing, say_who, say_with
 from pose_rft.errors import UserError
+from pose_rft.storage import package_table
 
-# What is combined, and how often. core: legs, or a whole body that leaves free what the others set.
-RECIPES = {
-    ("core", "arms"): 30, ("core", "arms", "head"): 14, ("core", "head"): 10, ("core", "trunk"): 7,
-    ("core", "arms", "trunk"): 6, ("core", "arms", "arms"): 9, ("arms", "arms"): 8, ("arms", "head"): 6,
-    ("arms", "trunk"): 5, ("trunk", "head"): 2, ("arms", "arms", "head"): 3,
-}  # fmt: skip
+TABLE = package_table(__package__, "compositions.yaml")
+RECIPES = {tuple(parts): rate for rate, *parts in TABLE["recipes"]}
 ARM_KEYS = ("arm", "hand", "palm")
 KEPT_SHARE = 0.6  # of a composition's samples must meet all checks, otherwise its parts do not go together
 PROBE = 24  # samples to see that
 STANDING = ("stand", "attention", "stand_wide")
-# Words by which a phrase already says something about a part of the body.
-SPEAKS_OF = {
-    "arms": re.compile(
-        r"\b(arm|hand|fist|elbow|palm|finger|wrist|wav|point|clap|hold|carr|throw|punch|catch|reach|clasp|hug|touch|"
-        r"salut|shrug|prop|grab|grip|support|push|pull|lift|typ|read|writ|eat|drink|phone|akimbo|meditat|pray|fold|play)",
-        re.IGNORECASE,
-    ),
-    "head": re.compile(r"\b(head|face|facing|look|gaz|chin|eyes?\b|neck|nod|star(e|ing)|watch|read)", re.IGNORECASE),
-    "trunk": re.compile(
-        r"\b(lean|bend|bent|bow|torso|upper body|back\b|upright|straight|hunch|slouch|slump|arch|twist|turn|trunk|"
-        r"chest|side|reclin|waist|fold|forward)", re.IGNORECASE,
-    ),
-}  # fmt: skip
-POSTURE = re.compile(r"\b(stand|sit|seat|lying|lie|kneel|squat|walk|run|jump|crouch|lung|balanc)", re.IGNORECASE)
-LOOKING = re.compile(r"\b(look|gaz|watch|facing|star(e|ing)|nod|read)", re.IGNORECASE)
+SPEAKS_OF = {topic: re.compile(rf"\b({'|'.join(words)})", re.IGNORECASE) for topic, words in TABLE["speaks_of"].items()}
 
 
 @dataclass(frozen=True)
@@ -91,9 +74,11 @@ def core_phrases(core: Concept, parts: set[str]) -> list[tuple[str, str]]:
 
 def addition_phrases(addition: Concept, beside_head: bool) -> list[tuple[str, str]]:
     """(kind, phrase) of an addition: no word about the stance, nor, beside something about the head, about looking."""
-    every = [("with", p) for p in addition.with_] + [("doing", p) for p in addition.doing if not POSTURE.search(p)]
+    every = [("with", p) for p in addition.with_] + [
+        ("doing", p) for p in addition.doing if not SPEAKS_OF["posture"].search(p)
+    ]
     if beside_head and addition.part != "head":
-        every = [(kind, p) for kind, p in every if not LOOKING.search(p)]
+        every = [(kind, p) for kind, p in every if not SPEAKS_OF["looking"].search(p)]
     return every
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import yaml
 
 from pose_rft.data.concepts.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.checks import mirrored as mirrored_check
+from pose_rft.storage import SAFE_LOADER
 
-# The same safe loader in C where PyYAML has it: the bank is a megabyte, seconds in Python.
-SAFE_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 CONCEPT_DIR = Path(__file__).parent / "bank"
 PART_KEYS = {
     "body": None,  # anything
@@ -134,8 +133,8 @@ def _read_file(path: Path) -> list[Concept]:
     try:
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from None
+    except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):
         raise UserError(f"{path}: a concept file is a list of concepts")
@@ -161,7 +160,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if not re.fullmatch(r"[a-z0-9_]+", str(entry["id"])):
         raise UserError("id is lower case letters, digits and _")
     part = entry["part"]
-    if part not in PART_KEYS:
+    if not isinstance(part, str) or part not in PART_KEYS:
         raise UserError(f"part is one of {', '.join(PART_KEYS)}, not {part!r}")
     phrases = {key: _texts(entry, key) for key in PHRASE_KEYS}
     if not any(phrases.values()):
@@ -190,7 +189,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
     if sided and not one_sided:
         raise UserError(f"{sided[0]!r} says a side, but the pose is the same on both sides")
     return Concept(
-        id=entry["id"],
+        id=str(entry["id"]),
         part=part,
         doing=phrases["doing"],
         name=phrases["name"],

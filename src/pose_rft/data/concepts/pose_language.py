@@ -8,21 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from pose_rft.data.concepts.landmarks import LANDMARKS
 from pose_rft.errors import UserError
+from pose_rft.storage import package_table
 
 DIRECTION_WORDS = ("up", "down", "forward", "back", "out", "in", "left", "right")
 FOOT_MODES = ("auto", "flat", "relax", "point", "flex", "tiptoe", "tucked")
-NUMBERS = {
-    "trunk": ("bend", "side", "twist"),
-    "head": ("nod", "turn", "tilt"),
-    "root": ("pitch", "roll", "turn"),
-}
+NUMBERS = {"trunk": ("bend", "side", "twist"), "head": ("nod", "turn", "tilt"), "root": ("pitch", "roll", "turn")}
 # Numbers that change sign in a mirror.
 SIDED_NUMBERS = {
     ("trunk", "side"),
@@ -221,7 +215,7 @@ def expanded(pose: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def load_bases() -> dict[str, dict[str, Any]]:
     """The stances of stances.yaml, with the mirrored twin of each name that holds "left"."""
-    table = yaml.safe_load((Path(__file__).parent / "stances.yaml").read_text(encoding="utf-8"))
+    table = package_table(__package__, "stances.yaml")
     for name in list(table):
         if "left" in name:
             entry = table[name]

@@ -18,40 +18,11 @@ from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
+from pose_rft.storage import package_table
 
-ASK_POSE = (
-    "What is this person's pose?", "What is the pose of this person?", "What is the person's pose?",
-    "What pose is this person in?", "Which pose is the person in?", "What is the SMPL pose of this person?",
-    "What is the SMPL pose of the person in the picture?", "Show the SMPL pose of the person in the picture.",
-    "Show me the pose of this person.", "Show the pose.", "Give me the SMPL pose of the person in this image.",
-    "Give the person's body pose.", "Give me the 3D pose.", "Estimate the pose of this person.",
-    "Estimate the 3D pose of the person in the photo.", "Please estimate the SMPL pose.", "Predict the person's pose.",
-    "Predict the SMPL pose of the person in the image.", "Can you tell me the pose of this person?",
-    "Can you estimate the pose of the person in this picture?", "Could you give me the SMPL pose of this person?",
-    "Recover the body pose from this photo.", "Reconstruct the pose of the person shown here.",
-    "There is a person in the image. What is their pose?", "Look at the picture. What is the pose of the person?",
-    "I need the 3D pose of this person.", "I want the SMPL pose of the person in this photo.", "pose of this person?",
-    "what's the pose here?", "what is the pose", "3d pose please", "smpl pose of the person in the image",
-    "estimate the pose", "body pose of this person", "the person's pose", "human pose estimation for this image",
-    "How is this person posed? Answer with the SMPL pose.", "Output the SMPL pose of this person.",
-    "Turn this picture into a 3D pose.", "Copy the pose of the person in the picture.",
-)  # fmt: skip
-ASK_ONE_OF_TWO = (
-    "What is the pose of the person on the {side}?", "Show the pose of the person on the {side}.",
-    "What is the SMPL pose of the person on the {side}?", "Give me the pose of the {side} person.",
-    "There are two people. What is the pose of the one on the {side}?",
-    "Estimate the pose of the person on the {side}.",
-    "Two people are in the picture. Show the SMPL pose of the {side} one.",
-    "Which pose is the person on the {side} in?",
-    "the pose of the person to the {side}", "pose of the {side} person",
-    "How is the person on the {side} posed? Give the pose.",
-    "Please predict the pose of the person on the {side} side of the image.",
-)  # fmt: skip
-OTHER_ANSWERS = (
-    "Here is the pose: <POSE>.", "The pose is <POSE>.", "The person's pose is <POSE>.", "Sure, here it is: <POSE>.",
-    "The body pose is <POSE>.", "Of course. The pose is <POSE>.", "Sure! The SMPL pose is <POSE>.",
-    "It looks like this: <POSE>.", "The person in the picture is in this pose: <POSE>.", "This is the pose: <POSE>.",
-)  # fmt: skip
+_WORDINGS: dict[str, list[str]] = package_table(__package__, "wordings.yaml")
+ASK_POSE, ASK_ONE_OF_TWO = _WORDINGS["picture_prompts"], _WORDINGS["one_of_two_prompts"]
+OTHER_ANSWERS = _WORDINGS["picture_answers"]
 ONE_OF_TWO_ANSWER = "The SMPL pose of the person on the {side} is <POSE>."
 
 

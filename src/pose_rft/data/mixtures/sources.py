@@ -17,17 +17,12 @@ from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
 from pose_rft.data.sample import Sample
 from pose_rft.posescript.captions import caption
+from pose_rft.storage import package_table
 
 CAPTION_BATCH = 2_000
 PER_COMPOSITION = 24  # samples of one composition, where many are drawn
 ANSWER = "The SMPL pose of this person is <POSE>."
-OTHER_ANSWERS = (
-    "Here is the pose: <POSE>.", "The pose is <POSE>.", "This is the pose you described: <POSE>.",
-    "Sure, here it is: <POSE>.", "The body pose is <POSE>.", "Here is a pose that fits: <POSE>.",
-    "Of course. The pose is <POSE>.", "Sure! The SMPL pose is <POSE>.", "It looks like this: <POSE>.",
-    "The person's pose is <POSE>.",
-    "One possible pose is <POSE>.",
-)  # fmt: skip
+OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
 
 
 class Drawing:
@@ -42,8 +37,8 @@ class Drawing:
 
     def __init__(self, pools: ConceptPools, recordings: MocapClips | None, rng: np.random.Generator) -> None:
         self.pools, self.recordings, self.rng = pools, recordings, rng
-        told = {} if recordings is None else {d: everyday_phrases(d) for d in sorted(set(recordings.description))}
-        self.words = {description: phrases for description, phrases in told.items() if phrases}
+        phrases_of = {} if recordings is None else {d: everyday_phrases(d) for d in sorted(set(recordings.description))}
+        self.words = {description: phrases for description, phrases in phrases_of.items() if phrases}
 
     def can_draw(self, source: str) -> bool:
         """Whether there is anything for this source."""

@@ -1,9 +1,9 @@
 """Motion capture: clips of real poses from .npz files, their split into training and test, everyday words for them."""
 
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import measure
+from pose_rft.storage import package_table
 
 
 @dataclass(frozen=True)
@@ -46,42 +47,22 @@ class MocapClips:
         return MocapClips(self.pose[mask], self.sequence[mask], self.description[mask])
 
 
-def read_mocap(path: str | Path) -> MocapClips:
-    """Read an .npz with ``pose`` (N, 22, 3), ``sequence`` (N,) and, if there is one, ``description`` (N,).
+def read_mocap(path: str | Path, up: Up | None = None) -> MocapClips:
+    """Read a pose file with ``sequence`` (N,), the clip of each pose, and, if there is one, ``description`` (N,).
 
     Args:
         path: of the file, or its name in the folder ``POSE_RFT_MOCAP``.
+        up: the axis that points up in it; see ``read_poses``.
 
     Raises:
-        UserError: no such file, not an .npz of plain arrays, an array missing or of the wrong shape, values that are
-            not finite.
+        UserError: no such file, unreadable poses, or no ``sequence``.
     """
     path = find_recordings(path)
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise UserError(f"{path}: a single array, not an .npz; save it with np.savez(path, pose=..., sequence=...)")
-        with loaded as data:
-            arrays = {key: data[key] for key in ("pose", "sequence", "description") if key in data}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not an .npz of plain arrays ({str(error).splitlines()[0]})") from None
-    for key in ("pose", "sequence"):
-        if key not in arrays:
-            raise UserError(f"{path}: holds no {key!r}; give pose (N, 22, 3) and sequence (N,)")
-    pose = arrays["pose"]
-    if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3) or not len(pose):
-        raise UserError(f"{path}: 'pose' has shape {pose.shape}; it must be (N, 22, 3) axis-angle with N > 0")
-    arrays.setdefault("description", np.full(len(pose), ""))
-    for key in ("sequence", "description"):
-        if arrays[key].shape != (len(pose),):
-            raise UserError(
-                f"{path}: {key!r} has shape {arrays[key].shape}; with these poses it must be ({len(pose)},)"
-            )
-    pose = pose.astype(np.float32)
-    if not np.isfinite(pose).all():
-        frame = int((~np.isfinite(pose).all(axis=(1, 2))).argmax())
-        raise UserError(f"{path}: 'pose' of frame {frame} is not finite; remove that frame")
-    return MocapClips(pose, arrays["sequence"].astype(str), arrays["description"].astype(str))
+    found = read_poses(path, up)
+    if found.sequence is None:
+        raise UserError(f"{path}: no readable 'sequence' (N,), the name of one recording for each pose; add it")
+    description = np.full(len(found.pose), "") if found.description is None else found.description
+    return MocapClips(found.pose, found.sequence, description)
 
 
 def train_test_split(clips: MocapClips) -> tuple[MocapClips, MocapClips]:
@@ -106,34 +87,15 @@ def facing_forward(poses: Tensor) -> Tensor:
     return turned
 
 
-# CMU's words -> what people would type, as phrases that begin with a verb in -ing. The first words that match count
-# for the clip as a whole, because a frame of a long clip shows any moment of it.
-EVERYDAY: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"walk on uneven", ("walking on uneven ground", "walking over rough terrain", "walking on uneven terrain",
-                         "hiking over rocks", "stepping carefully over uneven ground")),
-    (r"slow walk", ("walking slowly", "taking a slow walk", "strolling", "ambling along")),
-    (r"walk", ("walking", "walking forward", "taking a walk", "going for a walk", "walking along", "strolling",
-               "walking down the street", "walking normally", "taking a step")),
-    (r"run|jog", ("running", "jogging", "going for a run", "running forward", "running fast")),
-    (r"jump, balance", ("jumping and keeping balance", "jumping", "jumping and landing")),
-    (r"punch|strike", ("throwing punches", "punching and striking", "shadow-boxing", "fighting an opponent")),
-    (r"swordplay", ("fighting with a sword", "swinging a sword", "sword-fighting", "practicing with a sword")),
-    (r"wash self", ("washing", "taking a shower", "washing the body", "showering")),
-    (r"forward jumps", ("jumping forward", "hopping forward", "jumping ahead over and over")),
-    (r"climb, .*hang", ("climbing on a playground", "climbing and hanging from a bar", "playing on the monkey bars")),
-    (r"climb, .*dangle", ("climbing and sitting on a playground", "playing on a climbing frame")),
-    (r"climb", ("climbing", "climbing on a playground", "climbing on a jungle gym", "playing on a climbing frame")),
-    (r"dance.*pirouette", ("dancing ballet", "doing a pirouette", "performing ballet turns", "dancing")),
-    (r"dance.*(jete|glissade)", ("dancing ballet", "doing ballet leaps", "performing a ballet", "dancing on a stage")),
-    (r"dance", ("dancing", "dancing ballet", "performing a ballet", "practicing ballet")),
-    (r"crossover dribble, shoot", ("playing basketball", "dribbling and shooting a basketball")),
-    (r"dribble", ("dribbling a basketball", "playing basketball", "bouncing a ball", "dribbling a ball")),
-)  # fmt: skip
+@cache
+def _everyday_words() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    table = package_table(__package__, "everyday_words.yaml")
+    return [(re.compile(entry["pattern"]), tuple(entry["phrases"])) for entry in table]
 
 
 def everyday_phrases(description: str) -> tuple[str, ...]:
-    """What people would type for a clip; empty where the table has no words for its description."""
-    return next((phrases for pattern, phrases in EVERYDAY if re.search(pattern, description)), ())
+    """What people would type for a clip; empty where everyday_words.yaml has nothing for its description."""
+    return next((phrases for pattern, phrases in _everyday_words() if pattern.search(description)), ())
 
 
 def concatenated(parts: Sequence[MocapClips]) -> MocapClips:

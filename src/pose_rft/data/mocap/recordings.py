@@ -18,5 +18,5 @@ def find_recordings(path: str | Path) -> Path:
     for place in (path, Path(folder or ".") / path):
         if place.is_file():
             return place
-    seen = f"neither here nor in {folder} ({FOLDER})" if folder else f"and {FOLDER} is not set"
-    raise UserError(f"{path}: no such file, {seen}; give a file, or set {FOLDER} to the folder of recordings")
+    places = f"neither here nor in {folder} ({FOLDER})" if folder else f"and {FOLDER} is not set"
+    raise UserError(f"{path}: no such file, {places}; give a file, or set {FOLDER} to the folder of recordings")

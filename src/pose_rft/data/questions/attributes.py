@@ -97,11 +97,11 @@ class AttributeVerbalizer:
         asked = self.topics(prompt)
         if asked:
             return " ".join(self._about(about, logits) for about in asked)
-        told: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for row in sorted(range(len(logits)), key=lambda row: -logits[row]):
-            if logits[row] > 0 and len(told) < UNASKED:
-                told.setdefault(self.attributes[row].topic, self.attributes[row].text)
-        return " ".join(told.values())
+            if logits[row] > 0 and len(texts) < UNASKED:
+                texts.setdefault(self.attributes[row].topic, self.attributes[row].text)
+        return " ".join(texts.values())
 
     def _about(self, about: str, logits: Sequence[float]) -> str:
         row = max(self.rows[about], key=lambda row: logits[row])

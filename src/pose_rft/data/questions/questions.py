@@ -16,25 +16,16 @@ from torch import Tensor
 from pose_rft.data.phrases import pick
 from pose_rft.data.questions.body_states import body_states, clear_states
 from pose_rft.data.questions.side_comparisons import SIDE_COMPARISONS, SIDES, true_sides
-from pose_rft.data.questions.statements import ASK_FACING, FACING, SIDEWAYS, TURNED_AWAY
+from pose_rft.data.questions.statements import FACING, SIDEWAYS, TURNED_AWAY
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import as_joints
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.posecodes import exchange_sides
+from pose_rft.storage import package_table
 
 KINDS = {"yes_no": 0.6, "which": 0.25, "describe": 0.15}
-ASK_STATE = (
-    *["{Is} {noun} {be}?"] * 3, "{is} {noun} {be}", "Would you say that {noun} {is} {be}?",
-    "Tell me: {is} {noun} {be}?", "Look at the pose. {Is} {noun} {be}?", "{Is} {noun} {be} in this picture?",
-    "Yes or no: {is} {noun} {be}?",
-)  # fmt: skip
-ASK_DESCRIPTION = (
-    "Describe the pose.", "Describe this person's pose.", "What is the person doing with the body?",
-    "How is the person posed?", "describe the pose of the person", "Describe the body posture in words.",
-    "What does the pose look like?", "Give a short description of the pose.", "Can you describe the pose?",
-    "How are the arms and legs held?", "Describe how the person stands, sits or lies.",
-)  # fmt: skip
+WORDINGS: dict[str, list[str]] = package_table(__package__, "wordings.yaml")
 
 
 @dataclass(frozen=True)
@@ -107,7 +98,7 @@ def _yes_no(holds: np.ndarray, fails: np.ndarray, rng: np.random.Generator) -> Q
     state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
     be = pick(rng, state.be)
     verb = "are" if state.plural else "is"
-    text = pick(rng, ASK_STATE).format(Is=verb.capitalize(), **{"is": verb}, noun=state.noun, be=be)
+    text = pick(rng, WORDINGS["state"]).format(Is=verb.capitalize(), **{"is": verb}, noun=state.noun, be=be)
     answer = f"Yes, {state.noun} {verb} {be}." if yes else f"No, {state.noun} {verb} not {be}."
     return Question(text, answer, "yes" if yes else "no", state.topic, (state.check,) if yes else ())
 
@@ -127,7 +118,7 @@ def _which(truths: list[str], rng: np.random.Generator) -> Question | None:
 
 def _description(joints: Tensor, rng: np.random.Generator) -> Question:
     said = caption(joints, seed=int(rng.integers(2**31)), declarative=True)[0]
-    return Question(pick(rng, ASK_DESCRIPTION), said.text, "", "description", said.checks)
+    return Question(pick(rng, WORDINGS["description"]), said.text, "", "description", said.checks)
 
 
 def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
@@ -143,5 +134,5 @@ def facing(joints: Tensor | np.ndarray, seed: int) -> list[Question | None]:
             answer = f"Yes, {FACING[0].lower()}{FACING[1:]}"
         else:
             answer = f"No, {TURNED_AWAY[0].lower()}{TURNED_AWAY[1:]}"
-        questions.append(Question(pick(rng, ASK_FACING), answer, "yes" if front > 0 else "no", "facing"))
+        questions.append(Question(pick(rng, WORDINGS["facing"]), answer, "yes" if front > 0 else "no", "facing"))
     return questions

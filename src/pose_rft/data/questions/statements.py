@@ -9,13 +9,10 @@ from pose_rft.data.questions.attributes import Attribute
 from pose_rft.data.questions.body_states import body_states, clear_states
 from pose_rft.data.questions.side_comparisons import SIDE_COMPARISONS, SIDES, true_sides
 from pose_rft.posescript.posecodes import exchange_sides
+from pose_rft.storage import package_table
 
 SIDEWAYS = 0.35  # who turns no more than this towards the camera or away from it faces neither
 FACING, TURNED_AWAY = "The person is facing the camera.", "The person is facing away from the camera."
-ASK_FACING = (
-    "Is the person facing the camera?", "Does the person face the camera?", "Do we see the person from the front?",
-    "is this person turned towards the camera?",
-)  # fmt: skip
 
 
 @cache
@@ -32,7 +29,8 @@ def statements() -> tuple[Attribute, ...]:
             left = f"Only {left[0].lower()}{left[1:]}"
         for side, text in zip(SIDES, (left, exchange_sides(left), both, neither), strict=True):
             said += [Attribute(text, comparison.name, side, questions=comparison.asked)] if text else []
-    return (*said, Attribute(FACING, "facing", "yes", TURNED_AWAY, ASK_FACING))
+    asked = tuple(package_table(__package__, "wordings.yaml")["facing"])
+    return (*said, Attribute(FACING, "facing", "yes", TURNED_AWAY, asked))
 
 
 def statement_truths(joints: Tensor, front: Tensor) -> np.ndarray:

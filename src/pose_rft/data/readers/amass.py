@@ -1,13 +1,16 @@
 """AMASS (Mahmood et al., ICCV 2019): a directory of recordings as SMPL-H or SMPL-X parameters."""
 
+import logging
+from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_pose_file
 from pose_rft.data.mocap.clips import MocapClips, concatenated
 from pose_rft.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 NOT_MOTION = (
     "shape.npz",
@@ -17,14 +20,14 @@ NOT_MOTION = (
 )  # body shapes beside the recordings
 
 
-def read_amass(directory: str | Path, fps: float = 10.0, up: Literal["y", "z"] = "z") -> MocapClips:
+def read_amass(directory: str | Path, fps: float = 10.0, up: Up | None = None) -> MocapClips:
     """Read all recordings under a directory.
 
     Args:
-        directory: searched with its sub-directories for .npz files with ``poses`` (N, 66 | 72 | 156 | 165) and
-            ``mocap_framerate``; hands, face and translation are left out.
+        directory: searched with its sub-directories for .npz files, ``poses`` (N, 156) or
+            what else ``read_pose_file`` reads; hands, face and translation are left out.
         fps: poses kept of each second, because neighbouring frames are nearly the same.
-        up: the axis that points up in the files; AMASS's own have "z" and are turned to y-up.
+        up: the axis that points up in the files; see ``read_pose_file``.
 
     Returns:
         Clips named by their path below the directory without ".npz"; they have no descriptions.
@@ -40,11 +43,14 @@ def read_amass(directory: str | Path, fps: float = 10.0, up: Literal["y", "z"] =
     files = [file for file in sorted(directory.rglob("*.npz")) if file.name not in NOT_MOTION]
     if not files:
         raise UserError(f"{directory}: holds no .npz recordings")
-    clips = []
+    clips, assumed = [], Counter[str]()
     for file in files:
-        recording = read_poses(file, up)
+        recording = read_pose_file(file, up)
+        assumed.update(recording.assumed)
         step = 1.0 if recording.fps is None else max(1.0, recording.fps / fps)
         rows = np.arange(0, len(recording.pose), step).astype(int)
         name = file.relative_to(directory).with_suffix("").as_posix()
         clips.append(MocapClips(recording.pose[rows], np.full(len(rows), name), np.full(len(rows), "")))
+    for what, count in assumed.items():
+        logger.warning("%s: in %d of %d files %s", directory, count, len(files), what)
     return concatenated(clips)

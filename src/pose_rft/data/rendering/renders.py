@@ -24,12 +24,7 @@ SMALLEST, LARGEST = 32, 2048  # pixels
 
 
 def render_people(
-    poses: np.ndarray,
-    seed: int,
-    size: int = 256,
-    start: int = 0,
-    photos: str | Path | None = None,
-    clear: bool = False,
+    poses: np.ndarray, seed: int, size: int = 256, start: int = 0, photos: str | Path | None = None, clear: bool = False
 ) -> Renders:
     """Draw one picture for each pose.
 

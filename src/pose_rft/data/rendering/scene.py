@@ -83,10 +83,7 @@ def draw_clothes(rng: np.random.Generator) -> tuple[Clothes, np.ndarray]:
     cuts = [sleeve, waist, leg, shoe, rng.uniform(0.48, 0.52), rng.uniform(0.1, 0.9), brow, nape]
     if cap:
         cuts[6:] = [rng.uniform(0.69, 0.71), rng.uniform(0.66, 0.7)]
-    kinds = [
-        _drawn((0.48, 0.12, 0.07, 0.05, 0.09, 0.09, 0.1), rng),
-        _drawn((0.8, 0, 0.04, 0.02, 0.07, 0.07), rng),
-    ]
+    kinds = [_drawn((0.48, 0.12, 0.07, 0.05, 0.09, 0.09, 0.1), rng), _drawn((0.8, 0, 0.04, 0.02, 0.07, 0.07), rng)]
     patterns = [kinds[0], rng.uniform(4, 30), kinds[1], rng.uniform(6, 40), rng.uniform(0.1, 0.6)]
     loose = [
         0.0,
@@ -261,7 +258,7 @@ def _opened(path: Path) -> Image.Image:
             image.draft("RGB", (640, 640))
             image.thumbnail((640, 640))
             return image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         raise UserError(f"{path}: cannot be read as a photograph ({error}); remove it from the folder") from None
 
 
@@ -334,11 +331,7 @@ def draw_obstacles(skin: np.ndarray, up: np.ndarray, rng: np.random.Generator) -
         third = np.cross(first, upright)
         frame = np.stack([first * half[0], upright * half[1], third * half[2], np.append(centre * depth, -depth)])
         finish = np.concatenate(
-            [
-                linear(_colour(rng)),
-                linear(_colour(rng)),
-                [_drawn((0.6, 0.1, 0.1, 0.1, 0.1), rng), rng.uniform(3, 15)],
-            ]
+            [linear(_colour(rng)), linear(_colour(rng)), [_drawn((0.6, 0.1, 0.1, 0.1, 0.1), rng), rng.uniform(3, 15)]]
         )
         corners = BOX_CORNERS @ frame[:3] + frame[3]
         if corners[:, 2].max() < -0.3:

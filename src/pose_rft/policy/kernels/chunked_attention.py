@@ -2,9 +2,9 @@
 
 torch's fused kernel reaches a fifth of the rate of a matrix product on a CPU, computes what an explicit mask hides, and
 wants keys and values repeated for every query head. Here queries are taken some at a time, those of the heads that
-share keys together, each time with the keys between the first and the last that any of these queries sees: half of the
-work under a causal mask, far less under that of packed groups. The few queries of a pass that samples are for the fused
-kernel after all, asked without repeated keys. `benchmarks/attention.py` compares the ways.
+share keys together, each time with the keys between the first and the last that any of these queries attends to: half
+of the work under a causal mask, far less under that of packed groups. The few queries of a pass that samples are for
+the fused kernel after all, asked without repeated keys. `benchmarks/attention.py` compares the ways.
 """
 
 import weakref
@@ -124,8 +124,8 @@ def _weights(query: Tensor, keys: Tensor, mask: Tensor | None, scaling: float, s
         ahead = torch.ones(end - start, end - start, dtype=torch.bool).triu(1)
         table[..., start - first :].masked_fill_(ahead, lowest)
     else:
-        seen = mask[:, :, None, start:end, first:last]
-        table.masked_fill_(~seen, lowest) if mask.dtype == torch.bool else table.add_(seen)
+        visible = mask[:, :, None, start:end, first:last]
+        table.masked_fill_(~visible, lowest) if mask.dtype == torch.bool else table.add_(visible)
     return asked, scores.softmax(-1)
 
 
@@ -151,14 +151,14 @@ _newest: tuple[weakref.ref[Tensor], list[Span]] | None = None
 
 
 def _spans(mask: Tensor) -> list[Span]:
-    """The keys that each chunk of queries looks at under a mask, which all layers share: found once."""
+    """The keys that each chunk of queries attends to under a mask, which all layers share: found once."""
     global _newest
     if _newest is not None and _newest[0]() is mask:
         return _newest[1]
-    seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    visible = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
     spans = []
     for start in range(0, mask.shape[2], CHUNK):
-        part = seen[:, 0, start : start + CHUNK]
+        part = visible[:, 0, start : start + CHUNK]
         columns = part.any(dim=0).any(dim=0).nonzero()[:, 0].tolist() or [0]
         spans.append((start, start + part.shape[1], columns[0], columns[-1] + 1))
     _newest = (weakref.ref(mask), spans)

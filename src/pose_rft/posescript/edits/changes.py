@@ -11,18 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import filter as matching
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-import yaml
 
 from pose_rft.posescript.checks import DEGREES, UNIT_DEGREES, UNIT_METRES, compile_check, mirrored
 from pose_rft.posescript.edits.comparisons import Comparison, PosePair
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes, load_statistics
 from pose_rft.posescript.selection import RAREST, Table, limbs_of
 from pose_rft.posescript.wording import one_and_both
+from pose_rft.storage import package_table
 
 ABSENT = -0.15  # a posecode is new if it failed before by this margin: 3 degrees or 15 mm
 CHANGE_FREQUENCY = 0.2  # changes count as this common when they compete with posecodes
@@ -40,31 +39,16 @@ class Scale(NamedTuple):
 
 IN_DEGREES, IN_METRES = Scale(12, 42, 45, 5), Scale(0.07, 0.25, 0.3, 0.03)
 
-# What a verb claims of the joint that it moves (see JOINTS), or of the whole body: quantity and direction.
-VERBS = (
-    (r"(raise|lift|pick up|kick)\b", "y({joint}) - y(pelvis)", 1),
-    (r"(raise|lift|pick up|kick)\b", "height({joint})", 1),
-    (r"(draw|pull) .* up\b", "y({joint}) - y(pelvis)", 1),
-    (r"(lower|drop)\b", "y({joint}) - y(pelvis)", -1),
-    (r"(lower|drop)\b", "height({joint})", -1),
-    (r"(bend|flex)\b", "angle({hinge})", -1),
-    (r"(straighten|open) {np}", "angle({hinge})", 1),
-    (r"step forward|take a long step forward", "ahead({joint})", 1),
-    (r"step back", "ahead({joint})", -1),
-    (r"(pull|draw|swing) {np} back\b", "front({joint})", -1),
-    (r"(bring|push|reach|extend) {np} (far )?forward\b|reach forward", "front({joint})", 1),
-    (r"(lean|bend|stoop)\b.*(forward|over)\b", "pitch()", 1),
-    (r"lean back", "pitch()", -1),
-    (r"(straighten|come) up until you( only)? lean", "pitch()", -1),
-    (r"(straighten up|come upright)$", "lean()", -1),
-    (r"(lean|bend|tilt) (sideways )?to the left", "roll()", 1),
-    (r"(lean|bend|tilt) (sideways )?to the right", "roll()", -1),
-    (r"(squat|crouch|go|get) .*down\b", "height(pelvis)", -1),
-    (r"(stand|come) up\b", "height(pelvis)", 1),
-)
+# What verbs of edits.yaml move: the joint at the end of a part, and the hinge in it.
 JOINTS = {"hand": "wrist", "arm": "wrist", "forearm": "wrist", "upper_arm": "elbow", "elbow": "elbow", "knee": "knee"}
 JOINTS |= {"thigh": "knee", "foot": "ankle", "leg": "ankle", "shin": "ankle"}
 HINGES = {"arm": "elbow", "elbow": "elbow", "leg": "knee", "knee": "knee"}
+
+
+@cache
+def edits_table() -> dict[str, Any]:
+    """``edits.yaml``."""
+    return package_table(__package__, "edits.yaml")
 
 
 class Need(NamedTuple):
@@ -134,18 +118,18 @@ def verb_needs(phrase: str, subject: str) -> tuple[Need, ...]:
     side, _, part = subject.partition("_")
     joint, hinge = (f"{side}_{places[part]}" if part in places else "" for places in (JOINTS, HINGES))
     needs = []
-    for pattern, quantity, sign in VERBS:
+    for pattern, quantity, sign in edits_table()["verbs"]:
         place = joint if "{joint}" in quantity else hinge if "{hinge}" in quantity else "anywhere"
         if place and re.match(pattern, phrase):
             needs.append(_moves(quantity.format(joint=joint, hinge=hinge), sign))
     return tuple(needs)
 
 
-def _posecode_edit(code: Posecode, told: dict[str, Any]) -> Edit:
-    """``told``: the wordings of ``edits.yaml``."""
-    entry: list[Any] = told.get(code.id, ())
-    if not entry and code.partner in told:
-        entry = [exchange_sides(words) for words in told[code.partner]]
+def _posecode_edit(code: Posecode, wordings_of: dict[str, Any]) -> Edit:
+    """``wordings_of``: the wordings by posecode of ``edits.yaml``."""
+    entry: list[Any] = wordings_of.get(code.id, ())
+    if not entry and code.partner in wordings_of:
+        entry = [exchange_sides(words) for words in wordings_of[code.partner]]
     if not entry:
         phrases = [*code.do, *code.act]
         entry = [words for words in phrases if not words.startswith(("keep", "hold", "stay"))]
@@ -252,7 +236,7 @@ def _rival_columns(edits: list[Edit], apart: list[list[str]]) -> list[frozenset[
 @cache
 def load_edits() -> EditTable:
     """The table of ``edits.yaml`` and the posecodes."""
-    document = yaml.safe_load(files(__package__).joinpath("edits.yaml").read_text(encoding="utf-8"))
+    document = edits_table()
     codes, statistics = load_posecodes(), load_statistics()
     edits = [_posecode_edit(code, document["posecodes"]) for code in codes]
     for name, entry in document["changes"].items():

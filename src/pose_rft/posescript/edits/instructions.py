@@ -5,36 +5,30 @@ as posecodes that become true and as comparisons ("bend the left knee more"). Ev
 of posecodes are read on the second pose alone, comparisons on both (``pose_rft.posescript.edits.comparisons``).
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
-from pose_rft.posescript.captions import batch_seed
+from pose_rft.posescript.captions import write_texts
 from pose_rft.posescript.checks import as_joints, satisfied
-from pose_rft.posescript.edits.changes import Edit, load_edits, possible_edits
+from pose_rft.posescript.edits.changes import Edit, edits_table, load_edits, possible_edits
 from pose_rft.posescript.edits.comparisons import PosePair, compare
 from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.posescript.selection import choose, limbs_of, part_of
-from pose_rft.storage import atomic_file
 
 Style = Literal["short", "medium", "full", "any"]
 LENGTHS = {"short": (1, 2), "medium": (2, 4), "full": (4, 7)}
 CHUNK = 1000  # pairs at once
 UNMOVED = 0.01  # metres that no joint may have moved by for "stay as you are"
-STAY = ("Stay as you are.", "Do not move.", "Hold this pose as it is.", "Nothing has to change.", "Keep the pose.")
-STAY_ALMOST = ("Stay almost as you are.", "Change next to nothing.", "Hardly anything has to change.")
 
 
 @dataclass(frozen=True)
@@ -203,9 +197,9 @@ def _say(deeds: Sequence[Deed], rng: Random) -> str:
         if not sentences and rng.random() < 0.12:
             opening = rng.choice(("you need to ", "try to ", "now ", "you have to "))
         elif sentences and rng.random() < 0.3:
-            told = " ".join(sentences).lower()
+            so_far = " ".join(sentences).lower()
             openings = ("then ", "also, ", "finally, ") if not left and len(sentences) > 1 else ("then ", "also, ")
-            opening = rng.choice([word for word in openings if word not in told] or [""])
+            opening = rng.choice([word for word in openings if word not in so_far] or [""])
         text = opening + text
         sentences.append(text[0].upper() + text[1:] + ".")
     return " ".join(sentences)
@@ -214,7 +208,7 @@ def _say(deeds: Sequence[Deed], rng: Random) -> str:
 def _stay(pair: PosePair, row: int, rng: Random) -> str:
     source, target = (m.joints[row % len(m.joints)] for m in (pair.source, pair.target))
     moved = ((target - target[0]) - (source - source[0])).norm(dim=-1).max()
-    return rng.choice(STAY if moved < UNMOVED else STAY_ALMOST)
+    return rng.choice(edits_table()["stay" if moved < UNMOVED else "stay_almost"])
 
 
 def edit_instructions(
@@ -288,17 +282,23 @@ def edit_satisfaction(
 
 
 def edit_file(
-    from_path: str | Path, to_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0
+    from_path: str | Path,
+    to_path: str | Path,
+    out_path: str | Path,
+    captions: int = 3,
+    seed: int = 0,
+    up: Up | None = None,
 ) -> int:
     """Instructions from every pose of one file to the pose at the same place in another; one JSON object a line.
 
     Each line has ``pose`` (the index in both files), ``text``, ``checks``, ``posecodes`` and ``changes``.
 
     Args:
-        from_path, to_path: ``.npz`` with ``pose`` (N, 22, 3), or AMASS's ``poses``.
+        from_path, to_path: pose files; see ``read_poses``.
         out_path: ``.jsonl`` to write; it appears complete or not at all.
         captions: how many instructions for each pair.
         seed: another seed gives other instructions.
+        up: the axis that points up in both files.
 
     Returns:
         The number of lines written.
@@ -308,19 +308,15 @@ def edit_file(
     """
     if captions < 1:
         raise UserError(f"captions must be at least 1, not {captions}")
-    source, target = (torch.from_numpy(read_poses(path).pose) for path in (from_path, to_path))
+    source, target = (torch.from_numpy(read_poses(path, up).pose) for path in (from_path, to_path))
     if len(source) != len(target):
         raise UserError(
             f"{to_path}: has {len(target)} poses, but {from_path} has {len(source)}; pose i of one leads to pose i of "
             "the other, so give files of the same length"
         )
-    lines = 0
-    with atomic_file(Path(out_path)) as part, part.open("w", encoding="utf-8") as file:
-        for start in track(range(0, len(source), CHUNK), "instructions", console=Console(stderr=True), transient=True):
-            before, after = (load_body().joints(pose[start : start + CHUNK]) for pose in (source, target))
-            rounds = [edit_instructions(before, after, batch_seed(seed, start, turn)) for turn in range(captions)]
-            for row, several in enumerate(zip(*rounds, strict=True)):
-                for one in several:
-                    file.write(json.dumps({"pose": start + row} | asdict(one), ensure_ascii=False) + "\n")
-                    lines += 1
-    return lines
+
+    def say_once(rows: slice, seed: int) -> Sequence[EditInstruction]:
+        before, after = (load_body().joints(pose[rows]) for pose in (source, target))
+        return edit_instructions(before, after, seed)
+
+    return write_texts(out_path, say_once, len(source), CHUNK, captions, seed)

@@ -1,6 +1,5 @@
 """The benchmark captions: what is said of a pose, judged on the pose that comes back."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,11 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.amass import read_poses
+from pose_rft.body.pose_files import Up
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
-from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.mocap.clips import facing_forward, read_mocap, train_test_split
 from pose_rft.data.sample import Sample
-from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 
@@ -46,37 +44,23 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
     ]
 
 
-def recorded_poses(path: Path) -> tuple[Tensor, Tensor]:
+def recorded_poses(path: Path, up: Up | None = None) -> tuple[Tensor, Tensor]:
     """Poses of a file: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
 
     Args:
-        path: npz with ``pose`` (N, 22, 3) and ``sequence`` (N,).
+        path: poses with ``sequence`` (N,).
+        up: the axis that points up in the file; see ``read_poses``.
 
     Raises:
-        UserError: the file cannot be read, has no ``sequence``, or holds no recording that is kept out.
+        UserError: as for ``read_mocap``, or the file holds no recording that is kept out.
     """
-    pose = torch.from_numpy(read_poses(path).pose)
-    sequence = _sequences(path, len(pose))
-    held_out = torch.tensor([is_held_out(name) for name in sequence])
-    if not held_out.any():
-        names = len(set(sequence))
-        raise UserError(f"{path}: none of its {names} sequences is one that training keeps out; give more recordings")
-    return pose[held_out], pose
-
-
-def _sequences(path: Path, count: int) -> list[str]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            if "sequence" not in data:
-                raise UserError(f"{path}: no 'sequence' (N,), which says what recording each pose is from; add it")
-            sequence = data["sequence"]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: 'sequence' cannot be read; save it as an array of texts") from error
-    if sequence.shape != (count,):
-        raise UserError(f"{path}: 'sequence' has shape {sequence.shape}; it must name one recording for each pose")
-    return [str(name) for name in sequence]
+    clips = read_mocap(path, up)
+    _, held_out = train_test_split(clips)
+    if not len(held_out):
+        raise UserError(
+            f"{path}: none of its {len(clips.names)} sequences is one that training keeps out; give more recordings"
+        )
+    return torch.from_numpy(held_out.pose), torch.from_numpy(clips.pose)
 
 
 def procedural_poses(seed: int = SEED) -> Tensor:

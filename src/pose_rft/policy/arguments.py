@@ -1,0 +1,89 @@
+"""What callers may ask of a policy, checked before any work."""
+
+import operator
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any, get_args
+
+from pose_rft.config import Temperature
+from pose_rft.errors import UserError
+from pose_rft.policy.prompt_encoder import PromptInput, read_prompt
+from pose_rft.vision.detector import Box
+
+TEMPERATURES = get_args(Temperature)[1]
+
+
+def prompt_inputs(
+    prompts: Iterable[str], images: Sequence[Any] | None, boxes: Sequence[Box | None] | None = None
+) -> list[PromptInput]:
+    """Prompts, as ``read_prompt`` reads them, with their images and boxes.
+
+    Raises:
+        UserError: no list of texts, an empty one, or not as many images or boxes as prompts.
+    """
+    if isinstance(prompts, str | bytes) or not isinstance(prompts, Iterable):
+        raise UserError(f"prompts: give a list of strings, not one {type(prompts).__name__}")
+    texts = list(prompts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(f"prompts: number {number} is {type(text).__name__}, not a string; say what pose you want")
+        if not text.strip():
+            raise UserError("prompts: a prompt is empty; say what pose you want")
+    given = [_one_each(name, values, len(texts)) for name, values in (("images", images), ("boxes", boxes))]
+    return [PromptInput(read_prompt(text), image, box) for text, image, box in zip(texts, *given, strict=True)]
+
+
+def _one_each(name: str, values: Any, count: int) -> list[Any]:
+    if values is None:
+        return [None] * count
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or len(values) != count:
+        found = len(values) if isinstance(values, list | tuple) else f"a {type(values).__name__}"
+        raise UserError(f"{name}: {found} for {count} prompts; give a list with one for each, or None")
+    return list(values)
+
+
+def check_counts(**numbers: int) -> None:
+    """Check numbers that must be whole and at least 1.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name, number in numbers.items():
+        if _whole(number) is None or number < 1:
+            raise UserError(f"{name} must be a whole number of at least 1, not {number!r}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Check that sampling can use a temperature.
+
+    Raises:
+        UserError: it is neither 0 nor in the range.
+    """
+    is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not is_number or not (temperature == 0 or temperature in TEMPERATURES):
+        raise UserError(f"temperature must be 0, or {TEMPERATURES}, not {temperature!r}")
+
+
+def checked_seeds(seed: Any, prompts: int) -> int | list[int]:
+    """One seed, or one for each prompt, as Python's numbers; NumPy's and torch's are taken too.
+
+    Raises:
+        UserError: a seed that is no whole number or is negative, or not as many as prompts.
+    """
+    single = _whole(seed)
+    many = isinstance(seed, Iterable) and not isinstance(seed, str | bytes)
+    seeds = [single] if single is not None else [_whole(each) for each in seed] if many else [None]
+    if any(each is None or not 0 <= each < 2**63 for each in seeds):
+        raise UserError(f"seed: must be a whole number from 0 to 2^63 - 1, or one for each prompt, not {seed!r}")
+    if single is not None:
+        return single
+    if len(seeds) != prompts:
+        raise UserError(f"seed: {len(seeds)} for {prompts} prompts; give one number, or one for each prompt")
+    return [each for each in seeds if each is not None]
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
