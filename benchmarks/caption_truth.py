@@ -21,7 +21,7 @@ import torch
 from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.evaluation.captions import procedural_poses, recorded_poses
+from pose_rft.evaluation.caption_benchmark import procedural_poses, recorded_poses
 from pose_rft.posescript.body_parts import PARTS
 from pose_rft.posescript.captions import Caption, caption
 from pose_rft.posescript.parsing import parse

@@ -26,7 +26,7 @@ from pose_rft.body import load_body
 from pose_rft.body.model import BodyModel
 from pose_rft.body.pose_files import read_poses
 from pose_rft.body.skeleton import JOINT_INDEX, PARENTS
-from pose_rft.evaluation.captions import procedural_poses
+from pose_rft.evaluation.caption_benchmark import procedural_poses
 from pose_rft.posescript.body_parts import PARTS, axes
 from pose_rft.posescript.checks import measure
 from pose_rft.posescript.posecodes import load_posecodes

@@ -32,7 +32,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import bootstrap_interval
-from pose_rft.evaluation.renders import QUESTION, SEED
+from pose_rft.evaluation.picture_benchmark import QUESTION, SEED
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.training_pictures import crop_of
 from pose_rft.vision.crops import Crop

@@ -78,7 +78,7 @@ def write_inputs(folder: Path) -> Path:
     """Fifty prompts and ten drawn pictures, as a file that names both."""
     from pose_rft.data.everyday import everyday_prompts
     from pose_rft.data.rendering.renders import RenderSpec
-    from pose_rft.evaluation.captions import procedural_poses
+    from pose_rft.evaluation.caption_benchmark import procedural_poses
 
     prompts = [sample.prompt for sample in everyday_prompts("all")[:PROMPTS]]
     poses = procedural_poses()

@@ -11,7 +11,7 @@ from pose_rft.body import load_body
 from pose_rft.body.distances import root_aligned
 from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.errors import UserError
-from pose_rft.evaluation.captions import SEED, recorded_poses
+from pose_rft.evaluation.caption_benchmark import SEED, recorded_poses
 from pose_rft.evaluation.metrics import Interval
 from pose_rft.evaluation.retrieval_metrics import both_ranks, retrieval_figures
 from pose_rft.posescript.captions import Caption, Style, caption

@@ -9,28 +9,41 @@ from typing import Any, NamedTuple
 from pose_rft.body.pose import USUAL, FileOptions
 from pose_rft.body.render import write_png
 from pose_rft.errors import UserError, reason_of
-from pose_rft.evaluation.renders import QUESTION
+from pose_rft.evaluation.picture_benchmark import QUESTION
 from pose_rft.policy import Answer, PosePolicy
 from pose_rft.storage import ensure_directory, move_files
+from pose_rft.vision.detector import Box
+from pose_rft.vision.people import boxes_of_people, read_box
 
 FORMATS = ("npz", "glb", "bvh", "png")
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}  # taken from a folder
+PICTURES = {  # taken from a folder
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".heic", ".heif", ".avif",
+}  # fmt: skip
 AT_ONCE = 8  # questions that are answered together: photographs take room
 
 
 class Question(NamedTuple):
-    """A prompt, and the photograph that it is about."""
+    """A prompt, the photograph that it is about, and the box around the person who is meant."""
 
     prompt: str
     image: Path | None = None
+    box: Box | None = None
 
 
-def read_questions(text: str | None, prompts: Path | None, images: Sequence[Path]) -> list[Question]:
+def read_questions(
+    text: str | None,
+    prompts: Path | None = None,
+    images: Sequence[Path] = (),
+    box: str | None = None,
+    everybody: bool = False,
+) -> list[Question]:
     """Every prompt about every photograph; photographs alone are asked for the pose.
 
     Args:
         prompts: a file with a prompt on each line, instead of the text.
         images: photographs, or folders of them.
+        box: left,top,right,bottom of the person who is meant, in pixels of the one photograph.
+        everybody: ask about each person who is found.
 
     Raises:
         UserError: nothing to ask, text and file, an unreadable file, a missing picture or a folder without any.
@@ -39,9 +52,21 @@ def read_questions(text: str | None, prompts: Path | None, images: Sequence[Path
         raise UserError("generate: give a text or --prompts, not both")
     if text is None and prompts is None and not images:
         raise UserError("generate: nothing to answer; give a text, --prompts FILE or --image FILE")
+    if not images and (box or everybody):
+        raise UserError("--box, --people: go with a photograph; give --image too")
+    if box and everybody:
+        raise UserError("--box and --people all: give one of them")
+    given = read_box(box) if box else None
     texts = [QUESTION if text is None else text] if prompts is None else _lines(prompts)
     pictures = [picture for image in images for picture in _pictures(image)]
-    return [Question(prompt, picture) for picture in pictures or [None] for prompt in texts]
+    if box and len(pictures) > 1:
+        raise UserError("--box: goes with one photograph; give --people all for several")
+    if not pictures:
+        return [Question(prompt) for prompt in texts]
+    meant: dict[Path, Sequence[Box | None]] = {
+        picture: boxes_of_people(picture) if everybody else [given] for picture in pictures
+    }
+    return [Question(prompt, picture, one) for picture in pictures for prompt in texts for one in meant[picture]]
 
 
 def _lines(file: Path) -> list[str]:
@@ -75,8 +100,8 @@ def answer(
     """
     for start in range(0, len(questions), AT_ONCE):
         some = questions[start : start + AT_ONCE]
-        prompts, images = [question.prompt for question in some], [question.image for question in some]
-        groups = policy.generate(prompts, images, num_samples, temperature, [seed] * len(some))
+        prompts, images, boxes = zip(*some, strict=True)
+        groups = policy.generate(prompts, images, num_samples, temperature, [seed] * len(some), boxes=boxes)
         yield from zip(some, groups, strict=True)
 
 
@@ -88,7 +113,7 @@ def write_answers(
     ``pose_00_overlay.png`` shows the body drawn over the photograph that an answer is about.
 
     Returns:
-        What the lines of ``answers.jsonl`` hold: prompt, image if any, text, valid, logp and file names.
+        What the lines of ``answers.jsonl`` hold: prompt, image if any, text, valid, logp, box, note and file names.
 
     Raises:
         UserError: the directory cannot be written; earlier files stay.
@@ -122,6 +147,8 @@ def _write(
                 "valid": answer.valid,
                 "logp_text": answer.logp_text,
                 "logp_pose": answer.logp_pose,
+                "box": None if answer.box is None else [round(edge, 1) for edge in answer.box],
+                "note": answer.note,
                 "files": files,
             }
         )

@@ -1,6 +1,8 @@
 """The command line: one thin sub-command per verb."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -87,6 +89,13 @@ def generate(
         ),
     ] = None,
     prompts: Annotated[Path | None, typer.Option(help="A file with a TEXT on each line, instead of TEXT.")] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(help="Around the person who is meant: left,top,right,bottom in pixels of the image."),
+    ] = None,
+    people: Annotated[
+        Literal["one", "all"], typer.Option(help="all: answer for everybody who is found in the photograph.")
+    ] = "one",
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
         float,
@@ -114,17 +123,17 @@ def generate(
     """
     from pose_rft.storage import ensure_directory
 
-    ensure_directory(out)
     with status("Loading the policy ..."):
         from pose_rft.answers import answer, read_questions, write_answers
         from pose_rft.body.pose import FileOptions
 
-    questions = read_questions(text, prompts, image or [])
+    questions = read_questions(text, prompts, image or [], box, people == "all")
+    ensure_directory(out)
     policy = _load_policy(checkpoint, device)
     answered = answer(policy, questions, num_samples, temperature, seed)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
-        say(f"{line['text']}  {files}")
+        say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
     say(f"Written to {out}")
 
 
@@ -377,8 +386,21 @@ def retrieval_score(
     say(f"Written to {out}")
 
 
+def _argument(given: str) -> str:
+    """A word of the command line; one that is not UTF-8 and names no file was typed in Latin-1."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return given if os.path.exists(given) else os.fsencode(given).decode("latin-1")
+    return given
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
+    sys.argv[1:] = [_argument(argument) for argument in sys.argv[1:]]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
     try:
         app(prog_name="pose-rft")
     except UserError as error:

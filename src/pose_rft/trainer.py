@@ -30,8 +30,8 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from pose_rft.checkpoint_files import checkpoints, instead_of, read_state, reading
 from pose_rft.errors import UserError
+from pose_rft.run_checkpoints import checkpoints, instead_of, read_state, reading
 
 OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "optimizer.safetensors",

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,20 +14,34 @@ from pose_rft.policy import Answer, PosePolicy
 
 
 class PatientPolicy:
-    """Echoes prompts, but not before ``go`` is set; remembers what it was asked together."""
+    """Echoes prompts, but not before ``go`` is set; remembers what it was asked together. A word is a token."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.started, self.go = threading.Event(), threading.Event()
+        self.stopped: list[list[str]] = []  # calls that were ended
         self.error: dict[str, Exception] = {}  # prompt -> what it raises
 
     def merged_adapters(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
 
-    def generate(self, prompts, images, num_samples, temperature, seed, batch_size) -> list[list[Answer]]:
+    def count_tokens(self, prompt: str) -> int:
+        return len(prompt.split())
+
+    def generate(
+        self, prompts, images, num_samples, temperature, seed, batch_size, boxes, before_pass
+    ) -> list[list[Answer]]:
         self.calls.append(list(prompts))
+        self.boxes = boxes
         self.started.set()
-        assert self.go.wait(20)
+        deadline = time.monotonic() + 20
+        while not self.go.wait(0.01):
+            assert time.monotonic() < deadline
+            try:
+                before_pass()
+            except Exception:
+                self.stopped.append(list(prompts))
+                raise
         for prompt in prompts:
             if prompt in self.error:
                 raise self.error[prompt]

@@ -56,3 +56,8 @@ def test_secrets_are_equal_only_if_all_of_them_is():
                                               ("evil.example", 400), ("127.0.0.1.evil.example", 400)])  # fmt: skip
 def test_without_a_token_only_loopback_names_are_answered(client, host, status):
     assert client.get("/healthz", headers={"host": host}).status_code == status
+
+
+def test_who_has_no_token_cannot_fill_the_memory(guarded):
+    answer = guarded.post("/login", content=(b"token=" + b"x" * 5000 for _ in range(20)))
+    assert answer.status_code == 413

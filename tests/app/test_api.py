@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import threading
+from urllib.parse import quote
 
 import numpy as np
 import pygltflib
@@ -119,7 +120,7 @@ MISTAKES = {
     "unknown format": (b'{"prompt": "a", "format": ["fbx"]}', "application/json", 422, "'glb', 'bvh' or 'npz'"),
     "unknown field": (b'{"prompt": "a", "file": "/etc/passwd"}', "application/json", 422, "file: Extra inputs"),
     "not base64": (b'{"prompt": "a", "image": "?"}', "application/json", 422, "image: not base64"),
-    "no picture": (b'{"prompt": "a", "image": "aGVsbG8="}', "application/json", 422, "image: cannot be read as JPEG"),
+    "no picture": (b'{"prompt": "a", "image": "aGVsbG8="}', "application/json", 422, "the image: not a picture"),
     "a path as picture": (b'{"image": "/etc/passwd"}', "application/json", 422, "image: "),
     "plain text": (b"wave", "text/plain", 415, "send application/json or multipart/form-data"),
     "a form without boundary": (b"--x", "multipart/form-data", 400, ""),
@@ -143,16 +144,109 @@ def test_a_mistake_has_a_status_and_one_line_that_says_what(client, body, kind, 
     assert "/" not in detail.replace("application/json", "").replace("multipart/form-data", "")
 
 
-def test_bodies_and_pictures_that_are_too_large_are_refused(client_of, talking_policy):
-    client = client_of(talking_policy, Limits(body_bytes=10_000, image_pixels=1000))
+def test_bodies_and_pictures_that_are_too_large_are_refused(client_of, talking_policy, monkeypatch):
+    client = client_of(talking_policy, Limits(body_bytes=10_000))
     declared = client.post("/v1/poses", content=b"x" * 10_001, headers={"content-type": "application/json"})
     streamed = client.post(
         "/v1/poses", content=(b"x" * 4000 for _ in range(3)), headers={"content-type": "application/json"}
     )
     assert (declared.status_code, streamed.status_code) == (413, 413)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     pixels = client.post("/v1/poses", json={"image": PICTURE_64})
     assert pixels.status_code == 413
-    assert "32 x 32 pixels" in pixels.json()["detail"]
+    assert "the image: more than 1,000 pixels" in pixels.json()["detail"]
+
+
+ENCODINGS = {
+    "plain": PICTURE_64,
+    "wrapped": "\n".join(PICTURE_64[i : i + 76] for i in range(0, len(PICTURE_64), 76)) + "\r\n",
+    "unpadded": PICTURE_64.rstrip("="),
+    "of the other alphabet": PICTURE_64.replace("+", "-").replace("/", "_"),
+    "a data URL": f"data:image/png;base64,{PICTURE_64}",
+    "a data URL with escapes": f"data:image/png;base64,{quote(PICTURE_64, safe='')}",
+}
+
+
+@pytest.mark.parametrize("image", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_picture_is_read_however_its_base64_is_written(client_of, patient_policy, image):
+    patient_policy.go.set()
+    client = client_of(patient_policy)
+    as_json = client.post("/v1/poses", json={"prompt": "this", "image": image})
+    as_form = client.post("/v1/poses", files=[("prompt", (None, "this")), ("image", (None, image))])
+    assert (as_json.status_code, as_form.status_code) == (200, 200), as_json.text + as_form.text
+
+
+def test_a_data_url_without_base64_is_told_so(client):
+    answer = client.post("/v1/poses", json={"prompt": "a", "image": "data:image/png,%89PNG"})
+    assert answer.status_code == 422
+    assert "without ';base64'" in answer.json()["detail"]
+
+
+def test_fields_of_a_form_that_were_left_empty_say_nothing(client):
+    fields = ["num_samples", "temperature", "seed", "format", "box"]
+    form = [("prompt", (None, "wave")), *((name, (None, "")) for name in fields), ("image", ("", b""))]
+    answer = client.post("/v1/poses", files=form)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == client.post("/v1/poses", json={"prompt": "wave"}).json()
+
+
+@pytest.mark.parametrize("formats", [["glb,bvh"], ["glb, bvh"], ["GLB", "bvh"], ["glb", "bvh", "glb", "bvh", "glb"]])
+def test_formats_may_stand_in_one_field_of_a_form_or_in_several(client, formats):
+    form = [("prompt", (None, "wave")), *(("format", (None, each)) for each in formats)]
+    answer = client.post("/v1/poses", files=form)
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()["samples"][0]["files"]) == {"glb", "bvh"}
+
+
+def test_a_list_of_formats_may_be_one_text_in_json(client):
+    answer = client.post("/v1/poses", json={"prompt": "wave", "format": "glb,bvh"})
+    assert set(answer.json()["samples"][0]["files"]) == {"glb", "bvh"}
+
+
+def test_a_box_reaches_the_policy_from_json_and_from_a_form(client_of, patient_policy):
+    patient_policy.go.set()
+    client = client_of(patient_policy)
+    client.post("/v1/poses", json={"image": PICTURE_64, "box": [1, 2.5, 30, 31]})
+    assert patient_policy.boxes == [(1.0, 2.5, 30.0, 31.0)]
+    client.post("/v1/poses", data={"box": "3, 4,20,30"}, files={"image": ("a.png", PICTURE.getvalue())})
+    assert patient_policy.boxes == [(3.0, 4.0, 20.0, 30.0)]
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], "1,2,3,x", "", [1, 2, 3, None], [1, 2, 3, 4, 5]])
+def test_what_is_no_box_is_told_so(client, box):
+    answer = client.post("/v1/poses", json={"prompt": "a", "image": PICTURE_64, "box": box})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("box")
+
+
+def test_a_box_needs_a_picture(client):
+    answer = client.post("/v1/poses", json={"prompt": "a", "box": [1, 2, 3, 4]})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "box: goes with an image; send that too")
+
+
+def test_a_prompt_of_too_many_tokens_is_refused_whatever_its_characters(client_of, talking_policy):
+    client = client_of(talking_policy, Limits(prompt_tokens=100))  # of single bytes: an emoji is four
+    assert client.post("/v1/poses", json={"prompt": "a" * 100}).status_code == 200
+    refused = client.post("/v1/poses", json={"prompt": "\N{DANCER}" * 30})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "prompt: 120 tokens, at most 100; say it in fewer words"
+
+
+def test_a_form_of_many_parts_is_refused(client):
+    parts = [("prompt", (None, "wave")) for _ in range(10_000)]
+    answer = client.post("/v1/poses", files=parts)
+    assert answer.status_code == 400
+    assert "Too many" in answer.json()["detail"]
+
+
+def test_a_note_stands_beside_an_answer(client):
+    asked = {"two people dancing": "one person's pose", "wave": ""}
+    for prompt, note in asked.items():
+        [sample] = client.post("/v1/poses", json={"prompt": prompt}).json()["samples"]
+        assert sample["text"] == "Done <POSE>."
+        assert note in sample["note"]
+        assert bool(sample["note"]) == bool(note)
+        assert sample["box"] is None
 
 
 def test_a_full_queue_asks_to_come_back_later(client_of, patient_policy):

@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
 from PIL import Image
@@ -11,6 +12,8 @@ from PIL import Image
 from pose_rft.app.limits import Limits
 from pose_rft.app.page import BODIES, CHANGE, NEW, _Page
 from pose_rft.app.worker import PoseWorker
+from pose_rft.body import Pose
+from pose_rft.policy import Answer
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +23,10 @@ def page(talking_policy):
     worker.close()
 
 
-def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1"):
+def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", photograph=None, around=""):
     """What the page becomes after one message, by component."""
     _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
-    return asyncio.run(page.respond(asked, chat, list(shown), samples, 1.0, meaning, start))
+    return asyncio.run(page.respond(asked, chat, list(shown), photograph, samples, 1.0, meaning, start, around))
 
 
 def said(page, updates):
@@ -62,12 +65,51 @@ def test_what_a_message_means_can_be_said(page):
 
 
 def test_a_picture_for_a_policy_that_reads_none_is_answered_with_the_reason(page, tmp_path):
-    Image.new("RGB", (20, 20)).save(tmp_path / "me.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
     (_, _, reply) = said(page, talk(page, "this", [tmp_path / "me.png"]))
     assert "this policy answers texts only" in reply[1]
     (tmp_path / "note.png").write_text("no picture")
     (_, reply) = said(page, talk(page, "", [tmp_path / "note.png"]))
-    assert "cannot be read as JPEG, PNG or WebP" in reply[1]
+    assert "not a picture that can be read" in reply[1]
+
+
+@pytest.fixture
+def asked(page, monkeypatch):
+    """What the policy is asked: prompt, whether with a picture, box."""
+    questions = []
+
+    def generate(prompts, images, boxes, **_):
+        questions.append((prompts[0], images is not None, boxes[0]))
+        return [[Answer("Yes.", False, None, 0.0, None, note="2 people were found.")]]
+
+    monkeypatch.setattr(page.worker.policy, "generate", generate)
+    return questions
+
+
+def test_a_question_after_a_photograph_is_asked_with_it(page, asked, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
+    photograph = talk(page, "What is the pose?", [tmp_path / "me.png"])[page.photograph]
+    for question in ("Is the left arm raised more than the right?", "and the person on the right in this picture?"):
+        answer = talk(page, question, photograph=photograph, shown=[Pose.from_axis_angle(np.zeros((22, 3)))])
+        assert answer[page.photograph] is photograph
+        assert answer[page.chat][1]["metadata"] == {"title": "Asked about the photograph above"}
+    talk(page, "a boxer throwing a left jab", photograph=photograph)
+    talk(page, "Is the left arm raised?", photograph=photograph, meaning=NEW)
+    assert [with_picture for _, with_picture, _ in asked] == [True, True, True, False, False]
+    assert [prompt for prompt, _, _ in asked][1] == "Is the left arm raised more than the right?"  # and no change
+
+
+def test_a_box_goes_with_the_photograph(page, asked, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
+    talk(page, "Who?", [tmp_path / "me.png"], around="1, 2, 30, 40")
+    assert asked == [("Who?", True, (1.0, 2.0, 30.0, 40.0))]
+    (_, _, reply) = said(page, talk(page, "Who?", [tmp_path / "me.png"], around="1, 2"))
+    assert "give four numbers" in reply[1]
+
+
+def test_a_note_stands_under_the_answer(page, asked):
+    (_, reply) = said(page, talk(page, "wave"))
+    assert reply[1] == "Yes. (no pose)\n\n*2 people were found.*"
 
 
 def test_a_message_that_is_too_long_is_not_asked(page):
@@ -86,7 +128,7 @@ def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
     assert page.hear({"text": "  ", "files": []}, [])[2] is None
     assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
     assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
-    assert page.shown not in asyncio.run(page.respond(None, [], [], 1, 1.0, "auto", "1"))
+    assert page.shown not in asyncio.run(page.respond(None, [], [], None, 1, 1.0, "auto", "1"))
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 
 from pose_rft.app import require_packages
-from pose_rft.app.server import addresses, is_loopback, listen
+from pose_rft.app.server import addresses, create_app, is_loopback, listen
 from pose_rft.errors import UserError
 
 
@@ -75,6 +77,50 @@ def test_missing_packages_are_named_with_what_installs_them(monkeypatch):
     monkeypatch.setattr("pose_rft.app.find_spec", lambda name: None if name in ("gradio", "uvicorn") else object())
     with pytest.raises(UserError, match=r"gradio, uvicorn, not installed here; run: pip install 'pose-rft\[serve\]'"):
         require_packages()
+
+
+@pytest.fixture
+def served(patient_policy):
+    """Address of a server around the patient policy, on a thread of its own."""
+    app = create_app(patient_policy, with_page=False)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    with listen("127.0.0.1", 0, None) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield listener.getsockname()
+        patient_policy.go.set()
+        server.should_exit = True
+        thread.join(20)
+
+
+def _head(fields: str) -> bytes:
+    return f"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{fields}\r\n\r\n".encode()
+
+
+def test_a_question_whose_client_leaves_is_not_answered(served, patient_policy):
+    body = json.dumps({"prompt": "first"}).encode()
+    with socket.create_connection(served, 20) as connection:
+        connection.sendall(_head(f"Content-Length: {len(body)}") + body)
+        assert patient_policy.started.wait(20)
+        patient_policy.started.clear()
+    second = http.client.HTTPConnection(*served, timeout=20)
+    second.request("POST", "/v1/poses", json.dumps({"prompt": "second"}), {"Content-Type": "application/json"})
+    assert patient_policy.started.wait(20)  # the policy goes on to the next, although the first was never let go
+    assert patient_policy.stopped == [["first"]]
+    patient_policy.go.set()
+    assert json.loads(second.getresponse().read())["samples"][0]["text"] == "second"
+
+
+def test_a_huge_body_is_refused_before_it_is_kept(served):
+    with socket.create_connection(served, 20) as connection:
+        connection.sendall(_head(f"Content-Length: {2**30}"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
+    with socket.create_connection(served, 20) as connection:
+        connection.sendall(_head("Transfer-Encoding: chunked"))
+        piece = b"x" * 2**20
+        for _ in range(13):  # MiB; 12 are taken
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
 def test_what_is_in_flight_at_sigterm_is_finished(trained_policy, tmp_path):

@@ -80,6 +80,79 @@ def test_a_full_queue_takes_no_more_and_says_when_to_come_back(worker, patient_p
     assert full.value.seconds == 3.0  # four questions in calls of two, and the one that runs, at a second each
 
 
+def test_a_call_that_nobody_waits_for_any_more_is_stopped(worker, patient_policy):
+    first = _busy(worker, patient_policy)
+    assert first.cancel()
+    patient_policy.started.clear()
+    second = worker.ask(QueuedPrompt("second"))
+    assert patient_policy.started.wait(20)  # although the first was never let go
+    assert patient_policy.stopped == [["first"]]
+    patient_policy.go.set()
+    assert second.result(20)[0].text == "second"
+
+
+def test_a_call_goes_on_while_anybody_waits(worker, patient_policy):
+    first = _busy(worker, patient_policy)
+    one, other = worker.ask(QueuedPrompt("one")), worker.ask(QueuedPrompt("other"))
+    patient_policy.started.clear()
+    first.cancel()
+    assert patient_policy.started.wait(20)
+    one.cancel()
+    patient_policy.go.set()
+    assert other.result(20)[0].text == "other"
+    assert patient_policy.stopped == [["first"]]
+
+
+def test_all_questions_of_a_client_who_left_are_withdrawn(worker, patient_policy):
+    first = worker.ask(QueuedPrompt("first", client="a"))
+    assert patient_policy.started.wait(20)
+    mine, other = worker.ask(QueuedPrompt("mine", client="a")), worker.ask(QueuedPrompt("other", client="b"))
+    worker.withdraw("a")
+    patient_policy.go.set()
+    assert other.result(20)
+    assert first.cancelled()
+    assert mine.cancelled()
+    assert patient_policy.calls == [["first"], ["other"]]
+
+
+def test_clients_take_turns(patient_policy):
+    worker = PoseWorker(patient_policy, Limits(prompts_per_call=2, gather_seconds=0))
+    first = worker.ask(QueuedPrompt("first", client="a"))
+    assert patient_policy.started.wait(20)
+    many = [worker.ask(QueuedPrompt(f"a{n}", client="a")) for n in range(5)]
+    few = [worker.ask(QueuedPrompt(f"b{n}", client="b", temperature=0.5)) for n in range(2)]
+    patient_policy.go.set()
+    for future in (first, *many, *few):
+        future.result(20)
+    worker.close()
+    # b came later, but was not answered yet; then both in turn, two of a kind at a time
+    assert patient_policy.calls == [["first"], ["b0", "b1"], ["a0", "a1"], ["a2", "a3"], ["a4"]]
+
+
+def test_a_full_queue_makes_room_for_a_client_with_fewer_questions(worker, patient_policy):
+    _busy(worker, patient_policy)
+    greedy = [worker.ask(QueuedPrompt(f"a{n}", client="a")) for n in range(4)]
+    modest = worker.ask(QueuedPrompt("b", client="b"))
+    with pytest.raises(QueueFull):
+        greedy[3].result(20)  # the newest
+    with pytest.raises(QueueFull):
+        worker.ask(QueuedPrompt("a5", client="a"))
+    patient_policy.go.set()
+    assert modest.result(20)
+    assert [future.result(20)[0].text for future in greedy[:3]] == ["a0", "a1", "a2"]
+
+
+def test_the_tokens_of_one_call_are_limited(patient_policy):
+    limits = Limits(gather_seconds=0, prompt_tokens=100, tokens_per_call=300)
+    worker = PoseWorker(patient_policy, limits)
+    # 100 words and an answer of 48 tokens at most: 148 each
+    _ask_all(worker, patient_policy, [QueuedPrompt(f"{'word ' * 99}{n}") for n in range(3)])
+    worker.close()
+    assert [len(call) for call in patient_policy.calls] == [1, 2, 1]
+    with pytest.raises(UserError, match="prompt: 101 tokens, at most 100; say it in fewer words"):
+        worker.ask(QueuedPrompt("word " * 101))
+
+
 def test_closing_answers_what_waits_and_takes_nothing_new(worker, patient_policy):
     futures = [_busy(worker, patient_policy), worker.ask(QueuedPrompt("a"))]
     patient_policy.go.set()

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from pose_rft.checkpoint_files import read_state
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.checkpoint import read_policy_config
+from pose_rft.run_checkpoints import read_state
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -21,10 +21,9 @@ def test_other_runs_are_not():
     assert no_valid_answer(words_alone, log(0.0, 0.0)) is None
 
 
-def test_the_warning_stands_beside_where_the_policy_is(pose_rft, write_config, rft_fields, tiny_policy, tmp_path):
-    tiny_policy.save_pretrained(tmp_path / "silent")
-    fields = rft_fields | {"policy": str(tmp_path / "silent"), "output_dir": str(tmp_path / "run")}
-    outcome = pose_rft("rft", write_config("rft.yaml", fields))
+def test_the_warning_stands_beside_where_the_policy_is(pose_rft, write_config, rft_fields, tmp_path):
+    config = write_config("rft.yaml", rft_fields | {"output_dir": str(tmp_path / "run")})
+    outcome = pose_rft("rft", config, "--hygrpo.max_new_tokens", 3)  # too few to come to <POSE>
     assert outcome.status == 0, outcome.err
     assert "The policy is in" in outcome.out
     assert "warning: no answer of the last 4 steps held a valid <POSE>" in outcome.err

@@ -178,7 +178,7 @@ def test_photographs_need_no_text_and_a_folder_gives_all_of_its_pictures(tmp_pat
     asked = read_questions(None, None, [tmp_path, single])
     assert [question.image.name for question in asked] == ["a.png", "b.JPG", "b.JPG"]
     assert {question.prompt for question in asked} == {"What is the SMPL pose of this person?"}
-    assert read_questions("Is he sitting?", None, [single]) == [("Is he sitting?", single)]
+    assert read_questions("Is he sitting?", None, [single]) == [("Is he sitting?", single, None)]
 
 
 def test_every_prompt_of_a_file_is_asked_about_every_photograph(tmp_path):
@@ -207,3 +207,25 @@ def test_questions_that_cannot_be_asked_are_one_line(pose_rft, tmp_path):
         outcome = pose_rft("generate", *arguments, "--out", tmp_path / "out")
         assert (outcome.status, len(outcome.err.splitlines())) == (2, 1), outcome.err
         assert told in outcome.err
+
+
+def test_a_note_is_printed_and_written(generate, tmp_path):
+    outcome = generate(tmp_path, text="two people dancing")
+    assert outcome.status == 0
+    assert "(I give one person's pose at a time: this is one of them.)" in outcome.out
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["note"].startswith("I give one person's pose")
+
+
+def test_an_argument_in_latin_1_is_read(generate, tmp_path):
+    outcome = generate(tmp_path, text=b"a caf\xe9 waiter".decode("utf-8", "surrogateescape"))  # as Python hands it over
+    assert outcome.status == 0, outcome.err
+    assert json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8"))["prompt"] == "a caf\u00e9 waiter"
+
+
+def test_a_box_or_all_people_need_a_photograph(generate, tmp_path):
+    for options in (("--box", "1,2,3,4"), ("--people", "all")):
+        outcome = generate(tmp_path / "out", *options)
+        assert outcome.status == 2
+        assert "go with a photograph" in outcome.err
+    assert "give four numbers" in generate(tmp_path / "out", "--image", tmp_path / "a.jpg", "--box", "1,2").err
+    assert not (tmp_path / "out").exists()

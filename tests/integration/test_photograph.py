@@ -1,5 +1,7 @@
 """The default policy and the bundled photograph: a man who jumps with his arms up, a woman who walks to the left."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,3 +48,46 @@ def test_the_body_is_drawn_where_the_person_is(answers):
         columns = np.flatnonzero(changed.any(axis=0))
         assert low < columns.min()
         assert columns.max() < high
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return PosePolicy.from_pretrained("default")
+
+
+@pytest.fixture(scope="module")
+def upper_half():
+    """The man, down to the hips."""
+    return Image.open(TWO_PEOPLE).convert("RGB").crop((326, 0, 588, 187))
+
+
+def test_legs_outside_the_picture_cannot_be_seen(policy, upper_half):
+    questions = ["Is the left knee bent?", "Are the legs crossed?", "Are both arms raised?"]
+    groups = policy.generate(questions, [upper_half] * 3, temperature=0.0)
+    hidden = "That cannot be seen in this picture."
+    assert [group[0].text == hidden for group in groups] == [True, True, False]
+
+
+def test_one_person_found_is_said_where_one_of_two_is_meant(policy, upper_half):
+    [[answer]] = policy.generate(["What is the pose of the person on the right?"], [upper_half], temperature=0.0)
+    assert answer.valid
+    assert answer.note.startswith("Only one person was found")
+    assert "The legs are outside the picture" in answer.note
+
+
+def test_a_box_chooses_the_person(policy, answers):
+    [[boxed]] = policy.generate(["What is the pose?"], [TWO_PEOPLE], temperature=0.0, boxes=[answers["right"].box])
+    assert boxed.note == ""
+    np.testing.assert_allclose(boxed.box, answers["right"].box, atol=0.1)
+    np.testing.assert_allclose(boxed.pose.joints(), answers["right"].pose.joints(), atol=0.05)
+
+
+def test_everybody_in_a_photograph_is_answered_for(pose_rft, tmp_path):
+    options = ("--image", TWO_PEOPLE, "--people", "all", "--temperature", 0, "--out", tmp_path, "--device", "cpu")
+    outcome = pose_rft("generate", "What is the pose of this person?", *options)
+    assert outcome.status == 0, outcome.err
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [line["box"][0] for line in lines] == sorted(line["box"][0] for line in lines)
+    assert len(lines) == 2
+    assert [line["note"] for line in lines] == ["", ""]
+    assert {path.suffix for path in tmp_path.glob("pose_01.*")} == {".npz", ".glb", ".bvh", ".png"}

@@ -15,7 +15,7 @@ from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.renders import pictured_poses
+from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy import training_pictures as pictures

@@ -20,7 +20,7 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def rollout(prompts, num_answers=1, num_poses=1, temperature=1.0, seeds=0, max_new_tokens=48, flip=False):
+    def rollout(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, flip, before_pass):
         return original(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens)
 
     original = tiny_policy.rollout

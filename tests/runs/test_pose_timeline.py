@@ -129,8 +129,8 @@ def test_training_ends_with_the_same_weights_bit_for_bit_with_and_without_pictur
 
     from pose_rft.data.sample import Sample
     from pose_rft.hygrpo import HyGRPOConfig
+    from pose_rft.run_checkpoints import newest_checkpoint
     from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
-    from pose_rft.runs.run import newest_checkpoint
 
     pose = np.zeros((22, 3), np.float32)
     samples = [Sample(f"pose {n}", "Done <POSE>.", pose, checks=("angle(left_knee) < 90",)) for n in range(4)]

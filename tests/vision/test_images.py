@@ -1,3 +1,4 @@
+import base64
 import io
 import struct
 import zlib
@@ -41,7 +42,7 @@ def one_line(call, *words: str) -> None:
         assert word in message
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".gif", ".ppm"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif", ".bmp", ".tif", ".gif", ".ppm"])
 def test_every_common_format_is_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"picture{suffix}"
     quarters().save(path)
@@ -49,6 +50,41 @@ def test_every_common_format_is_read(tmp_path: Path, suffix: str) -> None:
         image = read_image(given_as)
         assert (image.mode, image.size, image.info) == ("RGB", (64, 48), {"reduction": 1})
         assert corners(image) == ["red", "green", "blue", "white"]
+
+
+# 64 x 48, red above blue, written by pillow-heif 1.8.1
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAb5tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRpbG9jAAAAAERA"
+    "AAIAAQAAAAAB4gABAAAAAAAAACsAAgAAAAACDQABAAAAAAAAACQAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAAAQAC"
+    "AABFeGlmAAAAAA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAA"
+    "AAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaA"
+    "AAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAA"
+    "AAAAAAEAAQWBAgMFhAAAABppcmVmAAAAAAAAAA5jZHNjAAIAAQABAAAAV21kYXQAAAAnKAGvGYD3hEl/5yD+eRfwQM1eK+/5tTsrE+yzayu2yxS/0V+8"
+    "NoN+AAAABkV4aWYAAE1NACoAAAAIAAEBEgADAAAAAQAGAAAAAAAA"
+)
+
+
+def test_what_iphones_write_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif", reason="the extra heic is not installed")
+    (tmp_path / "me.heic").write_bytes(HEIC)
+    image = read_image(tmp_path / "me.heic")
+    assert image.size == (64, 48)
+    assert image.getpixel((32, 10))[0] > 240
+    assert image.getpixel((32, 40))[2] > 240
+    one_line(lambda: read_image(HEIC[:300]), "the image: ")
+
+
+def test_without_the_package_that_reads_it_a_heic_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "me.heic").write_bytes(HEIC)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    one_line(lambda: read_image(tmp_path / "me.heic"), "me.heic", "HEIC", "pip install 'pose-rft[heic]'", "JPEG")
+
+
+def test_bytes_of_a_file_are_read_as_the_file_is(tmp_path: Path) -> None:
+    quarters((6400, 4800)).save(tmp_path / "large.avif", quality=30)
+    here, there = read_image(tmp_path / "large.avif"), read_image((tmp_path / "large.avif").read_bytes())
+    assert (here.size, here.info) == (there.size, there.info) == ((2134, 1600), {"reduction": 3})
+    assert here.tobytes() == there.tobytes()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

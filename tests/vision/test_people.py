@@ -6,7 +6,7 @@ from PIL import Image
 
 from pose_rft.errors import UserError
 from pose_rft.vision.crops import Circle
-from pose_rft.vision.people import Person, choose_person, find_people, refined
+from pose_rft.vision.people import Person, boxes_of_people, choose_person, find_people, read_box, refined
 
 
 def person(x: float, radius: float = 50.0, y: float = 100.0, score: float = 0.9) -> Person:
@@ -148,7 +148,30 @@ def test_a_box_that_is_taken_for_a_person_is_refined_by_what_is_seen_there(one_p
     assert refined(one_person, nobody) is nobody
 
 
-@pytest.mark.parametrize("box", [(10, 10, 10, 50), (50, 10, 20, 50), (10, 10, float("nan"), 50)])
+@pytest.mark.parametrize(
+    "box", [(10, 10, 10, 50), (50, 10, 20, 50), (10, 10, float("nan"), 50), (0, 0, float("inf"), 9)]
+)
 def test_an_empty_box_is_one_line(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(UserError, match="left < right and top < bottom"):
         choose_person(THREE, box=box)
+
+
+@pytest.mark.parametrize("text", ["1,2,30,40", " 1 2 30 40 ", "[1, 2, 30, 40]", "1.0;2;30;4e1"])
+def test_a_box_is_read_as_people_type_it(text: str) -> None:
+    assert read_box(text) == (1.0, 2.0, 30.0, 40.0)
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "left,top,right,bottom"])
+def test_what_is_no_box_is_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="give four numbers, left,top,right,bottom in pixels"):
+        read_box(text)
+
+
+def test_boxes_of_all_people_are_in_pixels_of_the_file(people_picture: Image.Image) -> None:
+    large = people_picture.resize((7200, 4800))  # ten times; read at a third
+    boxes = boxes_of_people(large)
+    assert len(boxes) == 2
+    for box, middle in zip(boxes, (1800, 5400), strict=True):
+        assert (box[0] + box[2]) / 2 == pytest.approx(middle, abs=300)
+    with pytest.raises(UserError, match="no person found; give the box"):
+        boxes_of_people(Image.new("RGB", (300, 300)))

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pose_rft.storage import package_text
 
 COOKIE = "pose_rft_access"
+LOGIN_BYTES = 10_000
 OPEN_PATHS = ("/healthz",)
 # Everything comes from this server: no fonts, scripts or pictures from anywhere else, and nothing is reported.
 POLICY = (
@@ -74,7 +75,12 @@ class TokenGuard:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             return HTMLResponse(_login_page())
-        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LOGIN_BYTES:  # nobody has shown a token yet
+                return HTMLResponse(_login_page("That is not the token."), 413)
+        form = parse_qs(body.decode("utf-8", "replace"))
         if not same(form.get("token", [""])[0].strip(), self.token):
             return HTMLResponse(_login_page("That is not the token."), 401)
         response = RedirectResponse("/", 303)

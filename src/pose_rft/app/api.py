@@ -16,10 +16,10 @@ from starlette.datastructures import UploadFile
 from pose_rft.app.exports import to_sample
 from pose_rft.app.limits import Limits
 from pose_rft.app.messages import Health, PoseRequest, PoseResponse, Problem, field_problem, first_problem
-from pose_rft.app.uploads import PictureTooLarge, read_picture
 from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer
+from pose_rft.vision.images import PictureTooLarge
 
 JSON, FORM = "application/json", "multipart/form-data"
 FORM_FIELDS = 16
@@ -39,7 +39,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
+def api_routes(worker: PoseWorker) -> APIRouter:
     """The routes of the API."""
     router = APIRouter()
 
@@ -51,19 +51,20 @@ def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
         summary="Answer a text or a picture with words and poses",
     )
     async def poses(request: Request) -> PoseResponse:
-        asked = await _read_request(request)
+        asked = await _read_request(request, worker.limits)
         image = None
         if asked.image is not None:
             try:
-                image = await run_in_threadpool(read_picture, asked.image, limits)
+                image = await run_in_threadpool(worker.read_picture, asked.image)
             except PictureTooLarge as error:
                 raise HTTPException(413, str(error)) from error
             except UserError as error:
                 raise HTTPException(422, str(error)) from error
-        question = QueuedPrompt(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed)
-        answers = await answered(worker, question)
-        formats = list(dict.fromkeys(asked.format))
-        samples = await run_in_threadpool(lambda: [to_sample(answer, formats) for answer in answers])
+        client = request.client.host if request.client else ""
+        box = None if asked.box is None else (asked.box[0], asked.box[1], asked.box[2], asked.box[3])
+        question = QueuedPrompt(asked.prompt, image, asked.num_samples, asked.temperature, asked.seed, box, client)
+        answers = await answered(worker, question, request)
+        samples = await run_in_threadpool(lambda: [to_sample(answer, asked.format) for answer in answers])
         return PoseResponse(samples=samples)
 
     @router.get(
@@ -81,21 +82,41 @@ def api_routes(worker: PoseWorker, limits: Limits) -> APIRouter:
     return router
 
 
-async def answered(worker: PoseWorker, question: QueuedPrompt) -> list[Answer]:
+async def answered(worker: PoseWorker, question: QueuedPrompt, request: Request | None = None) -> list[Answer]:
     """The policy's answers, or why there are none.
 
+    Args:
+        request: whose client waits for the answers: when it leaves, the question is withdrawn.
+
     Raises:
-        HTTPException: 422 for what the policy does not take, 503 when too many wait, 504 when it took too long.
+        HTTPException: 422 for what the policy does not take, 499 when nobody waits any more, 503 when too many wait,
+            504 when it took too long.
     """
+    left = asyncio.ensure_future(_disconnected(request)) if request else None
     try:
         asked = asyncio.wrap_future(worker.ask(question))
+        if left is not None:
+            left.add_done_callback(lambda _: asked.cancel())
         return await asyncio.wait_for(asked, worker.limits.answer_seconds)
+    except asyncio.CancelledError:
+        if left is None or not left.done():
+            raise
+        raise HTTPException(499, "the client left") from None
     except QueueFull as error:
         raise HTTPException(503, str(error), {"Retry-After": str(math.ceil(error.seconds))}) from error
     except UserError as error:
         raise HTTPException(422, without_paths(str(error))) from error
     except TimeoutError as error:
         raise HTTPException(504, f"no answer within {worker.limits.answer_seconds:g} s; ask again later") from error
+    finally:
+        if left is not None:
+            left.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Wait until the client is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def without_paths(message: str) -> str:
@@ -116,24 +137,28 @@ def add_problem_handlers(app: FastAPI) -> None:
         return JSONResponse({"detail": "the server failed to answer this; its log says why"}, 500)
 
 
-async def _read_request(request: Request) -> PoseRequest:
+async def _read_request(request: Request, limits: Limits) -> PoseRequest:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == JSON:
             return PoseRequest.model_validate_json(await request.body(), strict=True)
         if kind == FORM:
-            return PoseRequest.model_validate(await _form_fields(request))
+            return PoseRequest.model_validate(await _form_fields(request, limits))
     except ValidationError as error:
         unreadable = error.errors(include_url=False)[0]["type"] == "json_invalid"
         raise HTTPException(400 if unreadable else 422, first_problem(error)) from error
     raise HTTPException(415, f"send {JSON} or {FORM}")
 
 
-async def _form_fields(request: Request) -> dict[str, Any]:
+async def _form_fields(request: Request, limits: Limits) -> dict[str, Any]:
+    """What a form says; fields that were left empty say nothing."""
     fields: dict[str, Any] = {}
-    async with request.form(max_files=1, max_fields=FORM_FIELDS) as form:
+    part = limits.body_bytes  # a picture may come as base64, which is no file
+    async with request.form(max_files=1, max_fields=FORM_FIELDS, max_part_size=part) as form:
         for name, value in form.multi_items():
             content = await value.read() if isinstance(value, UploadFile) else value
+            if not content.strip():
+                continue
             if name == "format":
                 fields.setdefault("format", []).append(content)
             else:
@@ -153,5 +178,6 @@ def _refuse_method(path: str) -> Callable[[], NoReturn]:
 def _body_schema() -> dict[str, Any]:
     schema = PoseRequest.model_json_schema()
     form = PoseRequest.model_json_schema()
-    form["properties"]["image"] = {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP"}
+    form["properties"]["image"] = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, HEIC ..."}
+    form["properties"]["box"] = {"type": "string", "description": "left,top,right,bottom"}
     return {"required": True, "content": {JSON: {"schema": schema}, FORM: {"schema": form}}}

@@ -31,6 +31,8 @@ def to_sample(answer: Answer, formats: Sequence[Format]) -> SampledAnswer:
         valid=answer.valid,
         smpl=None if pose is None else _smpl(pose),
         joints=None if pose is None else _numbers(pose.joints()),
+        note=answer.note,
+        box=None if answer.box is None else [round(edge, 1) for edge in answer.box],
         logp_text=answer.logp_text,
         logp_pose=answer.logp_pose if answer.logp_pose is not None and math.isfinite(answer.logp_pose) else None,
         files={} if pose is None else {f: base64.b64encode(pose_file(pose, f)).decode("ascii") for f in formats},

@@ -3,7 +3,8 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import unquote
 
 from pydantic import (
     BaseModel,
@@ -16,9 +17,12 @@ from pydantic import (
     model_validator,
 )
 
+from pose_rft.vision.people import read_box
+
 Format = Literal["glb", "bvh", "npz"]
 PROMPT_CHARACTERS = 2000
 MAX_SAMPLES = 16
+URL_ALPHABET = str.maketrans("-_", "+/")
 PICTURE_PROMPT = "What pose is the person in the picture in?"  # for a picture that comes without words
 EXAMPLE: JsonValue = {
     "prompt": "a boxer throwing a left jab",
@@ -30,13 +34,36 @@ EXAMPLE: JsonValue = {
 
 
 def _from_base64(value: Any) -> Any:
-    """Text is base64; bytes, which a form brings, are the picture."""
+    """Text is base64, wrapped or not, padded or not, of either alphabet, or a data URL of it.
+
+    Bytes, which a form brings, are the picture.
+    """
     if not isinstance(value, str):
         return value
+    text = value.strip()
+    if text.lower().startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise ValueError("a data URL without ';base64'; encode the picture's bytes as base64")
+        text = unquote(text)
+    text = "".join(text.split()).translate(URL_ALPHABET).rstrip("=")
     try:
-        return base64.b64decode(value, validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True) or None
     except (binascii.Error, ValueError) as error:
-        raise ValueError("not base64; encode the bytes of a JPEG, PNG or WebP") from error
+        raise ValueError("not base64; encode the bytes of a picture, such as a JPEG") from error
+
+
+def _listed(value: Any) -> Any:
+    """``glb,bvh`` is two formats; each is sent once."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        return value
+    return list(dict.fromkeys(name.strip().lower() for each in values for name in each.split(",")))
+
+
+def _four_numbers(value: Any) -> Any:
+    """A box as a form brings it: ``left,top,right,bottom``."""
+    return list(read_box(value)) if isinstance(value, str) else value
 
 
 Picture = Annotated[
@@ -44,6 +71,21 @@ Picture = Annotated[
     BeforeValidator(_from_base64),
     WithJsonSchema({"anyOf": [{"type": "string", "contentEncoding": "base64"}, {"type": "null"}]}),
 ]
+FORMATS = list(get_args(Format))
+ONE_FORMAT = f"({'|'.join(FORMATS)})"
+Formats = Annotated[
+    list[Format],
+    BeforeValidator(_listed),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string", "enum": FORMATS}},
+                {"type": "string", "pattern": f"^{ONE_FORMAT}(,{ONE_FORMAT})*$"},
+            ]
+        }
+    ),
+]
+Pixel = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PoseRequest(BaseModel):
@@ -53,14 +95,20 @@ class PoseRequest(BaseModel):
 
     prompt: str = Field("", max_length=PROMPT_CHARACTERS, description="What you want to see, in your own words.")
     image: Picture = Field(
-        None, description="A photograph (JPEG, PNG, WebP), for policies that read them: base64, or a file of a form."
+        None, description="A photograph, for policies that read them: base64 or a data URL of it, or a file of a form."
+    )
+    box: Annotated[list[Pixel] | None, BeforeValidator(_four_numbers)] = Field(
+        None,
+        min_length=4,
+        max_length=4,
+        description="Around the person who is meant: left, top, right, bottom in pixels of the upright photograph.",
     )
     num_samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="How many different answers.")
     temperature: float = Field(
         1.0, ge=0, le=2, allow_inf_nan=False, description="Variety: 0 gives the most typical pose, 1 what was learnt."
     )
     seed: int = Field(0, ge=0, le=2**53 - 1, description="The same question with the same seed has the same answer.")
-    format: list[Format] = Field([], max_length=3, description="Files to send along with every pose.")
+    format: Formats = Field([], description="Files to send along with every pose; `glb,bvh` is two.")
 
     @model_validator(mode="after")
     def _says_something(self) -> "PoseRequest":
@@ -68,6 +116,8 @@ class PoseRequest(BaseModel):
             if self.image is None:
                 raise ValueError("prompt: say what pose you want, or send an image")
             self.prompt = PICTURE_PROMPT
+        if self.box is not None and self.image is None:
+            raise ValueError("box: goes with an image; send that too")
         return self
 
 
@@ -86,6 +136,12 @@ class SampledAnswer(BaseModel):
     valid: bool = Field(description="Whether there is a pose: the words hold exactly one <POSE>.")
     smpl: Smpl | None
     joints: list[list[float]] | None = Field(description="(22, 3) metres on the bundled body, pelvis at the origin")
+    note: str = Field(
+        description="What was assumed, what cannot be known, or what the policy cannot do; empty for nothing."
+    )
+    box: list[float] | None = Field(
+        description="Around the person in the photograph: left, top, right, bottom in pixels; null without one."
+    )
     logp_text: float = Field(description="Log-likelihood of the words.")
     logp_pose: float | None = Field(description="Log-likelihood of the pose (density over normalised 6D rotations).")
     files: dict[Format, str] = Field({}, description="The files asked for, base64.")

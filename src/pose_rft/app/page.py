@@ -12,16 +12,18 @@ import gradio as gr
 import numpy as np
 from fastapi import FastAPI, HTTPException
 from fastapi.concurrency import run_in_threadpool
+from PIL.Image import Image
 
 from pose_rft.app.api import answered
 from pose_rft.app.conversation import changed, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
-from pose_rft.app.uploads import read_picture
 from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
+from pose_rft.policy.notes import is_question, mentions_picture
 from pose_rft.storage import package_text
+from pose_rft.vision.people import read_box
 
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
@@ -77,6 +79,7 @@ class _Page:
         with gr.Blocks(title="Pose-RFT", analytics_enabled=False, delete_cache=CACHE_SECONDS, fill_width=True) as page:
             self.blocks = page
             self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the poses on the page
+            self.photograph = gr.State(None, time_to_live=CACHE_SECONDS[1])  # the one that was sent last
             with gr.Row(elem_id="page"):
                 with gr.Column(elem_id="talk"):
                     gr.Markdown(INTRODUCTION)
@@ -89,13 +92,20 @@ class _Page:
             how: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
             self.box.submit(self.hear, [self.box, self.chat], [self.box, self.chat, self.asked], **how).then(
                 self.respond,
-                [self.asked, self.chat, self.shown, self.samples, self.temperature, self.meaning, self.start],
-                [self.chat, self.shown, self.start, *self.columns, *self.views, *self.buttons],
+                [
+                    *(self.asked, self.chat, self.shown, self.photograph, self.samples, self.temperature),
+                    *(self.meaning, self.start, self.around),
+                ],
+                [self.chat, self.shown, self.photograph, self.start, *self.columns, *self.views, *self.buttons],
                 **how,
             )
             self.chat.clear(
-                lambda: ([], gr.update(visible=False)), None, [self.shown, self.start], api_visibility="private"
+                lambda: ([], None, gr.update(visible=False)),
+                None,
+                [self.shown, self.photograph, self.start],
+                api_visibility="private",
             )
+            page.unload(self.forget)
 
     def _talk(self) -> None:
         self.chat = gr.Chatbot(
@@ -115,7 +125,7 @@ class _Page:
             show_label=False,
             placeholder="a boxer throwing a left jab",
             sources=["upload"],
-            file_types=["image"],
+            file_types=["image", ".heic", ".heif", ".avif"],
             file_count="single",
             max_plain_text_length=PROMPT_CHARACTERS,
             autofocus=True,
@@ -132,6 +142,12 @@ class _Page:
         with gr.Row():
             self.meaning = gr.Radio([AUTO, NEW, CHANGE], value=AUTO, label="My message is")
             self.start = gr.Radio(["1"], value="1", label="Change body", visible=False)
+        self.around = gr.Textbox(
+            label="Box around the person",
+            info="in a photograph, where words do not say who: left, top, right, bottom in pixels",
+            placeholder="120, 40, 360, 700",
+            max_lines=1,
+        )
 
     def _bodies(self) -> None:
         # All views are there from the start and hold a body: one that gets its first body later stays empty
@@ -165,15 +181,22 @@ class _Page:
         said += [{"role": "user", "content": text}] if text else []
         return None, [*chat, *said, _reply(WAITING)], {"text": text, "files": files}
 
+    def forget(self, request: gr.Request) -> None:
+        """Nobody waits for the answers of a page that was closed."""
+        self.worker.withdraw(str(request.session_hash))
+
     async def respond(
         self,
         asked: dict[str, Any] | None,
         chat: list[Any],
         shown: list[Pose | None],
+        photograph: Image | None,
         samples: float,
         temperature: float,
         meaning: str,
         start: str,
+        around: str = "",
+        request: gr.Request = None,  # gradio puts it in
     ) -> Updates:
         """What the policy answers to the message that was heard."""
         if asked is None:
@@ -181,9 +204,13 @@ class _Page:
         said = chat[:-1]
         text, files = asked["text"], asked["files"]
         try:
-            prompt = self._prompt(text, shown, meaning, start)
-            image = await run_in_threadpool(self._picture, files[0]) if files else None
-            question = QueuedPrompt(prompt, image, int(samples), float(temperature), seed=len(chat))
+            image = photograph if self._is_about(photograph, text, meaning) else None
+            if files:
+                image = photograph = await run_in_threadpool(self._picture, files[0])
+            prompt = self._prompt(text, shown, meaning if image is None else NEW, start)
+            box = read_box(around) if around.strip() and image is not None else None
+            client = str(request.session_hash) if request else ""
+            question = QueuedPrompt(prompt, image, int(samples), float(temperature), len(chat), box, client)
             answers = await answered(self.worker, question)
             directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
             updates = await run_in_threadpool(self._show, answers, directory)
@@ -196,7 +223,13 @@ class _Page:
             return {self.chat: [*said, _reply("The server failed to answer this; its log says why.")]}
         if prompt not in (text, PICTURE_PROMPT):
             said = [*said, _reply(_plain(prompt), "The policy was asked")]
-        return updates | {self.chat: [*said, _reply(_words(answers))]}
+        if image is not None and not files:
+            said = [*said, _reply(_plain(prompt), "Asked about the photograph above")]
+        return updates | {self.photograph: photograph, self.chat: [*said, _reply(_words(answers))]}
+
+    def _is_about(self, photograph: Image | None, text: str, meaning: str) -> bool:
+        """Whether a message without a picture is about the photograph that was sent before."""
+        return photograph is not None and meaning == AUTO and (is_question(text) or mentions_picture(text))
 
     def _prompt(self, text: str, shown: Sequence[Pose | None], meaning: str, start: str) -> str:
         """What the policy is asked.
@@ -208,14 +241,15 @@ class _Page:
             raise UserError(f"That is too long: {len(text)} characters, at most {PROMPT_CHARACTERS}.")
         number = min(int(start), max(len(shown), 1)) - 1
         pose = shown[number] if shown else None
-        if text and (meaning == CHANGE or (meaning == AUTO and pose is not None and is_change(text))):
+        guessed = meaning == AUTO and pose is not None and is_change(text) and not is_question(text)
+        if text and (meaning == CHANGE or guessed):
             if pose is None:
                 raise UserError("There is no pose to change yet; describe one first.")
             return changed(pose, text)
         return text or PICTURE_PROMPT
 
-    def _picture(self, file: str) -> Any:
-        return read_picture(Path(file).read_bytes(), self.worker.limits)
+    def _picture(self, file: str) -> Image:
+        return self.worker.read_picture(Path(file).read_bytes())
 
     def _show(self, answers: Sequence[Answer], directory: Path) -> Updates:
         """What bodies and buttons become; the files are written into the directory."""
@@ -250,11 +284,12 @@ def _reply(text: str, title: str | None = None) -> dict[str, Any]:
 
 
 def _words(answers: Sequence[Answer]) -> str:
-    """What the policy said, once if it said the same of all bodies."""
+    """What the policy said, once if it said the same of all bodies, and what must be said about it."""
     texts = [_plain(answer.text) if answer.valid else f"{_plain(answer.text)} (no pose)" for answer in answers]
-    if len(set(texts)) == 1:
-        return texts[0]
-    return "\n\n".join(f"Body {number}: {text}" for number, text in enumerate(texts, 1))
+    notes = [f"*{_plain(note)}*" for note in dict.fromkeys(answer.note for answer in answers) if note]
+    if len(set(texts)) > 1:
+        texts = [f"Body {number}: {text}" for number, text in enumerate(texts, 1)]
+    return "\n\n".join([*dict.fromkeys(texts), *notes])
 
 
 def _plain(text: str) -> str:

@@ -48,7 +48,7 @@ def create_app(
         title="Pose-RFT", description=DESCRIPTION, redoc_url=None, lifespan=lifespan, max_body_size=limits.body_bytes
     )
     app.state.worker, app.state.on_closing = worker, []
-    app.include_router(api_routes(worker, limits))
+    app.include_router(api_routes(worker))
     add_problem_handlers(app)
     if token:
         app.add_middleware(TokenGuard, token=token)

@@ -3,30 +3,41 @@
 Every question brings its own seed, and what is sampled for a prompt depends on that alone (``PosePolicy.generate``), so
 nobody's answer depends on who else was asking. Only rounding does: a language model in bfloat16 rounds a little
 differently in a batch of another size.
+
+Clients take turns: of each, one question is answered before another one's second. A call is ended as soon as nobody
+waits for any of its answers.
 """
 
+import contextlib
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
 
 from PIL.Image import Image
 
 from pose_rft.app.limits import Limits
+from pose_rft.errors import UserError
 from pose_rft.policy import Answer, PosePolicy
+from pose_rft.vision.detector import Box
+from pose_rft.vision.images import read_image
+
+ANSWER_TOKENS = 48  # at most, of one answer
 
 
 @dataclass(frozen=True)
 class QueuedPrompt:
-    """What ``PosePolicy.generate`` is asked for one prompt."""
+    """What ``PosePolicy.generate`` is asked for one prompt, and by whom."""
 
     prompt: str
     image: Image | None = None
     num_samples: int = 1
     temperature: float = 1.0
     seed: int = 0
+    box: Box | None = None
+    client: str = ""
 
     @property
     def kind(self) -> tuple[int, float]:
@@ -46,7 +57,25 @@ class QueueFull(Exception):
         self.seconds = seconds
 
 
-Asked = tuple[QueuedPrompt, "Future[list[Answer]]"]
+class Unwanted(Exception):
+    """Nobody waits for the answers of this call any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question in the queue. Who does not want its answers any more cancels the future.
+
+    Attributes:
+        tokens: of its prompt and of its answers, as long as they may become.
+    """
+
+    question: QueuedPrompt
+    tokens: int
+    future: "Future[list[Answer]]" = field(default_factory=Future)
+
+    @property
+    def client(self) -> str:
+        return self.question.client
 
 
 class PoseWorker:
@@ -54,8 +83,12 @@ class PoseWorker:
 
     def __init__(self, policy: PosePolicy, limits: Limits) -> None:
         self.policy, self.limits = policy, limits
-        self._waiting: deque[Asked] = deque()
+        self._waiting: list[Asked] = []
+        self._in_call: list[Asked] = []
+        self._served: dict[str, int] = {}  # client in the queue or call -> the call that last answered it
+        self._calls = 0
         self._changed = threading.Condition()
+        self._unpacking = threading.Lock()
         self._closing = False
         self._seconds_per_call = 1.0
         self._thread = threading.Thread(target=self._run, name="pose-worker", daemon=True)
@@ -71,20 +104,39 @@ class PoseWorker:
         """Whether questions are taken."""
         return self._thread.is_alive() and not self._closing
 
+    def read_picture(self, content: bytes) -> Image:
+        """A picture's file as ``read_image`` reads it; one at a time, for a large one needs much memory meanwhile."""
+        with self._unpacking:
+            return read_image(content)
+
     def ask(self, question: QueuedPrompt) -> "Future[list[Answer]]":
         """Queue a question; the future gives its answers, or what ``generate`` raised. Cancelling it withdraws it.
 
+        A full queue makes room for a client with few questions in it: the newest of the client with the most goes.
+
         Raises:
             QueueFull: ``limits.waiting`` questions wait already, or the worker is closing.
+            UserError: the prompt is too long.
         """
-        future: Future[list[Answer]] = Future()
+        tokens = self.policy.count_tokens(question.prompt)
+        if tokens > self.limits.prompt_tokens:
+            raise UserError(f"prompt: {tokens} tokens, at most {self.limits.prompt_tokens}; say it in fewer words")
+        asked = Asked(question, tokens + question.num_samples * ANSWER_TOKENS)
         with self._changed:
-            if self._closing or len(self._waiting) >= self.limits.waiting:
-                calls = 1 + len(self._waiting) / self.limits.prompts_per_call
-                raise QueueFull(max(1.0, calls * self._seconds_per_call))
-            self._waiting.append((question, future))
+            self._drop_withdrawn()
+            if self._closing or (len(self._waiting) >= self.limits.waiting and not self._make_room(asked.client)):
+                raise self._full()
+            self._waiting.append(asked)
+            self._served.setdefault(asked.client, self._calls - 1)  # who comes anew is before whom this call answers
             self._changed.notify()
-        return future
+        return asked.future
+
+    def withdraw(self, client: str) -> None:
+        """Forget all questions of a client who left."""
+        with self._changed:
+            asked = [each for each in (*self._waiting, *self._in_call) if each.client == client]
+        for each in asked:
+            each.future.cancel()
 
     def close(self) -> None:
         """Answer what is queued, take nothing new, and end the thread."""
@@ -93,38 +145,84 @@ class PoseWorker:
             self._changed.notify()
         self._thread.join()
 
+    def _full(self) -> QueueFull:
+        calls = 1 + len(self._waiting) / self.limits.prompts_per_call
+        return QueueFull(max(1.0, calls * self._seconds_per_call))
+
+    def _make_room(self, client: str) -> bool:
+        """Send the newest question of the client with the most away, if ``client`` still has fewer with one more."""
+        counts = Counter(asked.client for asked in self._waiting)
+        if not counts:
+            return False
+        (most, count), *_ = counts.most_common(1)
+        if counts[client] + 1 >= count:
+            return False
+        last = next(asked for asked in reversed(self._waiting) if asked.client == most)
+        self._waiting.remove(last)
+        with contextlib.suppress(InvalidStateError):
+            last.future.set_exception(self._full())
+        return True
+
+    def _drop_withdrawn(self) -> None:
+        self._waiting = [asked for asked in self._waiting if not asked.future.cancelled()]
+
     def _run(self) -> None:
         with self.policy.merged_adapters():  # once, and not in every call
-            while batch := self._next_batch():
+            while (batch := self._next_batch()) is not None:
                 start = time.monotonic()
-                self._answer([(question, future) for question, future in batch if _still_wanted(future)])
+                self._answer(batch)
                 self._seconds_per_call = time.monotonic() - start
 
-    def _next_batch(self) -> list[Asked]:
-        """The oldest question and all others of its kind that fit into one call; nothing when it is time to end."""
+    def _next_batch(self) -> list[Asked] | None:
+        """The question whose turn it is and others of its kind that fit into one call; None when it is time to end."""
         with self._changed:
             idle = not self._waiting
             self._changed.wait_for(lambda: self._waiting or self._closing)
         if idle and not self._closing:
             time.sleep(self.limits.gather_seconds)
         with self._changed:
+            self._drop_withdrawn()
             if not self._waiting:
-                return []
-            kind = self._waiting[0][0].kind
-            room = max(1, min(self.limits.prompts_per_call, self.limits.answers_per_call // kind[0]))
-            batch: list[Asked] = []
-            others: deque[Asked] = deque()
-            while self._waiting:
-                asked = self._waiting.popleft()
-                fits = asked[0].kind == kind and len(batch) < room
-                (batch if fits else others).append(asked)
-            self._waiting = others
+                return None if self._closing else []
+            self._in_call = batch = self._fitting(self._in_turn())
+            self._waiting = [asked for asked in self._waiting if asked not in batch]
+            self._calls += 1
+            self._served |= dict.fromkeys((asked.client for asked in batch), self._calls)
+            self._served = {asked.client: self._served[asked.client] for asked in (*self._waiting, *batch)}
             return batch
 
+    def _in_turn(self) -> list[Asked]:
+        """First questions of all clients before second ones; who was answered longest ago comes first."""
+        before: Counter[str] = Counter()
+        ranks = []
+        for asked in self._waiting:
+            ranks.append((before[asked.client], self._served[asked.client]))
+            before[asked.client] += 1
+        turns = sorted(range(len(ranks)), key=ranks.__getitem__)
+        return [self._waiting[turn] for turn in turns]
+
+    def _fitting(self, asked: Sequence[Asked]) -> list[Asked]:
+        """The first of these, and what fits beside it."""
+        samples, _ = kind = asked[0].question.kind
+        room = max(1, min(self.limits.prompts_per_call, self.limits.answers_per_call // samples))
+        batch, tokens = [asked[0]], asked[0].tokens
+        for each in asked[1:]:
+            fits = len(batch) < room and tokens + each.tokens <= self.limits.tokens_per_call
+            if fits and each.question.kind == kind:
+                batch.append(each)
+                tokens += each.tokens
+        return batch
+
     def _answer(self, batch: Sequence[Asked]) -> None:
+        batch = [asked for asked in batch if not asked.future.cancelled()]
         if not batch:
             return
-        questions = [question for question, _ in batch]
+
+        def see_who_waits() -> None:
+            if all(asked.future.cancelled() for asked in batch):
+                raise Unwanted
+
+        questions = [asked.question for asked in batch]
         images = [question.image for question in questions]
         try:
             answers = self.policy.generate(
@@ -134,17 +232,19 @@ class PoseWorker:
                 temperature=questions[0].temperature,
                 seed=[question.seed for question in questions],
                 batch_size=len(questions),
+                boxes=[question.box for question in questions],
+                before_pass=see_who_waits,
             )
+        except Unwanted:
+            return
         except Exception as error:  # it belongs to whoever asked, and the thread must go on
             if len(batch) > 1:  # one question's mistake is not the others'
                 for asked in batch:
                     self._answer([asked])
             else:
-                batch[0][1].set_exception(error)
+                with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+                    batch[0].future.set_exception(error)
         else:
-            for (_, future), group in zip(batch, answers, strict=True):
-                future.set_result(group)
-
-
-def _still_wanted(future: "Future[list[Answer]]") -> bool:
-    return future.set_running_or_notify_cancel()
+            for asked, group in zip(batch, answers, strict=True):
+                with contextlib.suppress(InvalidStateError):
+                    asked.future.set_result(group)

@@ -19,10 +19,16 @@ from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.captions import PROMPTS, REFERENCE_SEED, captioned_poses, procedural_poses, recorded_poses
+from pose_rft.evaluation.caption_benchmark import (
+    PROMPTS,
+    REFERENCE_SEED,
+    captioned_poses,
+    procedural_poses,
+    recorded_poses,
+)
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
-from pose_rft.evaluation.renders import PROMPTS as PICTURES
-from pose_rft.evaluation.renders import pictured_poses
+from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
+from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table

@@ -52,6 +52,7 @@ def sample_answers(
     drafts: DraftTable | None = None,
     recorder: GraphRecorder | None = None,
     wanted: int | None = None,
+    before_pass: Callable[[], None] | None = None,
 ) -> SampledAnswers:
     """Sample ``group_size`` answers to every prompt.
 
@@ -67,7 +68,10 @@ def sample_answers(
         drafts: guesses how answers go on. What is sampled is the same without, but for rounding.
         recorder: records passes of one token for each answer and repeats them, for prompts that are shared.
         wanted: a token whose state is wanted even where an answer is cut off behind it.
+        before_pass: called before every pass of the decoder; what it raises ends the sampling.
     """
+    before_pass = before_pass or (lambda: None)
+    before_pass()
     decoding: AnswerDecoder
     if not share_prompts:
         decoding = PaddedDecoder(decoder, prompts, layer)
@@ -111,6 +115,7 @@ def sample_answers(
         if not alive:
             decoding.wait()
             continue
+        before_pass()
         room = {key: max_new_tokens - len(answers[key]) for key in alive}  # 0: read for its state alone
         guesses = {key: drafts.after(answers[key])[: max(room[key] - 1, 0)] for key in alive}
         last = decoding.read_answers({key: [answers[key][-1], *guesses[key]] for key in alive})

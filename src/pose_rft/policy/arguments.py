@@ -7,16 +7,19 @@ from typing import Any, get_args
 
 from pose_rft.config import Temperature
 from pose_rft.errors import UserError
-from pose_rft.policy.prompt_encoder import PromptInput
+from pose_rft.policy.prompt_encoder import PromptInput, read_prompt
+from pose_rft.vision.detector import Box
 
 TEMPERATURES = get_args(Temperature)[1]
 
 
-def prompt_inputs(prompts: Iterable[str], images: Sequence[Any] | None) -> list[PromptInput]:
-    """Prompts with their images.
+def prompt_inputs(
+    prompts: Iterable[str], images: Sequence[Any] | None, boxes: Sequence[Box | None] | None = None
+) -> list[PromptInput]:
+    """Prompts, as ``read_prompt`` reads them, with their images and boxes.
 
     Raises:
-        UserError: no list of texts, an empty one, or not as many images as prompts.
+        UserError: no list of texts, an empty one, or not as many images or boxes as prompts.
     """
     if isinstance(prompts, str | bytes) or not isinstance(prompts, Iterable):
         raise UserError(f"prompts: give a list of strings, not one {type(prompts).__name__}")
@@ -26,12 +29,17 @@ def prompt_inputs(prompts: Iterable[str], images: Sequence[Any] | None) -> list[
             raise UserError(f"prompts: number {number} is {type(text).__name__}, not a string; say what pose you want")
         if not text.strip():
             raise UserError("prompts: a prompt is empty; say what pose you want")
-    if images is None:
-        return [PromptInput(text) for text in texts]
-    if isinstance(images, str | bytes) or not hasattr(images, "__len__") or len(images) != len(texts):
-        count = len(images) if isinstance(images, list | tuple) else f"a {type(images).__name__}"
-        raise UserError(f"images: {count} for {len(texts)} prompts; give a list with one for each, or None")
-    return [PromptInput(text, image) for text, image in zip(texts, images, strict=True)]
+    given = [_one_each(name, values, len(texts)) for name, values in (("images", images), ("boxes", boxes))]
+    return [PromptInput(read_prompt(text), image, box) for text, image, box in zip(texts, *given, strict=True)]
+
+
+def _one_each(name: str, values: Any, count: int) -> list[Any]:
+    if values is None:
+        return [None] * count
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or len(values) != count:
+        found = len(values) if isinstance(values, list | tuple) else f"a {type(values).__name__}"
+        raise UserError(f"{name}: {found} for {count} prompts; give a list with one for each, or None")
+    return list(values)
 
 
 def check_counts(**numbers: int) -> None:

@@ -1,5 +1,6 @@
 """The language model under a policy: a preset, a directory or a Hugging Face id of a causal or an image-text model."""
 
+import copy
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    BatchFeature,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
@@ -75,10 +78,27 @@ class Backbone:
     def num_layers(self) -> int:
         return self.model.config.get_text_config().num_hidden_layers
 
+    @cached_property
+    def plain_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer to which special tokens, such as the mark that ends a turn, are words like any other."""
+        plain = copy.deepcopy(self.tokenizer)
+        plain.split_special_tokens = True
+        return plain
+
+    def count_tokens(self, prompt: str) -> int:
+        """Tokens of a user's words."""
+        return len(self._plain_words(prompt))
+
+    def count_template_tokens(self) -> int:
+        """Tokens of the chat template around a user's words."""
+        return len(self._tokens(self._chat("")))
+
     def encode_prompt(
         self, prompt: str, image: Image | None = None, num_projected: int = 0, attribute_text: str | None = None
     ) -> PromptTokens:
         """A user's turn and the start of the model's, in the model's own chat template.
+
+        Special tokens that the user typed are words like any other: only the template's own are marks.
 
         Args:
             image: the picture that the prompt is about, for a model with a vision tower.
@@ -90,10 +110,16 @@ class Backbone:
             if attribute_text is not None:
                 inserted = [*[self.end_tokens[0]] * num_projected, *self._words(attribute_text)]
             return self._encode_with_vision(prompt, image, inserted)
-        if attribute_text is None:
+        if self._has_marks(prompt):
+            before, after = self._around_words()
+            first = [*self._tokens(before), *self._plain_words(prompt)]
+            if attribute_text is None:
+                return PromptTokens([*first, *self._words(after)])
+        elif attribute_text is None:
             return PromptTokens(self._tokens(self._chat(prompt)))
-        before, _, after = self._chat(prompt + HERE).rpartition(HERE)
-        first = self._tokens(before)
+        else:
+            before, _, after = self._chat(prompt + HERE).rpartition(HERE)
+            first = self._tokens(before)
         ids = [*first, *[self.end_tokens[0]] * num_projected, *self._words(attribute_text + after)]
         return PromptTokens(ids, insert_at=len(first))
 
@@ -112,12 +138,24 @@ class Backbone:
         except Exception:  # some templates know no system role and raise template errors of their own
             return template.apply_chat_template(chat[1:], tokenize=False, add_generation_prompt=True)
 
+    def _around_words(self, pictures: int = 0) -> tuple[str, str]:
+        """What the chat template puts before and behind a user's words."""
+        before, _, after = self._chat(HERE, pictures).partition(HERE)
+        return before, after
+
+    def _has_marks(self, prompt: str) -> bool:
+        """Whether a user typed special tokens."""
+        return self._words(prompt) != self._plain_words(prompt)
+
     def _tokens(self, text: str) -> list[int]:
         templated = (self.processor if self.processor is not None else self.tokenizer).chat_template is not None
         return self.tokenizer(text, add_special_tokens=not templated).input_ids
 
     def _words(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False).input_ids
+
+    def _plain_words(self, text: str) -> list[int]:
+        return self.plain_tokenizer(text, add_special_tokens=False).input_ids
 
     @torch.no_grad()
     def _encode_with_vision(self, prompt: str, image: Image, inserted: list[int] | None) -> PromptTokens:
@@ -141,7 +179,12 @@ class Backbone:
 
     def _run_vision(self, prompt: str, image: Image) -> dict[str, Tensor]:
         assert self.processor is not None
-        inputs = self.processor(text=[self._chat(prompt, pictures=1)], images=[image], return_tensors="pt")
+        before, after = self._around_words(pictures=1)
+        has_marks = self._has_marks(prompt)
+        text = before if has_marks else self._chat(prompt, pictures=1)
+        inputs = self.processor(text=[text], images=[image], return_tensors="pt")
+        if has_marks:
+            _append(inputs, [*self._plain_words(prompt), *self._words(after)])
         return run_vision_tower(self.model, self.decoder, inputs.to(self.model.device))
 
     def answer_ids(self, answer: str) -> list[int]:
@@ -152,6 +195,15 @@ class Backbone:
         """An answer's words, ``<POSE>`` kept, other special tokens dropped."""
         special = set(self.tokenizer.all_special_ids) - {self.pose_token}
         return self.tokenizer.decode([i for i in ids if i not in special], skip_special_tokens=False).strip()
+
+
+def _append(inputs: BatchFeature, ids: list[int]) -> None:
+    """Add tokens of words to what a processor made of one text and its pictures."""
+    shape = inputs["input_ids"].shape
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and value.shape == shape:  # ids, mask, and which tokens are a picture's
+            added = {"input_ids": ids, "attention_mask": [1] * len(ids)}.get(name, [0] * len(ids))
+            inputs[name] = torch.cat([value, torch.tensor([added], dtype=value.dtype)], dim=1)
 
 
 def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:

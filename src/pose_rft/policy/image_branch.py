@@ -19,6 +19,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
 from pose_rft.vision.image_encoder import EncodedPerson, ImageEncoder, flip_crop
 
@@ -138,14 +139,20 @@ class ImageBranch(nn.Module):
     # ---- encoding ----
 
     def encode(
-        self, image: Any, prompt: str, flip: bool = False
+        self, image: Any, prompt: str, flip: bool = False, box: Box | None = None
     ) -> tuple[EncodedImages, EncodedImages | None, EncodedPerson | None]:
         """Features of an image, N = 1, those of the flipped image if asked for, and who in a photograph was encoded.
 
         Args:
             image: a PIL image, a path, a ``Crop`` around one person, or its features.
             prompt: may say whom it is about.
+            box: around that person, of a photograph; pixels of the file.
+
+        Raises:
+            UserError: as for ``ImageEncoder.encode_person``, or a box for what is no photograph.
         """
+        if box is not None and isinstance(image, EncodedImages | Crop):
+            raise UserError("box: goes with a photograph, not with one person's crop or features")
         person, flipped = None, None
         device = self.projector_scale.device
         if isinstance(image, EncodedImages):
@@ -154,7 +161,7 @@ class ImageBranch(nn.Module):
             encoded = self.encoder.encode(torch.from_numpy(image.pixels.copy())[None].to(device))
             flipped = self.encoder.encode(flip_crop(image.pixels).to(device)) if flip else None
         else:
-            person = self.encoder.encode_person(image, prompt, flip)
+            person = self.encoder.encode_person(image, prompt, flip, box)
             encoded, flipped = person.encoded, person.flipped
         return encoded.to(device), None if flipped is None else flipped.to(device), person
 

@@ -5,7 +5,7 @@ import functools
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -142,8 +142,9 @@ class LanguageModel(nn.Module):
         max_new_tokens: int,
         temperature: float,
         uniform: Tensor | None,
+        before_pass: Callable[[], None] | None = None,
     ) -> SampledAnswers:
-        """Sample answers to prompts; ``uniform`` as for ``sample_answers``."""
+        """Sample answers to prompts; ``uniform`` and ``before_pass`` as for ``sample_answers``."""
         with self.merged_adapters():
             return sample_answers(
                 self.decoder,
@@ -160,6 +161,7 @@ class LanguageModel(nn.Module):
                 self.drafts,
                 self.recorder if self._can_record() else None,
                 self.backbone.pose_token,
+                before_pass,
             )
 
     def _can_record(self) -> bool:
@@ -169,6 +171,20 @@ class LanguageModel(nn.Module):
         return all(weight.device == self.device for weight in self.decoder.parameters())
 
     # ---- what the model can do ----
+
+    def check_lengths(self, prompts: Sequence[str], max_new_tokens: int) -> None:
+        """See that the model has positions for prompts and their answers.
+
+        Raises:
+            UserError: a prompt is too long.
+        """
+        positions = getattr(self.decoder.config, "max_position_embeddings", None)  # not every family has such a limit
+        if positions is None:
+            return
+        most = positions - max_new_tokens - self.backbone.count_template_tokens()
+        for prompt in prompts:
+            if (count := self.backbone.count_tokens(prompt)) > most:
+                raise UserError(f"prompts: a prompt has {count} tokens; at most {most} fit, so say it in fewer words")
 
     def shares_prefixes(self, lengths: Sequence[int]) -> bool:
         """Whether prompts of answers with so many tokens in all are shared: none may exceed a layer's window."""

@@ -11,6 +11,7 @@ from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.prompt_encoder import EncodedPrompt
+from pose_rft.vision.detector import Box
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Answer:
         logp_pose: log-likelihood of the pose (action space), or None without one.
         camera: of an answer about a photograph: puts the pose onto the person in it (``body.overlay.draw_over``).
         photograph: that photograph, upright RGB.
+        box: of an answer about a photograph: around the person it is about; left, top, right, bottom in pixels of the
+            upright file.
+        note: what was assumed, what cannot be known, or what this policy cannot do, in a sentence or two; mostly empty.
     """
 
     text: str
@@ -34,6 +38,8 @@ class Answer:
     logp_pose: float | None
     camera: PictureCamera | None = None
     photograph: Image | None = field(default=None, repr=False, compare=False)
+    box: Box | None = None
+    note: str = ""
 
     def overlay(self) -> Image | None:
         """The pose drawn over the photograph that the answer is about, or None if it is about none or has no pose."""
@@ -109,6 +115,7 @@ def answers_of(rollout: Rollout, rotations: Tensor) -> list[list[Answer]]:
                 logp_pose=float(rollout.logp_pose[b, g, 0]) if valid else None,
                 camera=person.camera(poses[b, g].numpy()) if valid and person is not None else None,
                 photograph=None if person is None else person.picture,
+                box=None if person is None else person.box_in_file,
             )
             for g, (text, valid) in enumerate(zip(rollout.texts[b], rollout.valid[b].tolist(), strict=True))
         ]

@@ -1,7 +1,7 @@
 """PosePolicy: a language model and a pose head that act as one policy ``pi(text, pose | prompt)``."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +28,14 @@ from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
 from pose_rft.policy.language_model import LanguageModel
+from pose_rft.policy.notes import note_of_photograph, note_of_words
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
-from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
+from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt, read_prompt
 from pose_rft.policy.reference import ReferenceWeights
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.feature_cache import FeatureCache
 from pose_rft.vision.image_encoder import load_image_encoder
@@ -196,6 +198,10 @@ class PosePolicy(nn.Module):
         if self.image_branch is not None and self.image_branch.head is not None:
             self.image_branch.head.fit_action_space(poses)
 
+    def count_tokens(self, prompt: str) -> int:
+        """Tokens of a user's words."""
+        return self.backbone.count_tokens(read_prompt(prompt))
+
     def merged_adapters(self) -> contextlib.AbstractContextManager[None]:
         """See ``LanguageModel.merged_adapters``."""
         return self.language_model.merged_adapters()
@@ -233,6 +239,7 @@ class PosePolicy(nn.Module):
         seeds: Sequence[int] | int = 0,
         max_new_tokens: int = 48,
         flip: bool = False,
+        before_pass: Callable[[], None] | None = None,
     ) -> Rollout:
         """Sample ``num_answers`` texts to every prompt and ``num_poses`` poses to every text.
 
@@ -243,6 +250,7 @@ class PosePolicy(nn.Module):
                 is sampled for it, whatever else is in the batch.
             flip: take the mean of the features of a picture and of the flipped picture, as the distribution that
                 ``forward`` gives does not.
+            before_pass: as for ``generate``.
         """
         check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
         check_temperature(temperature)
@@ -251,7 +259,7 @@ class PosePolicy(nn.Module):
         encoded = [self.encode(prompt, flip=flip) for prompt in prompts]
         uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
         inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
-        sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform)
+        sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
         token = self.backbone.pose_token
         gaussian = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
         count, numbers = len(prompts) * num_answers, gaussian.mean.shape[1]
@@ -297,6 +305,8 @@ class PosePolicy(nn.Module):
         seed: int | Sequence[int] = 0,
         max_new_tokens: int = 48,
         batch_size: int = 32,
+        boxes: Sequence[Box | None] | None = None,
+        before_pass: Callable[[], None] | None = None,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -307,12 +317,17 @@ class PosePolicy(nn.Module):
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
             seed: not negative; the same seed gives the same answers to the same prompts, whatever ``batch_size``. A
                 list holds one for each prompt, which is answered as it would be alone with that seed.
+            boxes: one per prompt: left, top, right, bottom around the person who is meant, in pixels of the upright
+                photograph, or None.
+            before_pass: called before every pass of the language model; what it raises ends the call.
 
         Raises:
             UserError: an image for a policy that answers texts only, an unreadable image or nobody in it, an empty
-                prompt, not as many images as prompts, or a number out of range.
+                prompt or one longer than the language model reads, not as many images or boxes as prompts, or a number
+                out of range.
         """
-        inputs = prompt_inputs(prompts, images)
+        inputs = prompt_inputs(prompts, images, boxes)
+        self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
         check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size)
         check_temperature(temperature)
         seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
@@ -322,10 +337,24 @@ class PosePolicy(nn.Module):
             for start in range(0, len(inputs), batch_size):
                 batch = slice(start, start + batch_size)
                 flip = self.config.flip_augmentation
-                rollout = self.rollout(inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip)
+                rollout = self.rollout(
+                    inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip, before_pass
+                )
                 rotations = self.head.to_rotations(rollout.action[:, :, 0])
-                result += [group * (num_samples // distinct) for group in answers_of(rollout, rotations)]
+                for asked, encoded, group in zip(
+                    inputs[batch], rollout.encoded_prompts, answers_of(rollout, rotations), strict=True
+                ):
+                    result.append([self._noted(asked, encoded, a) for a in group] * (num_samples // distinct))
         return result
+
+    def _noted(self, asked: PromptInput, encoded: EncodedPrompt, answer: Answer) -> Answer:
+        """The answer, with what must be said about it."""
+        if asked.image is None:
+            return note_of_words(asked.prompt, answer.valid).on(answer)
+        if encoded.person is None or self.image_branch is None:
+            return answer
+        verbalizer = self.image_branch.verbalizer
+        return note_of_photograph(asked.prompt, encoded.person, verbalizer, asked.box).on(answer)
 
     # ---- scoring, with gradients ----
 

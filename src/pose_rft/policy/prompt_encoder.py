@@ -10,9 +10,20 @@ from pose_rft.policy.backbone import Backbone
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.prompt_tokens import PromptTokens
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import EncodedPerson
 from pose_rft.vision.images import Picture, read_image
+
+
+def read_prompt(text: str) -> str:
+    """What a user typed, as the policy reads it.
+
+    Halves of a character become the character, or a sign for an unknown one where the other half is missing. A prompt
+    all in capitals is read in lower case: the policy learned from people who do not shout.
+    """
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.lower() if whole.isupper() and sum(map(str.isalpha, whole)) > 1 else whole
 
 
 @dataclass(frozen=True)
@@ -22,10 +33,12 @@ class PromptInput:
     Attributes:
         prompt: the words.
         image: what they are about: what ``read_image`` takes, a ``Crop`` around one person, its features, or None.
+        box: of a photograph: left, top, right, bottom around the person who is meant, in pixels of the file.
     """
 
     prompt: str
     image: Picture | Crop | EncodedImages | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,16 @@ def encode_prompt(
         UserError: an image for a policy that answers texts only, an unreadable image, or nobody in it.
     """
     words, image = (prompt, None) if isinstance(prompt, str) else (prompt.prompt, prompt.image)
+    box = prompt.box if isinstance(prompt, PromptInput) else None
+    if box is not None and (image is None or branch is None):
+        raise UserError("box: goes with a photograph, for a policy with a pose-aware encoder")
     if image is None:
         return EncodedPrompt(backbone.encode_prompt(words))
     if branch is None:
         if not backbone.has_vision:
             raise UserError("images: this policy answers texts only; choose one with an encoder or a vision tower")
         return EncodedPrompt(backbone.encode_prompt(words, _picture(image)))
-    encoded, flipped, person = branch.encode(image, words, flip)
+    encoded, flipped, person = branch.encode(image, words, flip, box)
     text = branch.attribute_text(words, encoded, flipped) if with_attributes else ""
     picture = _picture(image) if backbone.has_vision and not isinstance(image, EncodedImages) else None
     tokens = backbone.encode_prompt(words, picture, branch.num_projected, text)

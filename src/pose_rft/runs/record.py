@@ -14,9 +14,9 @@ from accelerate import PartialState
 from rich.console import Console
 from transformers import TrainerCallback
 
-from pose_rft.checkpoint_files import checkpoints, read_state
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.run_checkpoints import checkpoints, read_state
 from pose_rft.runs.phase import Phase
 from pose_rft.storage import atomic_file
 

@@ -16,7 +16,6 @@ from typing import ClassVar
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from pose_rft.checkpoint_files import checkpoints, read_state
 from pose_rft.config import PositiveInt, refuse_unread, validate
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample, check_poses
@@ -27,6 +26,7 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
+from pose_rft.run_checkpoints import newest_checkpoint, read_state
 from pose_rft.runs.phase import Phase
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
 from pose_rft.runs.record import RunRecord
@@ -210,12 +210,6 @@ def join_processes(device: str) -> PartialState:
                 "--multi_gpu), with shard: true in the run's config if the language model is too large for one device"
             )
     return PartialState(cpu=device == "cpu")
-
-
-def newest_checkpoint(phase: Path) -> str | None:
-    """The newest complete checkpoint in the folder of a phase, or None."""
-    found = checkpoints(phase)
-    return str(found[-1]) if found else None
 
 
 def read_history(phase: Path) -> list[dict[str, float]]:

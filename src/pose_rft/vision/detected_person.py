@@ -19,12 +19,14 @@ class DetectedPerson:
 
     Attributes:
         image: the photograph as read, upright RGB; `person` and `crop` are in its pixels.
-        person: who was chosen.
+        people: all who were found, the surest first.
+        person: who was chosen: one of them, or somebody at the box that the user gave.
         crop: the person upright in a square; ``crop.turn`` and ``crop.to_picture`` lead back to the photograph.
         features: what the encoder says of the crop, N = 1, on the encoder's device.
     """
 
     image: Image.Image
+    people: list[Person]
     person: Person
     crop: Crop
     features: ImageFeatures
@@ -64,4 +66,4 @@ def detect_person(
     cut = crop(picture, person.circle)
     device = next(encoder.parameters()).device
     features = encoder.encode(torch.from_numpy(cut.pixels.copy())[None].to(device))
-    return DetectedPerson(picture, person, cut, features)
+    return DetectedPerson(picture, people, person, cut, features)

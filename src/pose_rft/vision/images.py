@@ -1,5 +1,7 @@
 """Reading photographs: whatever a camera, a phone or a painting program wrote, as upright RGB of a workable size."""
 
+import importlib
+import importlib.util
 import io
 import warnings
 from pathlib import Path
@@ -15,7 +17,9 @@ from pose_rft.vision.arrays import picture_of
 Picture = Image.Image | np.ndarray | torch.Tensor | str | Path | bytes | BinaryIO
 MAX_SIDE = 3072  # pixels; a person who fills a tenth of the picture still fills the encoder's 256
 MIN_SIDE = 32  # pixels; nobody can be made out in less
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")  # none that runs an interpreter, as EPS does
+HEIF_READERS = ("pi_heif", "pillow_heif")  # packages that teach Pillow HEIC; the first has no encoder under the GPL
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 ORIENTATION = 0x0112  # EXIF's tag; its values 2 to 8 say how to bring the stored picture upright
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,6 +30,10 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class PictureTooLarge(UserError):
+    """More pixels than are unpacked."""
 
 
 def read_image(image: Picture) -> Image.Image:
@@ -41,7 +49,8 @@ def read_image(image: Picture) -> Image.Image:
             ``picture_of`` takes it.
 
     Raises:
-        UserError: no such file, a folder, an address, not a picture, damaged, too small or too large.
+        UserError: no such file, a folder, an address, not a picture, damaged, too small or too large (then
+            `PictureTooLarge`, before it is unpacked), or a HEIC without the package that reads it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged EXIF and on large, but not too large, pictures
@@ -60,20 +69,47 @@ def _read_file(image: str | Path | BinaryIO) -> Image.Image:
     name = picture_name(image)
     if "://" in name or name.startswith("data:"):
         raise UserError(f"{name[:80]}: is an address, not a file; download the picture and give the file's name")
+    if not isinstance(image, str | Path):
+        return _read_stream(image, name)
     try:
-        opened = Image.open(Path(image) if isinstance(image, str) else image, formats=FORMATS)
+        with Path(image).open("rb") as stream:
+            return _read_stream(stream, name)
+    except UserError:
+        raise
     except IsADirectoryError as error:
         raise UserError(f"{name}: is a folder; give one picture") from error
     except FileNotFoundError as error:
         raise UserError(f"{name}: no such file; check the name") from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{name}: not a picture that can be read; give one of {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
     except (OSError, ValueError) as error:
+        raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
+
+
+def _read_stream(stream: BinaryIO, name: str) -> Image.Image:
+    try:
+        start = stream.read(64)
+        stream.seek(0)
+        is_heif = start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start
+        if is_heif:
+            _learn_heif(name)
+        opened = Image.open(stream, formats=("HEIF",) if is_heif else FORMATS)
+    except UserError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UserError(f"{name}: not a picture that can be read; give one of {', '.join(FORMATS)}, HEIC") from error
+    except Image.DecompressionBombError as error:
+        raise PictureTooLarge(f"{name}: more than {2 * _pixel_limit():,} pixels; make it smaller") from error
+    except Exception as error:  # readers of formats raise errors of many kinds on damaged files
         raise UserError(f"{name}: cannot be read ({reason_of(error)[:120]}); give a picture") from error
     with opened:
         return _decoded(opened, name, is_ours=True)
+
+
+def _learn_heif(name: str) -> None:
+    """Teach Pillow to read what iPhones write."""
+    reader = next(filter(importlib.util.find_spec, HEIF_READERS), None)
+    if reader is None:
+        raise UserError(f"{name}: is a HEIC picture; run: pip install 'pose-rft[heic]', or save it as JPEG")
+    importlib.import_module(reader).register_heif_opener()
 
 
 def picture_name(image: Picture) -> str:

@@ -14,6 +14,7 @@ from pose_rft.errors import UserError
 from pose_rft.vision.blazepose import HIPS, TOP, BlazePose
 from pose_rft.vision.crops import Circle, crop
 from pose_rft.vision.detector import SIDE, Box, detect, overlap
+from pose_rft.vision.images import Picture, picture_name, read_image
 
 MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
 SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are searched for a second time
@@ -45,6 +46,23 @@ def find_people(image: Image.Image) -> list[Person]:
     if any(2 * person.circle.radius > SMALL * max(image.size) for person in people):
         return people
     return _each_once(people + _confirmed(image, detect(image, _squares(*image.size))))
+
+
+def boxes_of_people(image: Picture) -> list[Box]:
+    """Boxes of everybody in a photograph, from left to right, in pixels of the upright file.
+
+    Raises:
+        UserError: an unreadable photograph, or nobody in it.
+    """
+    picture = read_image(image)
+    people = sorted(find_people(picture), key=lambda person: person.circle.centre[0])
+    if not people:
+        raise UserError(f"{picture_name(image)}: no person found; give the box around one (--box)")
+    scale = picture.info["reduction"]
+    return [
+        (left * scale, top * scale, right * scale, bottom * scale)
+        for left, top, right, bottom in (person.box for person in people)
+    ]
 
 
 def refined(image: Image.Image, person: Person) -> Person:
@@ -120,11 +138,38 @@ _PLACES = tuple(
 )
 
 
-def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box | None = None) -> Person:
-    """The person who is meant: by a box, else by the words of the prompt, else the largest.
+@dataclass(frozen=True)
+class NamedPlace:
+    """Which of several people words mean.
+
+    Attributes:
+        words: that say it, in lower case: "person on the left".
+        side: ``left``, ``right`` or ``middle``.
+        rank: counted from that side: 1 is the second.
+    """
+
+    words: str
+    side: str
+    rank: int = 0
+
+
+def named_place(prompt: str) -> NamedPlace | None:
+    """Where the person is whom a prompt means, or None if it does not say.
 
     Words that count name somebody and a place: "the man on the left", "the leftmost dancer", "the one in the middle",
     "the second person from the right". "The left arm of the person" says nothing of where the person is.
+    """
+    words = prompt.lower()
+    if counted := _COUNTED.search(words):
+        return NamedPlace(counted[0], counted[2], ORDINALS.index(counted[1]))
+    named = next(filter(None, (place.search(words) for place in _PLACES)), None)
+    if named is None:
+        return None
+    return NamedPlace(named[0], named[1] if named[1] in ("left", "right") else "middle")
+
+
+def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box | None = None) -> Person:
+    """The person who is meant: by a box, else by the words of the prompt (`named_place`), else the largest.
 
     Args:
         people: from `find_people`.
@@ -137,24 +182,35 @@ def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box 
     if box is not None:
         return _person_in_box(people, box)
     if not people:
-        raise UserError("no person found; give the box around one (left, top, right, bottom in pixels)")
+        raise UserError("no person found; give the box around one: left, top, right, bottom in pixels (--box)")
     across = sorted(people, key=lambda person: person.circle.centre[0])
-    words = (prompt or "").lower()
-    if counted := _COUNTED.search(words):
-        place = ORDINALS.index(counted[1])
-        if place >= len(people):
-            found = "1 person was" if len(people) == 1 else f"{len(people)} people were"
-            raise UserError(f"{counted[0]!r} is asked for, but {found} found; say it otherwise or give a box")
-        return across[place] if counted[2] == "left" else across[-1 - place]
-    named = next(filter(None, (place.search(words) for place in _PLACES)), None)
-    if named is None:
+    place = named_place(prompt or "")
+    if place is None:
         return max(people, key=lambda person: person.circle.radius)
-    return {"left": across[0], "right": across[-1]}.get(named[1], across[(len(across) - 1) // 2])
+    if place.rank >= len(people):
+        found = "1 person was" if len(people) == 1 else f"{len(people)} people were"
+        raise UserError(f"{place.words!r} is asked for, but {found} found; say it otherwise or give a box")
+    if place.side == "middle":
+        return across[(len(across) - 1) // 2]
+    return across[place.rank] if place.side == "left" else across[-1 - place.rank]
+
+
+def read_box(text: str) -> Box:
+    """A box as people type it: "left, top, right, bottom" in pixels.
+
+    Raises:
+        UserError: not four numbers.
+    """
+    try:
+        left, top, right, bottom = map(float, re.split(r"[\s,;]+", text.strip(" \t[]()")))
+    except ValueError as error:
+        raise UserError(f"box {text!r}: give four numbers, left,top,right,bottom in pixels") from error
+    return left, top, right, bottom
 
 
 def _person_in_box(people: Sequence[Person], box: Box) -> Person:
     left, top, right, bottom = box
-    if not (right > left and bottom > top):
+    if not (right > left and bottom > top and all(map(math.isfinite, box))):
         raise UserError(f"box {box}: is empty; give left, top, right, bottom with left < right and top < bottom")
     best = max(people, key=lambda person: _overlap(person.box, box), default=None)
     if best is not None and _overlap(best.box, box) > 0.3:

@@ -65,5 +65,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((each for each in folder.glob("*-*") if name.fullmatch(each.name) and each.is_dir()), key=step_of)
 
 
+def newest_checkpoint(phase: Path) -> str | None:
+    """The newest complete checkpoint in the folder of a run's phase, or None."""
+    found = checkpoints(phase)
+    return str(found[-1]) if found else None
+
+
 def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])

@@ -12,9 +12,9 @@ from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
-from pose_rft.evaluation import captions
+from pose_rft.evaluation import caption_benchmark as captions
 from pose_rft.evaluation.benchmarks import evaluate
-from pose_rft.evaluation.captions import captioned_poses, procedural_poses, recorded_poses
+from pose_rft.evaluation.caption_benchmark import captioned_poses, procedural_poses, recorded_poses
 from pose_rft.posescript.checks import measure, satisfaction
 
 HELD_OUT = next(name for name in map(str, range(100)) if is_held_out(name))
