@@ -43,10 +43,10 @@ class Terminal(io.StringIO):
 
 
 def test_a_line_within_a_line_is_shown_as_well(monkeypatch):
-    monkeypatch.setattr(terminal, "console", Console(file=Terminal(), force_terminal=True))
+    monkeypatch.setattr(terminal, "errors", Console(file=Terminal(), force_terminal=True))
     with terminal.status("Loading the policy ..."), terminal.status("Converting ..."):
         time.sleep(0.5)  # lines are drawn some ten times a second
-    assert "Converting ..." in terminal.console.file.getvalue()
+    assert "Converting ..." in terminal.errors.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_commands_that_load_a_policy_say_so_on_standard_error(arguments, monkeyp
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(PosePolicy, "from_pretrained", load)
-    monkeypatch.setattr(terminal, "console", Console(file=Terminal(), force_terminal=True))
+    monkeypatch.setattr(terminal, "errors", Console(file=Terminal(), force_terminal=True))
     monkeypatch.setattr(sys, "argv", ["pose-rft", *arguments])
     with pytest.raises(SystemExit):
         cli.main()
-    assert "Loading the policy ..." in terminal.console.file.getvalue()
+    assert "Loading the policy ..." in terminal.errors.file.getvalue()

@@ -4,13 +4,13 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pose_rft.body.pose import USUAL, FileOptions
 from pose_rft.body.render import write_png
 from pose_rft.errors import UserError, reason_of
 from pose_rft.evaluation.picture_benchmark import QUESTION
-from pose_rft.policy import Answer, PosePolicy
+from pose_rft.policy import Answer, PosePolicy, PromptInput
 from pose_rft.storage import ensure_directory, move_files
 from pose_rft.vision.detector import Box
 from pose_rft.vision.people import boxes_of_people, read_box
@@ -19,54 +19,41 @@ FORMATS = ("npz", "glb", "bvh", "png")
 PICTURES = {  # taken from a folder
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".heic", ".heif", ".avif",
 }  # fmt: skip
-AT_ONCE = 8  # questions that are answered together: photographs take room
+AT_ONCE = 8  # inputs that are answered together: photographs take room
 
 
-class Question(NamedTuple):
-    """A prompt, the photograph that it is about, and the box around the person who is meant."""
-
-    prompt: str
-    image: Path | None = None
-    box: Box | None = None
-
-
-def read_questions(
-    text: str | None,
-    prompts: Path | None = None,
-    images: Sequence[Path] = (),
-    box: str | None = None,
-    everybody: bool = False,
-) -> list[Question]:
+def read_inputs(
+    text: str | None, prompts: Path | None, images: Sequence[Path], box: str | None = None, everybody: bool = False
+) -> list[PromptInput]:
     """Every prompt about every photograph; photographs alone are asked for the pose.
 
     Args:
         prompts: a file with a prompt on each line, instead of the text.
         images: photographs, or folders of them.
-        box: left,top,right,bottom of the person who is meant, in pixels of the one photograph.
-        everybody: ask about each person who is found.
+        box: around the person who is meant in the one photograph, "left,top,right,bottom".
+        everybody: ask about each person who is found in a photograph.
 
     Raises:
-        UserError: nothing to ask, text and file, an unreadable file, a missing picture or a folder without any.
+        UserError: nothing to ask, text and file, an unreadable file, a missing picture, a folder without any, or a box
+            or people without a photograph, or a box for several.
     """
     if text is not None and prompts is not None:
         raise UserError("generate: give a text or --prompts, not both")
-    if text is None and prompts is None and not images:
-        raise UserError("generate: nothing to answer; give a text, --prompts FILE or --image FILE")
     if not images and (box or everybody):
         raise UserError("--box, --people: go with a photograph; give --image too")
     if box and everybody:
         raise UserError("--box and --people all: give one of them")
-    given = read_box(box) if box else None
+    if text is None and prompts is None and not images:
+        raise UserError("generate: nothing to answer; give a text, --prompts FILE or --image FILE")
     texts = [QUESTION if text is None else text] if prompts is None else _lines(prompts)
+    given = read_box(box) if box else None
     pictures = [picture for image in images for picture in _pictures(image)]
     if box and len(pictures) > 1:
         raise UserError("--box: goes with one photograph; give --people all for several")
-    if not pictures:
-        return [Question(prompt) for prompt in texts]
-    meant: dict[Path, Sequence[Box | None]] = {
-        picture: boxes_of_people(picture) if everybody else [given] for picture in pictures
-    }
-    return [Question(prompt, picture, one) for picture in pictures for prompt in texts for one in meant[picture]]
+    shown: list[tuple[Path | None, Box | None]] = [
+        (picture, each) for picture in pictures for each in (boxes_of_people(picture) if everybody else [given])
+    ]
+    return [PromptInput(prompt, picture, each) for picture, each in shown or [(None, None)] for prompt in texts]
 
 
 def _lines(file: Path) -> list[str]:
@@ -91,22 +78,23 @@ def _pictures(image: Path) -> list[Path]:
 
 
 def answer(
-    policy: PosePolicy, questions: Sequence[Question], num_samples: int, temperature: float, seed: int
-) -> Iterator[tuple[Question, list[Answer]]]:
-    """Answer questions in their order, each as it would be answered alone.
+    policy: PosePolicy, inputs: Sequence[PromptInput], num_samples: int, temperature: float, seed: int
+) -> Iterator[tuple[PromptInput, list[Answer]]]:
+    """Answer prompts in their order, each as it would be answered alone.
 
     Raises:
         UserError: as ``PosePolicy.generate`` does.
     """
-    for start in range(0, len(questions), AT_ONCE):
-        some = questions[start : start + AT_ONCE]
-        prompts, images, boxes = zip(*some, strict=True)
-        groups = policy.generate(prompts, images, num_samples, temperature, [seed] * len(some), boxes=boxes)
+    for start in range(0, len(inputs), AT_ONCE):
+        some = inputs[start : start + AT_ONCE]
+        prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
+        seeds = [seed] * len(some)
+        groups = policy.generate(prompts, images, num_samples, temperature, seeds, boxes=boxes)
         yield from zip(some, groups, strict=True)
 
 
 def write_answers(
-    directory: Path, answered: Iterable[tuple[Question, Sequence[Answer]]], options: FileOptions = USUAL
+    directory: Path, answered: Iterable[tuple[PromptInput, Sequence[Answer]]], options: FileOptions = USUAL
 ) -> list[dict[str, Any]]:
     """Write ``answers.jsonl`` and, for every answer with a pose, ``pose_00.npz`` (AMASS), ``.glb``, ``.bvh``, ``.png``.
 
@@ -126,10 +114,10 @@ def write_answers(
 
 
 def _write(
-    directory: Path, answered: Iterable[tuple[Question, Sequence[Answer]]], options: FileOptions
+    directory: Path, answered: Iterable[tuple[PromptInput, Sequence[Answer]]], options: FileOptions
 ) -> list[dict[str, Any]]:
     lines = []
-    for index, (question, answer) in enumerate((asked, answer) for asked, group in answered for answer in group):
+    for index, (asked, answer) in enumerate((asked, answer) for asked, group in answered for answer in group):
         files: dict[str, str] = {}
         if answer.pose is not None:
             files = {suffix: f"pose_{index:02d}.{suffix}" for suffix in FORMATS}
@@ -141,8 +129,8 @@ def _write(
                 write_png(directory / files["overlay"], drawn)
         lines.append(
             {
-                "prompt": question.prompt,
-                **({} if question.image is None else {"image": str(question.image)}),
+                "prompt": asked.prompt,
+                **({} if asked.image is None else {"image": str(asked.image)}),
                 "text": answer.text,
                 "valid": answer.valid,
                 "logp_text": answer.logp_text,

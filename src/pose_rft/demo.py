@@ -11,7 +11,7 @@ import torch
 from PIL.Image import Image
 from rich.console import Console
 
-from pose_rft.answers import Question, write_answers
+from pose_rft.answers import write_answers
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
@@ -20,7 +20,7 @@ from pose_rft.evaluation.benchmarks import JUDGE, evaluate_samples, load_benchma
 from pose_rft.evaluation.report import Picture, write_report
 from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.policy import Answer, PosePolicy
+from pose_rft.policy import Answer, PosePolicy, PromptInput
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 from pose_rft.terminal import status
@@ -121,7 +121,7 @@ def _answer(policy: PosePolicy, directory: Path, console: Console) -> Sequence[A
     """Answer the three prompts with the mean pose; write them all and return them."""
     answers = []
     for index, (prompt, group) in enumerate(zip(PROMPTS, policy.generate(PROMPTS, temperature=0.0), strict=True)):
-        write_answers(directory / f"{index + 1}", [(Question(prompt), group)])
+        write_answers(directory / f"{index + 1}", [(PromptInput(prompt), group)])
         console.print(f"[bold]{prompt}[/]\n  {group[0].text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         answers.append(group[0])
     return answers
@@ -133,7 +133,7 @@ def _about_photograph(policy: PosePolicy, directory: Path, console: Console) -> 
     groups = policy.generate(QUESTIONS, [photograph] * len(QUESTIONS), temperature=0.0)
     pictures = []
     for index, (question, (answer,)) in enumerate(zip(QUESTIONS, groups, strict=True)):
-        write_answers(directory / f"{index + 1}", [(Question(question, TWO_PEOPLE), [answer])])
+        write_answers(directory / f"{index + 1}", [(PromptInput(question, TWO_PEOPLE), [answer])])
         console.print(f"[bold]{question}[/]\n  {answer.text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         note = f"{answer.text} Photograph: a frame of the demonstration video of Sports2D (BSD-3-Clause)."
         pictures.append((question, _small(photograph), _small(answer.overlay() or photograph), note))

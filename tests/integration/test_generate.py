@@ -9,7 +9,8 @@ import pygltflib
 import pytest
 from PIL import Image
 
-from pose_rft.answers import read_questions
+from pose_rft.answers import read_inputs
+from pose_rft.policy import PromptInput
 
 PROMPT = "Both arms are raised."
 
@@ -148,6 +149,28 @@ def test_the_public_names_give_the_same_pose_in_python(generate, trained_policy,
         assert answer.pose.body_pose.shape == (21, 3)
 
 
+def test_a_note_is_printed_and_written(generate, tmp_path):
+    outcome = generate(tmp_path, text="two people dancing")
+    assert outcome.status == 0
+    assert "(I give one person's pose at a time: this is one of them.)" in outcome.out
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["note"].startswith("I give one person's pose")
+
+
+def test_an_argument_in_latin_1_is_read(generate, tmp_path):
+    outcome = generate(tmp_path, text=b"a caf\xe9 waiter".decode("utf-8", "surrogateescape"))  # as Python hands it over
+    assert outcome.status == 0, outcome.err
+    assert json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8"))["prompt"] == "a caf\u00e9 waiter"
+
+
+def test_a_box_or_all_people_need_a_photograph(generate, tmp_path):
+    for options in (("--box", "1,2,3,4"), ("--people", "all")):
+        outcome = generate(tmp_path / "out", *options)
+        assert outcome.status == 2
+        assert "go with a photograph" in outcome.err
+    assert "give four numbers" in generate(tmp_path / "out", "--image", tmp_path / "a.jpg", "--box", "1,2").err
+    assert not (tmp_path / "out").exists()
+
+
 def answers_in(out):
     return [json.loads(line) for line in (out / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -172,20 +195,20 @@ def test_a_file_of_prompts_is_answered_line_by_line_as_each_would_be_alone(
 
 
 def test_photographs_need_no_text_and_a_folder_gives_all_of_its_pictures(tmp_path):
-    for name in ("b.JPG", "a.png", "notes.txt"):
+    for name in ("b.JPG", "a.png", "c.heic", "notes.txt"):
         (tmp_path / name).touch()
     single = tmp_path / "b.JPG"
-    asked = read_questions(None, None, [tmp_path, single])
-    assert [question.image.name for question in asked] == ["a.png", "b.JPG", "b.JPG"]
+    asked = read_inputs(None, None, [tmp_path, single])
+    assert [question.image.name for question in asked] == ["a.png", "b.JPG", "c.heic", "b.JPG"]
     assert {question.prompt for question in asked} == {"What is the SMPL pose of this person?"}
-    assert read_questions("Is he sitting?", None, [single]) == [("Is he sitting?", single, None)]
+    assert read_inputs("Is he sitting?", None, [single]) == [PromptInput("Is he sitting?", single)]
 
 
 def test_every_prompt_of_a_file_is_asked_about_every_photograph(tmp_path):
     (tmp_path / "prompts").write_text("one\ntwo\n")
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()
-    asked = read_questions(None, tmp_path / "prompts", [tmp_path])
+    asked = read_inputs(None, tmp_path / "prompts", [tmp_path])
     assert [(question.prompt, question.image.stem) for question in asked] == [
         ("one", "a"), ("two", "a"), ("one", "b"), ("two", "b"),
     ]  # fmt: skip
@@ -195,6 +218,7 @@ def test_questions_that_cannot_be_asked_are_one_line(pose_rft, tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "folder").mkdir()
+    (picture := tmp_path / "a.png").touch()
     for arguments, told in (
         ((), "nothing to answer; give a text, --prompts FILE or --image FILE"),
         (("sit", "--prompts", tmp_path / "empty.txt"), "not both"),
@@ -203,29 +227,8 @@ def test_questions_that_cannot_be_asked_are_one_line(pose_rft, tmp_path):
         (("--prompts", tmp_path / "missing.txt"), "cannot be read (No such file or directory)"),
         (("--image", tmp_path / "folder"), "a folder without pictures"),
         (("--image", tmp_path / "missing.png"), "missing.png: no such file"),
+        (("--image", picture, "--image", picture, "--box", "1,2,3,4"), "--box: goes with one photograph"),
     ):
         outcome = pose_rft("generate", *arguments, "--out", tmp_path / "out")
         assert (outcome.status, len(outcome.err.splitlines())) == (2, 1), outcome.err
         assert told in outcome.err
-
-
-def test_a_note_is_printed_and_written(generate, tmp_path):
-    outcome = generate(tmp_path, text="two people dancing")
-    assert outcome.status == 0
-    assert "(I give one person's pose at a time: this is one of them.)" in outcome.out
-    assert json.loads((tmp_path / "answers.jsonl").read_text())["note"].startswith("I give one person's pose")
-
-
-def test_an_argument_in_latin_1_is_read(generate, tmp_path):
-    outcome = generate(tmp_path, text=b"a caf\xe9 waiter".decode("utf-8", "surrogateescape"))  # as Python hands it over
-    assert outcome.status == 0, outcome.err
-    assert json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8"))["prompt"] == "a caf\u00e9 waiter"
-
-
-def test_a_box_or_all_people_need_a_photograph(generate, tmp_path):
-    for options in (("--box", "1,2,3,4"), ("--people", "all")):
-        outcome = generate(tmp_path / "out", *options)
-        assert outcome.status == 2
-        assert "go with a photograph" in outcome.err
-    assert "give four numbers" in generate(tmp_path / "out", "--image", tmp_path / "a.jpg", "--box", "1,2").err
-    assert not (tmp_path / "out").exists()
