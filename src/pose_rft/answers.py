@@ -1,42 +1,119 @@
-"""Writing a policy's answers to a directory."""
+"""What a policy is asked on the command line, and writing its answers to a directory."""
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pose_rft.body.pose import USUAL, FileOptions
 from pose_rft.body.render import write_png
-from pose_rft.policy import Answer
+from pose_rft.errors import UserError, reason_of
+from pose_rft.evaluation.picture_benchmark import QUESTION
+from pose_rft.policy import Answer, PosePolicy, PromptInput
 from pose_rft.storage import ensure_directory, move_files
+from pose_rft.vision.detector import Box
+from pose_rft.vision.people import boxes_of_people, read_box
 
 FORMATS = ("npz", "glb", "bvh", "png")
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}  # taken from a folder
+AT_ONCE = 8  # inputs that are answered together: photographs take room
+
+
+def read_inputs(
+    text: str | None, prompts: Path | None, images: Sequence[Path], box: str | None = None, everybody: bool = False
+) -> list[PromptInput]:
+    """Every prompt about every photograph; photographs alone are asked for the pose.
+
+    Args:
+        prompts: a file with a prompt on each line, instead of the text.
+        images: photographs, or folders of them.
+        box: around the person who is meant, "left,top,right,bottom".
+        everybody: ask about each person who is found in a photograph.
+
+    Raises:
+        UserError: nothing to ask, text and file, an unreadable file, a missing picture, a folder without any, or a box
+            or people without a photograph.
+    """
+    if text is not None and prompts is not None:
+        raise UserError("generate: give a text or --prompts, not both")
+    if not images and (box or everybody):
+        raise UserError("--box, --people: go with a photograph; give --image too")
+    if box and everybody:
+        raise UserError("--box and --people all: give one of them")
+    if text is None and prompts is None and not images:
+        raise UserError("generate: nothing to answer; give a text, --prompts FILE or --image FILE")
+    texts = [QUESTION if text is None else text] if prompts is None else _lines(prompts)
+    given = read_box(box) if box else None
+    pictures = [picture for image in images for picture in _pictures(image)]
+    shown: list[tuple[Path | None, Box | None]] = [
+        (picture, each) for picture in pictures for each in (boxes_of_people(picture) if everybody else [given])
+    ]
+    return [PromptInput(prompt, picture, each) for picture, each in shown or [(None, None)] for prompt in texts]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({reason_of(error)}); give UTF-8 text, one prompt a line") from error
+    if not any(lines):
+        raise UserError(f"{file}: holds no prompt; write one a line")
+    return [line for line in lines if line]
+
+
+def _pictures(image: Path) -> list[Path]:
+    if not image.is_dir():
+        if not image.exists():
+            raise UserError(f"{image}: no such file; check the name")
+        return [image]
+    found = sorted(path for path in image.iterdir() if path.suffix.lower() in PICTURES)
+    if not found:
+        raise UserError(f"{image}: a folder without pictures ({', '.join(sorted(PICTURES))}); choose another")
+    return found
+
+
+def answer(
+    policy: PosePolicy, inputs: Sequence[PromptInput], num_samples: int, temperature: float, seed: int
+) -> Iterator[tuple[PromptInput, list[Answer]]]:
+    """Answer prompts in their order, each as it would be answered alone.
+
+    Raises:
+        UserError: as ``PosePolicy.generate`` does.
+    """
+    for start in range(0, len(inputs), AT_ONCE):
+        some = inputs[start : start + AT_ONCE]
+        prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
+        seeds = [seed] * len(some)
+        groups = policy.generate(prompts, images, num_samples, temperature, seeds, boxes=boxes)
+        yield from zip(some, groups, strict=True)
 
 
 def write_answers(
-    directory: Path, prompt: str, answers: Sequence[Answer], options: FileOptions = USUAL
+    directory: Path, answered: Iterable[tuple[PromptInput, Sequence[Answer]]], options: FileOptions = USUAL
 ) -> list[dict[str, Any]]:
     """Write ``answers.jsonl`` and, for every answer with a pose, ``pose_00.npz`` (AMASS), ``.glb``, ``.bvh``, ``.png``.
 
     ``pose_00_overlay.png`` shows the body drawn over the photograph that an answer is about.
 
     Returns:
-        What the lines of ``answers.jsonl`` hold: prompt, text, valid, logp, box, note and file names.
+        What the lines of ``answers.jsonl`` hold: prompt, image if any, text, valid, logp, box, note and file names.
 
     Raises:
         UserError: the directory cannot be written; earlier files stay.
     """
     ensure_directory(directory)
     with tempfile.TemporaryDirectory(prefix=".answers-", dir=directory) as part:
-        lines = _write(Path(part), prompt, answers, options)
+        lines = _write(Path(part), answered, options)
         move_files(Path(part), directory)
     return lines
 
 
-def _write(directory: Path, prompt: str, answers: Sequence[Answer], options: FileOptions) -> list[dict[str, Any]]:
+def _write(
+    directory: Path, answered: Iterable[tuple[PromptInput, Sequence[Answer]]], options: FileOptions
+) -> list[dict[str, Any]]:
     lines = []
-    for index, answer in enumerate(answers):
+    for index, (asked, answer) in enumerate((asked, answer) for asked, group in answered for answer in group):
         files: dict[str, str] = {}
         if answer.pose is not None:
             files = {suffix: f"pose_{index:02d}.{suffix}" for suffix in FORMATS}
@@ -48,7 +125,8 @@ def _write(directory: Path, prompt: str, answers: Sequence[Answer], options: Fil
                 write_png(directory / files["overlay"], drawn)
         lines.append(
             {
-                "prompt": prompt,
+                "prompt": asked.prompt,
+                **({} if asked.image is None else {"image": str(asked.image)}),
                 "text": answer.text,
                 "valid": answer.valid,
                 "logp_text": answer.logp_text,

@@ -1,7 +1,6 @@
 """The command line: one thin sub-command per verb."""
 
 import io
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pose_rft.commands import retrieval
+from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
+from pose_rft.terminal import errors, output, say, status
 
 if TYPE_CHECKING:
     from pose_rft.policy import PosePolicy
@@ -27,30 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
+app.add_typer(retrieval.app, name="retrieval")
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
-OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
-Checkpoint = Annotated[str, typer.Option(help="'default', a directory that training wrote, or a Hugging Face id.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
-Smoke = Annotated[
-    bool,
-    typer.Option(
-        "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
-    ),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
-Up = Annotated[
-    Literal["y", "z"] | None,
-    typer.Option(help="The axis that points up in the poses; else the file says it, or its keys and poses do."),
-]
-
-
-def say(text: str) -> None:
-    """Print a line as it is: paths in it are neither broken at the window's edge nor read as markup."""
-    console.print(escape(text), highlight=False, soft_wrap=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -69,19 +49,23 @@ def common(
 
 
 def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
-    from pose_rft.devices import pick_device
-    from pose_rft.policy import PosePolicy
+    with status("Loading the policy ..."):
+        from pose_rft.devices import pick_device  # the libraries take as long as the weights
+        from pose_rft.policy import PosePolicy
 
-    with console.status("Loading the policy ..."):
         return PosePolicy.from_pretrained(checkpoint, pick_device(device))
 
 
 @app.command()
 def generate(
-    text: Annotated[str, typer.Argument(help="What you want to see, in your own words.")],
     out: Annotated[Path, typer.Option(help="Directory for the answers; files in it of the same names are replaced.")],
+    text: Annotated[str | None, typer.Argument(help="What you want to see, in your own words.")] = None,
     image: Annotated[
-        Path | None, typer.Option(help="A photograph that TEXT is about; of several people, TEXT says which.")
+        list[Path] | None,
+        typer.Option(
+            help="A photograph that TEXT is about, or a folder of them; of several people, TEXT says which. "
+            "Without TEXT it is asked for the pose. Can be given again."
+        ),
     ] = None,
     box: Annotated[
         str | None,
@@ -90,6 +74,7 @@ def generate(
     people: Annotated[
         Literal["one", "all"], typer.Option(help="all: answer for everybody who is found in the photograph.")
     ] = "one",
+    prompts: Annotated[Path | None, typer.Option(help="A file with a TEXT on each line, instead of TEXT.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
         float,
@@ -111,26 +96,21 @@ def generate(
 ) -> None:
     """Answer a text with words and 3D poses.
 
-    Writes answers.jsonl (words, file names) and, per pose, pose_00.npz (AMASS), .glb, .bvh and .png.
+    Writes answers.jsonl (a line per answer: words, file names) and, per pose, pose_00.npz (AMASS), .glb, .bvh and .png.
 
     Example:  pose-rft generate "Both arms are raised above the head." --num-samples 4 --out out
     """
-    from pose_rft.answers import write_answers
-    from pose_rft.body.pose import FileOptions
     from pose_rft.storage import ensure_directory
-    from pose_rft.vision.people import boxes_of_people, read_box
 
-    if image is None and (box or people == "all"):
-        raise UserError("--box, --people: go with a photograph; give --image too")
-    if box and people == "all":
-        raise UserError("--box and --people all: give one of them")
-    boxes = [read_box(box)] if box else boxes_of_people(image) if image and people == "all" else [None]
+    with status("Loading the policy ..."):
+        from pose_rft.answers import answer, read_inputs, write_answers
+        from pose_rft.body.pose import FileOptions
+
+    inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
-    images = [image] * len(boxes) if image else None
-    groups = policy.generate([text] * len(boxes), images, num_samples, temperature, seed, boxes=boxes)
-    answers = [answer for group in groups for answer in group]
-    for line in write_answers(out, text, answers, FileOptions(npz, bvh_unit, baked)):
+    answered = answer(policy, inputs, num_samples, temperature, seed)
+    for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
     say(f"Written to {out}")
@@ -213,16 +193,15 @@ def serve(
     from pose_rft.app import require_packages
 
     require_packages()
-    from pose_rft.app.server import create_app, listen, private_cache
-    from pose_rft.app.server import serve as run_server
+    with status("Loading the server ..."):
+        from pose_rft.app.server import addresses, create_app, listen, private_cache
+        from pose_rft.app.server import serve as run_server
 
     with listen(host, port, token) as listener, private_cache():
         application = create_app(_load_policy(checkpoint, device), token=token)
-        place = f"[{host}]" if ":" in host else host
-        address = f"http://{place}:{listener.getsockname()[1]}"
-        run_server(
-            application, listener, lambda: say(f"Open {address} in a browser; the API is described at {address}/docs")
-        )
+        places = addresses(host, listener)
+        ready = f"Open {' or '.join(places)} in a browser; the API is described at {places[0]}/docs"
+        run_server(application, listener, lambda: say(ready))
 
 
 @app.command()
@@ -236,7 +215,7 @@ def demo(
     from pose_rft.demo import run_demo
     from pose_rft.devices import pick_device
 
-    report = run_demo(out, steps, seed, pick_device(device), console)
+    report = run_demo(out, steps, seed, pick_device(device), output)
     say(f"Open {report} in a browser.")
 
 
@@ -259,15 +238,17 @@ def evaluate(
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
-    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
-    from pose_rft.evaluation.benchmarks import results_table, save_result
     from pose_rft.storage import ensure_writable
 
     if out is not None:
         ensure_writable(out)
+    policy = _load_policy(checkpoint, device)
+    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
+    from pose_rft.evaluation.benchmarks import results_table, save_result
+
     result = run_benchmark(
         benchmark,
-        _load_policy(checkpoint, device),
+        policy,
         poses=poses,
         up=up,
         split=split,
@@ -276,7 +257,7 @@ def evaluate(
         seed=seed,
         show_progress=True,
     )
-    console.print(results_table(result))
+    output.print(results_table(result))
     if out is not None:
         save_result(result, out)
         say(f"Written to {out}")
@@ -290,7 +271,7 @@ def benchmarks() -> None:
     table = Table("name", "what it measures", "needs")
     for entry in list_benchmarks():
         table.add_row(entry["name"], entry["description"], entry["needs"])
-    console.print(table)
+    output.print(table)
 
 
 @app.command()
@@ -340,48 +321,6 @@ def check(
         say(f"pose {pose}: {sum(row)} of {len(row)} hold" + (f", not {', '.join(missed)}" if missed else ""))
     rest = f", not: {'; '.join(said.unknown)}" if said.unknown else ""
     say(f"Understood: {said.recognised:.0%} of the words{rest}")
-
-
-retrieval = typer.Typer(no_args_is_help=True, help="Text-pose retrieval: the semantic reward's model and the judge.")
-app.add_typer(retrieval, name="retrieval")
-
-
-@retrieval.command("train", context_settings=OVERRIDES)
-def retrieval_train(
-    context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/retrieval.yaml or configs/judge.yaml.")],
-) -> None:
-    """Train a model by contrast of captions and poses. Any field of the YAML can be set here too: --samples 20000"""
-    from pose_rft.config import read_config
-    from pose_rft.retrieval.training import RetrievalConfig, train
-
-    train(read_config(RetrievalConfig, config, context.args))
-
-
-@retrieval.command("score")
-def retrieval_score(
-    text: Annotated[str, typer.Argument(help="What the poses are compared with.")],
-    poses: Annotated[Path, typer.Argument(help="npz with `pose` (N,22,3), AMASS `poses`, or others of docs/body.md.")],
-    model: Annotated[str, typer.Option(help="'reward', 'judge', or a file that training wrote.")] = "reward",
-    out: Annotated[Path | None, typer.Option(help="Write the scores to this JSON Lines file instead.")] = None,
-    up: Up = None,
-) -> None:
-    """Say how well each pose of a file agrees with a text: a cosine, -1 to 1.
-
-    Example:  pose-rft retrieval score "Both arms are raised." out/pose_00.npz --model judge
-    """
-    from pose_rft.retrieval.model import score_file
-    from pose_rft.storage import atomic_file
-
-    scores = score_file(text, poses, model, up)
-    if out is None:
-        for index, score in enumerate(scores):
-            say(f"pose {index}  {score:+.3f}")
-        return
-    with atomic_file(out) as part:
-        lines = [{"pose": index, "text": text, "model": model, "score": score} for index, score in enumerate(scores)]
-        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    say(f"Written to {out}")
 
 
 def _argument(given: str) -> str:

@@ -20,9 +20,10 @@ from pose_rft.evaluation.benchmarks import JUDGE, evaluate_samples, load_benchma
 from pose_rft.evaluation.report import Picture, write_report
 from pose_rft.evaluation.run_report import log_curves
 from pose_rft.hygrpo import HyGRPOConfig
-from pose_rft.policy import Answer, PosePolicy
+from pose_rft.policy import Answer, PosePolicy, PromptInput
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
+from pose_rft.terminal import status
 from pose_rft.vision.images import read_image
 
 PER_STEP = 5  # steps of the opening phase for each step of the language model
@@ -67,7 +68,8 @@ def run_demo(out: Path, steps: int, seed: int, device: str, console: Console) ->
         raise UserError(f"{out}: holds a demo already; delete it or choose another --out")
     started = time.monotonic()
     console.rule("1 of 4: the default policy answers three texts")
-    start = PosePolicy.from_pretrained("default", device)
+    with status("Loading the policy ..."):
+        start = PosePolicy.from_pretrained("default", device)
     before_answers = _answer(start, out / "before", console)
     samples = held_out_prompts(seed)
     console.rule(f"2 of 4: judged on {len(samples)} held-out prompts")
@@ -119,7 +121,7 @@ def _answer(policy: PosePolicy, directory: Path, console: Console) -> Sequence[A
     """Answer the three prompts with the mean pose; write them all and return them."""
     answers = []
     for index, (prompt, group) in enumerate(zip(PROMPTS, policy.generate(PROMPTS, temperature=0.0), strict=True)):
-        write_answers(directory / f"{index + 1}", prompt, group)
+        write_answers(directory / f"{index + 1}", [(PromptInput(prompt), group)])
         console.print(f"[bold]{prompt}[/]\n  {group[0].text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         answers.append(group[0])
     return answers
@@ -131,7 +133,7 @@ def _about_photograph(policy: PosePolicy, directory: Path, console: Console) -> 
     groups = policy.generate(QUESTIONS, [photograph] * len(QUESTIONS), temperature=0.0)
     pictures = []
     for index, (question, (answer,)) in enumerate(zip(QUESTIONS, groups, strict=True)):
-        write_answers(directory / f"{index + 1}", question, [answer])
+        write_answers(directory / f"{index + 1}", [(PromptInput(question, TWO_PEOPLE), [answer])])
         console.print(f"[bold]{question}[/]\n  {answer.text}  [dim]{directory / str(index + 1)}[/]", highlight=False)
         note = f"{answer.text} Photograph: a frame of the demonstration video of Sports2D (BSD-3-Clause)."
         pictures.append((question, _small(photograph), _small(answer.overlay() or photograph), note))

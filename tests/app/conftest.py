@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -25,8 +26,9 @@ class PatientPolicy:
     def merged_adapters(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
 
-    def count_tokens(self, prompt: str) -> int:
-        return len(prompt.split())
+    @property
+    def backbone(self) -> SimpleNamespace:
+        return SimpleNamespace(count_tokens=lambda prompt: len(prompt.split()))
 
     def generate(
         self, prompts, images, num_samples, temperature, seed, batch_size, boxes, before_pass

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
 
 from pose_rft.app import require_packages
-from pose_rft.app.server import create_app, is_loopback, listen
+from pose_rft.app.server import addresses, create_app, is_loopback, listen
 from pose_rft.errors import UserError
 
 
@@ -37,6 +38,39 @@ def test_a_taken_port_and_an_unknown_host_are_told():
         listen("127.0.0.1", first.getsockname()[1], None)
     with pytest.raises(UserError, match=r"serve on 300\.1\.1\.1:80: .*; choose another"):
         listen("300.1.1.1", 80, "word")
+
+
+def opens(address):
+    """Whether a connection to an address is taken."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname, place.port), 5):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("host", "first"), [("0.0.0.0", "http://127.0.0.1"), ("0", "http://127.0.0.1"), ("::", "http://[::1]")]
+)
+def test_a_server_for_everybody_names_addresses_that_open(host, first):
+    if host == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with listen(host, 0, "word") as listener:
+        places = addresses(host, listener)
+        assert places[0] == f"{first}:{listener.getsockname()[1]}"
+        assert all(opens(place) for place in places)
+        assert not any(urlsplit(place).hostname in ("0.0.0.0", "::") for place in places)
+
+
+def test_a_server_for_everybody_names_the_machine_s_own_address_too(monkeypatch):
+    monkeypatch.setattr("pose_rft.app.server._address_towards", lambda *_: "192.168.0.7")
+    with listen("0.0.0.0", 0, "word") as listener:
+        port = listener.getsockname()[1]
+        assert addresses("0.0.0.0", listener) == [f"http://127.0.0.1:{port}", f"http://192.168.0.7:{port}"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_at_one_place_names_that_place(host):
+    with listen(host, 0, None) as listener:
+        assert addresses(host, listener) == [f"http://{host}:{listener.getsockname()[1]}"]
 
 
 def test_missing_packages_are_named_with_what_installs_them(monkeypatch):

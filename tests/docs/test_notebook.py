@@ -1,35 +1,64 @@
-"""The notebook of the docs: stored without results, and every cell runs. Its training is cut from 15 steps to 2."""
+"""The notebook of the docs: stored with its results, and every cell runs. Its training is cut from 15 steps to 2."""
 
-import ast
+import base64
 import importlib.util
+import io
 import json
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+from PIL import Image
 
-NOTEBOOK = json.loads((Path(__file__).parents[2] / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parents[2]
+PATH = ROOT / "docs" / "notebook.ipynb"
+NOTEBOOK = json.loads(PATH.read_text(encoding="utf-8"))
 CODE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+RUNNER = runpy.run_path(str(ROOT / "scripts" / "run_notebook.py"))
 PNG = b"\x89PNG"
 
 
-def run_cell(source: str, namespace: dict[str, Any]) -> Any:
-    """Run a cell as a notebook does: the value of its last line, if that is an expression, is what it shows."""
-    tree = ast.parse(source)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), namespace)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), namespace) if last else None
-
-
-def test_the_notebook_is_stored_without_results():
+def test_every_cell_of_the_notebook_is_stored_with_what_it_shows_and_none_with_an_error():
     assert (NOTEBOOK["nbformat"], NOTEBOOK["nbformat_minor"]) == (4, 5)
-    for cell in NOTEBOOK["cells"]:
-        if cell["cell_type"] == "code":
-            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+    cells = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        assert cell["outputs"], f"{cell['id']} shows nothing"
+        assert {output["output_type"] for output in cell["outputs"]} <= {"stream", "execute_result"}
+        assert "Traceback" not in json.dumps(cell["outputs"])
     names = [cell["id"] for cell in NOTEBOOK["cells"]]
     assert len(set(names)) == len(names)
+
+
+def test_the_pictures_of_the_notebook_are_stored_and_small():
+    outputs = [output for cell in NOTEBOOK["cells"] for output in cell.get("outputs", [])]
+    pictures = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == 5  # an answer, six samples, the photograph, the checked pose, before and after
+    for picture in pictures:
+        with Image.open(io.BytesIO(base64.b64decode(picture, validate=True))) as shown:
+            assert shown.format == "PNG"
+            assert shown.convert("L").getextrema() != (255, 255)  # not a blank page
+    assert PATH.stat().st_size < 1_000_000
+
+
+def test_a_cell_is_stored_with_its_words_and_the_picture_of_its_last_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # put back what the script replaces
+    notebook = {"cells": [
+        {"cell_type": "markdown", "source": ["# Words"]},
+        {"cell_type": "code", "source": ["from PIL import Image\n", "picture = Image.new('RGB', (4, 4), 'red')"]},
+        {"cell_type": "code", "source": ["print('a picture')\n", "picture"]},
+        {"cell_type": "code", "source": ["[picture.size, __name__]"]},
+    ]}  # fmt: skip
+    RUNNER["run"](notebook)
+    silent, pictured, worded = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert (silent["outputs"], silent["execution_count"]) == ([], 1)
+    assert pictured["outputs"][0]["text"] == ["a picture\n"]
+    png = base64.b64decode(pictured["outputs"][1]["data"]["image/png"])
+    assert Image.open(io.BytesIO(png)).convert("RGB").getcolors() == [(16, (255, 0, 0))]
+    assert worded["outputs"][0]["data"] == {"text/plain": ["[(4, 4), '__main__']"]}
+    assert worded["execution_count"] == 3
 
 
 @pytest.mark.slow
@@ -42,7 +71,7 @@ def test_every_cell_of_the_notebook_runs_and_the_pictures_are_pictures(monkeypat
     for source in CODE:
         assert "steps=15, prompts_per_step=32" in source or "PosePhaseConfig(" not in source
         short = source.replace("steps=15, prompts_per_step=32", "steps=2, prompts_per_step=4")
-        shown.append(run_cell(short, vars(page)))
+        shown.append(RUNNER["run_cell"](short, vars(page)))
     pictures = [value for value in shown if hasattr(value, "_repr_png_")]
     assert len(pictures) == 5  # an answer, six samples, the photograph, the checked pose, before and after
     assert all(bytes(picture._repr_png_()).startswith(PNG) for picture in pictures)

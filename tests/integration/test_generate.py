@@ -9,6 +9,9 @@ import pygltflib
 import pytest
 from PIL import Image
 
+from pose_rft.answers import read_inputs
+from pose_rft.policy import PromptInput
+
 PROMPT = "Both arms are raised."
 
 
@@ -166,3 +169,64 @@ def test_a_box_or_all_people_need_a_photograph(generate, tmp_path):
         assert "go with a photograph" in outcome.err
     assert "give four numbers" in generate(tmp_path / "out", "--image", tmp_path / "a.jpg", "--box", "1,2").err
     assert not (tmp_path / "out").exists()
+
+
+def answers_in(out):
+    return [json.loads(line) for line in (out / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_file_of_prompts_is_answered_line_by_line_as_each_would_be_alone(
+    generate, pose_rft, trained_policy, tmp_path
+):
+    (tmp_path / "prompts.txt").write_text("\ufeffsit down\n\n  wave – now \n", encoding="utf-8")
+    out, options = (
+        tmp_path / "all",
+        ("--checkpoint", trained_policy, "--device", "cpu", "--num-samples", 2, "--seed", 4),
+    )
+    outcome = pose_rft("generate", "--prompts", tmp_path / "prompts.txt", "--out", out, *options)
+    assert outcome.status == 0, outcome.err
+    lines = answers_in(out)
+    assert [line["prompt"] for line in lines] == ["sit down"] * 2 + ["wave – now"] * 2
+    assert [line["files"]["npz"] for line in lines] == [f"pose_{number:02d}.npz" for number in range(4)]
+    generate(tmp_path / "alone", "--num-samples", 2, "--seed", 4, text="wave – now")
+    for together, alone in (("pose_02", "pose_00"), ("pose_03", "pose_01")):
+        with np.load(out / f"{together}.npz") as one, np.load(tmp_path / "alone" / f"{alone}.npz") as other:
+            np.testing.assert_allclose(one["poses"], other["poses"], atol=1e-5)
+
+
+def test_photographs_need_no_text_and_a_folder_gives_all_of_its_pictures(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt"):
+        (tmp_path / name).touch()
+    single = tmp_path / "b.JPG"
+    asked = read_inputs(None, None, [tmp_path, single])
+    assert [question.image.name for question in asked] == ["a.png", "b.JPG", "b.JPG"]
+    assert {question.prompt for question in asked} == {"What is the SMPL pose of this person?"}
+    assert read_inputs("Is he sitting?", None, [single]) == [PromptInput("Is he sitting?", single)]
+
+
+def test_every_prompt_of_a_file_is_asked_about_every_photograph(tmp_path):
+    (tmp_path / "prompts").write_text("one\ntwo\n")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    asked = read_inputs(None, tmp_path / "prompts", [tmp_path])
+    assert [(question.prompt, question.image.stem) for question in asked] == [
+        ("one", "a"), ("two", "a"), ("one", "b"), ("two", "b"),
+    ]  # fmt: skip
+
+
+def test_questions_that_cannot_be_asked_are_one_line(pose_rft, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "folder").mkdir()
+    for arguments, told in (
+        ((), "nothing to answer; give a text, --prompts FILE or --image FILE"),
+        (("sit", "--prompts", tmp_path / "empty.txt"), "not both"),
+        (("--prompts", tmp_path / "empty.txt"), "holds no prompt"),
+        (("--prompts", tmp_path / "latin.txt"), "give UTF-8 text"),
+        (("--prompts", tmp_path / "missing.txt"), "cannot be read (No such file or directory)"),
+        (("--image", tmp_path / "folder"), "a folder without pictures"),
+        (("--image", tmp_path / "missing.png"), "missing.png: no such file"),
+    ):
+        outcome = pose_rft("generate", *arguments, "--out", tmp_path / "out")
+        assert (outcome.status, len(outcome.err.splitlines())) == (2, 1), outcome.err
+        assert told in outcome.err

@@ -79,6 +79,27 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
         raise UserError(f"serve on {host}:{port}: {reason_of(error)}; choose another --host or --port") from error
 
 
+def addresses(host: str, listener: socket.socket) -> list[str]:
+    """The URLs that open a server; where it listens on every interface, this machine's name for itself and its own."""
+    bound, port = listener.getsockname()[:2]
+    hosts = [host]
+    if ipaddress.ip_address(bound).is_unspecified:  # 0.0.0.0 and :: are no places that a browser can go to
+        is_v6 = listener.family == socket.AF_INET6
+        outside = _address_towards("2001:db8::1" if is_v6 else "192.0.2.1", listener.family)
+        hosts = ["::1" if is_v6 else "127.0.0.1", *([outside] if outside else [])]
+    return [f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}" for name in dict.fromkeys(hosts)]
+
+
+def _address_towards(elsewhere: str, family: socket.AddressFamily) -> str | None:
+    """The address under which others see this machine; None without a network. Nothing is sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a server that is bound to ``host``."""
     if host == "localhost":

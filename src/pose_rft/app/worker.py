@@ -21,6 +21,7 @@ from PIL.Image import Image
 from pose_rft.app.limits import Limits
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer, PosePolicy
+from pose_rft.policy.prompt_encoder import read_prompt
 from pose_rft.vision.detector import Box
 from pose_rft.vision.images import read_image
 
@@ -118,7 +119,7 @@ class PoseWorker:
             QueueFull: ``limits.waiting`` questions wait already, or the worker is closing.
             UserError: the prompt is too long.
         """
-        tokens = self.policy.count_tokens(question.prompt)
+        tokens = self.policy.backbone.count_tokens(read_prompt(question.prompt))
         if tokens > self.limits.prompt_tokens:
             raise UserError(f"prompt: {tokens} tokens, at most {self.limits.prompt_tokens}; say it in fewer words")
         asked = Asked(question, tokens + question.num_samples * ANSWER_TOKENS)

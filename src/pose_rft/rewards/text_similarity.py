@@ -42,10 +42,13 @@ class SentenceEmbedder:
         from transformers.utils import cached_file
 
         source = _directory(embedder)
-        with loading(source, f"sentence embedder {embedder} cannot be loaded; check its name"):
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-            self.model: Any = AutoModel.from_pretrained(source, use_safetensors=True).eval().to(device)
-            pooling = cached_file(source, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
+        with loading(source, f"sentence embedder {embedder} cannot be loaded; check its name") as local:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=local)
+            self.model: Any = AutoModel.from_pretrained(source, use_safetensors=True, local_files_only=local)
+            self.model.eval().to(device)
+            pooling = cached_file(
+                source, "1_Pooling/config.json", local_files_only=local, _raise_exceptions_for_missing_entries=False
+            )
         self.uses_first_token = pooling is not None and bool(
             json.loads(Path(pooling).read_text()).get("pooling_mode_cls_token", False)
         )

@@ -31,6 +31,7 @@ from pose_rft.runs.phase import Phase
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
 from pose_rft.runs.record import RunRecord
 from pose_rft.storage import ensure_directory
+from pose_rft.terminal import status
 from pose_rft.trainer import CheckpointTrainer, NonFiniteError
 
 STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
@@ -181,7 +182,8 @@ def open_run(
     with processes.main_process_first():
         open_output(output, [output / phase.folder for phase in phases], resume)
         record = RunRecord(output, config, phases, resume)
-    policy = make_policy(device)
+    with status("Loading the policy ...") if processes.is_main_process else contextlib.nullcontext():
+        policy = make_policy(device)
     policy.set_feature_cache(output / IMAGES_FOLDER)
     run = Run(config, phases, policy, processes, record)
     yield run

@@ -69,12 +69,13 @@ def load_vit(name: str) -> Vit:
         f"encoder {name!r}: not 'blazepose', and no ViTPose with safetensors in a directory or Hugging Face id of that "
         "name"
     )
-    with loading(name, refusal):
-        kind = AutoConfig.from_pretrained(name).model_type
+    with loading(name, refusal) as local:
+        kind = AutoConfig.from_pretrained(name, local_files_only=local).model_type
         if kind == "vitpose":
-            return Vit(name, VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True).backbone)
+            model = VitPoseForPoseEstimation.from_pretrained(name, use_safetensors=True, local_files_only=local)
+            return Vit(name, model.backbone)
         if kind == "vitpose_backbone":
-            return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True))
+            return Vit(name, VitPoseBackbone.from_pretrained(name, use_safetensors=True, local_files_only=local))
     raise UserError(f"encoder {name!r}: is a {kind}; give 'blazepose' or a ViTPose model")
 
 
