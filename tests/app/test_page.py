@@ -89,7 +89,7 @@ def asked(page, monkeypatch):
 def test_a_question_after_a_photograph_is_asked_with_it(page, asked, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
     photograph = talk(page, "What is the pose?", [tmp_path / "me.png"])[page.photograph]
-    for question in ("Is the left arm raised more than the right?", "and the person on the right in this picture?"):
+    for question in ("Is the left arm raised more than the right?", "Describe her pose."):
         answer = talk(page, question, photograph=photograph, shown=[Pose.from_axis_angle(np.zeros((22, 3)))])
         assert answer[page.photograph] is photograph
         assert answer[page.chat][1]["metadata"] == {"title": "Asked about the photograph above"}

@@ -111,6 +111,7 @@ def test_what_is_no_english_is_said_to_be_a_guess(prompt):
 @pytest.mark.parametrize("prompt", [
     "Is the left knee bent?", "Are the legs crossed?", "Which hand is higher?", "Is the person facing the camera?",
     "Does she raise her arm?", "Are both arms above the head?", "What is the man in the picture doing?",
+    "Describe the pose.",
 ])  # fmt: skip
 def test_a_question_about_somebody_without_a_picture_is_not_answered(prompt):
     note = note_of_words(prompt, False)

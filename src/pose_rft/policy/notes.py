@@ -58,7 +58,8 @@ BODY = rf"(?:{'|'.join(PARTS)}|hips?|shoulders?|torso|back|head|body)"
 POSE_WORDS = re.compile(r"\b(?:pose[ds]?|postures?|smpl|3d)\b", re.IGNORECASE)
 PICTURE = re.compile(
     r"\b(?:in|of|on|from) (?:the|this|that|my) (?:picture|photo|photograph|image|pic|snapshot)\b"
-    r"|\bpose of (?:the|this|that) (?:person|man|woman|boy|girl)\s*[.?!]*$",
+    r"|\bpose of (?:the|this|that) (?:person|man|woman|boy|girl)\s*[.?!]*$"
+    r"|^(?:please )?describe (?:the|this|that|his|her) (?:person|man|woman|pose|posture|body|picture)\b(?! of an?\b)",
     re.IGNORECASE,
 )
 LEAD = r"(?:(?:yes or no|tell me|look at the \w+)\s*[:,.]\s*)?"

@@ -16,6 +16,7 @@ from pose_rft.vision.crops import Circle, crop
 from pose_rft.vision.detector import SIDE, Box, detect, overlap
 from pose_rft.vision.images import Picture, picture_name, read_image
 
+NOBODY = "give the box around one (left, top, right, bottom in pixels)"
 MIN_PRESENCE = 0.95  # of the landmark network where the detector proposes somebody; what is nobody rarely reaches it
 SMALL = 0.5  # people whose circle is less than this share of the picture's longer side are searched for a second time
 SAME_PLACE = 0.25  # two circles whose centres are nearer than this share of the radius are one person's
@@ -57,7 +58,9 @@ def boxes_of_people(image: Picture) -> list[Box]:
     picture = read_image(image)
     people = sorted(find_people(picture), key=lambda person: person.circle.centre[0])
     if not people:
-        raise UserError(f"{picture_name(image)}: no person found; give the box around one (--box)")
+        raise UserError(
+            f"{picture_name(image)}: no person found; give the box around one (left, top, right, bottom in pixels)"
+        )
     scale = picture.info["reduction"]
     return [
         (left * scale, top * scale, right * scale, bottom * scale)
@@ -182,7 +185,7 @@ def choose_person(people: Sequence[Person], prompt: str | None = None, box: Box 
     if box is not None:
         return _person_in_box(people, box)
     if not people:
-        raise UserError("no person found; give the box around one: left, top, right, bottom in pixels (--box)")
+        raise UserError(f"no person found; {NOBODY}")
     across = sorted(people, key=lambda person: person.circle.centre[0])
     place = named_place(prompt or "")
     if place is None:
