@@ -66,27 +66,18 @@ class HybridPolicy(Protocol):
 
 
 class Grades(Protocol):
-    """What the rewards say of a rollout."""
+    """What the rewards say of a rollout: grades of texts (B, G) and poses (B, G, K), and which of them are graded."""
 
     @property
-    def text(self) -> Tensor:
-        """(B, G)"""
-
+    def text(self) -> Tensor: ...
     @property
-    def pose(self) -> Tensor:
-        """(B, G, K)"""
-
+    def pose(self) -> Tensor: ...
     @property
-    def text_graded(self) -> Tensor:
-        """(B, G) bool"""
-
+    def text_graded(self) -> Tensor: ...
     @property
-    def pose_graded(self) -> Tensor:
-        """(B, G, K) bool"""
-
+    def pose_graded(self) -> Tensor: ...
     @property
-    def metrics(self) -> dict[str, float]:
-        """Names and values for the log."""
+    def metrics(self) -> dict[str, float]: ...  # for the log
 
 
 Grade = Callable[[int, Sequence[Any], Any], Grades]  # (step, samples, rollout)
