@@ -175,9 +175,9 @@ def test_passes_that_a_gpu_would_replay_give_the_same_answers(family_policy, fam
             return work
 
     def sample(*given):
-        *others, recorder, wanted = given
+        *others, recorder, wanted, before_pass = given
         assert recorder is None
-        return sample_answers(*others, OnCpu(), wanted)
+        return sample_answers(*others, OnCpu(), wanted, before_pass)
 
     monkeypatch.setattr("pose_rft.policy.language_model.sample_answers", sample)
     replayed = policy.rollout(prompts, num_answers=4, seeds=5, max_new_tokens=9)
