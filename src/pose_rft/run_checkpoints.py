@@ -11,7 +11,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from pose_rft.errors import UserError
+from pose_rft.errors import UserError, reason_of
 
 
 @contextmanager
@@ -24,8 +24,7 @@ def reading(path: Path) -> Iterator[Path]:
     try:
         yield path
     except Exception as error:  # what a damaged file can raise has no end
-        reason = (str(error).splitlines() or [""])[0]
-        reason = f"{reason} is missing" if isinstance(error, KeyError) else reason or type(error).__name__
+        reason = reason_of(error) + " is missing" * isinstance(error, KeyError)
         raise UserError(
             f"checkpoint {path.parent}: {path.name} cannot be read ({reason}); {instead_of(path.parent)}"
         ) from error

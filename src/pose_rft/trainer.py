@@ -40,7 +40,6 @@ OPTIMIZER_FILE, OPTIMIZER_GROUPS, SCHEDULER_FILE, RANDOM_FILE = (
     "random_{rank}.json",
 )
 UNFINISHED = ".unfinished"
-BROKEN = "delete this checkpoint to resume from another"
 
 
 class NonFiniteError(UserError):

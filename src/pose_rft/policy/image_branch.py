@@ -24,6 +24,7 @@ from pose_rft.vision.encoded_images import EncodedImages, EncodedImageShape
 from pose_rft.vision.image_encoder import EncodedPerson, ImageEncoder, flip_crop
 
 ATTRIBUTES_INTRODUCTION = "\nSeen in the picture: "  # stands before what holds of the person in it
+NO_IMAGE_HEAD = 'attributes: need a policy with an encoder (encoder: blazepose) and head.kind "query"'
 
 
 class ImageMode(Enum):
@@ -124,7 +125,7 @@ class ImageBranch(nn.Module):
             UserError: poses of pictures have no head of their own, whose features the classifier reads.
         """
         if self.head is None:
-            raise UserError('attributes: need a policy with an encoder (encoder: blazepose) and head.kind "query"')
+            raise UserError(NO_IMAGE_HEAD)
         self.mode = ImageMode.ATTRIBUTES
         self.attribute_classifier = AttributeClassifier(len(attributes), self.head.config.width)
         self.attribute_classifier.to(self.head.action_mean.device)

@@ -205,7 +205,7 @@ def known_words() -> frozenset[str]:
 
 # ---- prompts with a photograph ----
 
-UNTOLD = re.compile(
+BEYOND_ATTRIBUTES = re.compile(
     r"\b(?:colou?rs?|red|green|blue|yellow|black|white|brown|orange|pink|purple|gr[ea]y|blond\w*|bald|hats?|caps?"
     r"|helmets?|(?:sun)?glasses|t-shirts?|shirts?|jackets?|coats?|dress(?:es)?|skirts?|jeans|trousers|pants|shorts|shoes?|boots?"
     r"|wear\w*|wore|cloth\w*|dressed|bags?|backpacks?|watch|balls?|phones?|umbrellas?|rackets?|gloves?|scar(?:f|ves)"
@@ -222,7 +222,7 @@ ACTING = re.compile(
 )
 COUNTING = re.compile(r"\bhow many (?:people|persons|men|women|guys|girls|boys|kids|children|humans)\b", re.IGNORECASE)
 NAMES = {"knee": ("leg", "legs"), "ankle": ("foot", "feet"), "elbow": ("arm", "arms"), "wrist": ("hand", "hands")}
-BEYOND = {"knee": "ankle", "elbow": "wrist"}
+FARTHER = {"knee": "ankle", "elbow": "wrist"}
 
 
 def note_of_photograph(
@@ -232,7 +232,8 @@ def note_of_photograph(
 
     Args:
         person: who in it was encoded.
-        verbalizer: of a policy that is told in words what holds of the person: it can answer no other questions.
+        verbalizer: of a policy whose language model reads in words what holds of the person: it can answer no other
+            questions.
         box: that the user gave around the person.
     """
     whom = about_whom(prompt, person, box)
@@ -244,16 +245,16 @@ def note_of_photograph(
     if question and (hidden := unseen_parts(asked_joints(prompt) & person.unseen)):
         one_line = f"The {hidden} of this person {_is_or_are(hidden)} outside the picture."
         return Note(" ".join(filter(None, (one_line, whom))), "That cannot be seen in this picture.")
-    if verbalizer is not None and question and _is_untold(prompt, verbalizer):
-        told = "I see only how the body is held: ask about arms, legs, hands, feet or the torso."
-        return Note(" ".join(filter(None, (told, whom))), "I cannot tell that from the picture.")
+    if verbalizer is not None and question and _is_beyond_attributes(prompt, verbalizer):
+        limit = "I see only how the body is held: ask about arms, legs, hands, feet or the torso."
+        return Note(" ".join(filter(None, (limit, whom))), "I cannot tell that from the picture.")
     guessed = ""
     if not question and (hidden := unseen_parts(person.unseen)):
         guessed = f"The {hidden} {_is_or_are(hidden)} outside the picture: there the pose is a guess."
-    untold = ""
-    if verbalizer is not None and UNTOLD.search(prompt):
-        untold = "I see only how bodies are held: not colours, clothes, faces or things."
-    return Note(" ".join(filter(None, (whom, guessed, untold))))
+    limit = ""
+    if verbalizer is not None and BEYOND_ATTRIBUTES.search(prompt):
+        limit = "I see only how bodies are held: not colours, clothes, faces or things."
+    return Note(" ".join(filter(None, (whom, guessed, limit))))
 
 
 def about_whom(prompt: str, person: EncodedPerson, box: Box | None) -> str:
@@ -289,14 +290,14 @@ def unseen_parts(joints: frozenset[str]) -> str:
     """Joints as parts of the body: {left_knee, right_knee, left_ankle, right_ankle} -> "legs"."""
     said = []
     for joint, (one, both) in NAMES.items():
-        nearer = next((near for near, far in BEYOND.items() if far == joint), None)
+        nearer = next((near for near, far in FARTHER.items() if far == joint), None)
         sides = [s for s in ("left", "right") if f"{s}_{joint}" in joints and f"{s}_{nearer}" not in joints]
         said += [both] if len(sides) == 2 else [f"{side} {one}" for side in sides]
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
-def _is_untold(prompt: str, verbalizer: AttributeVerbalizer) -> bool:
-    if UNTOLD.search(prompt) or (YES_OR_NO.match(prompt.strip()) and ACTING.search(prompt)):
+def _is_beyond_attributes(prompt: str, verbalizer: AttributeVerbalizer) -> bool:
+    if BEYOND_ATTRIBUTES.search(prompt) or (YES_OR_NO.match(prompt.strip()) and ACTING.search(prompt)):
         return True
     return YES_OR_NO.match(prompt.strip()) is not None and not verbalizer.topics(prompt)
 

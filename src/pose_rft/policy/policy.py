@@ -25,7 +25,7 @@ from pose_rft.policy.checkpoint import (
 )
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.distribution import PoseGaussian
-from pose_rft.policy.image_branch import ImageBranch, ImageMode
+from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
 from pose_rft.policy.language_model import LanguageModel
 from pose_rft.policy.notes import note_answers
@@ -64,10 +64,9 @@ class PosePolicy(nn.Module):
             raise UserError(f"layer {config.layer}: {config.backbone} has hidden states 0 to {layers}")
         if not 0 <= config.lora.from_layer < layers:
             raise UserError(f"lora.from_layer {config.lora.from_layer}: {config.backbone} has layers 0 to {layers - 1}")
-        self.layer = config.layer % (layers + 1)
         with torch.random.fork_rng(devices=[]):  # an untrained policy must not depend on what ran before
             torch.manual_seed(0)
-            self.language_model = LanguageModel(backbone, config.lora, self.layer)
+            self.language_model = LanguageModel(backbone, config.lora, config.layer % (layers + 1))
             encoder = load_image_encoder(config.encoder) if config.encoder else None
             self.head = PoseHead(backbone.hidden_size, config.head)
             self.image_branch = (
@@ -167,7 +166,7 @@ class PosePolicy(nn.Module):
     @property
     def adapters_reach_head(self) -> bool:
         """Whether the adapters change what the pose head reads of a prompt."""
-        return self.config.lora.from_layer < self.layer
+        return self.config.lora.from_layer < self.language_model.layer
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
@@ -179,7 +178,7 @@ class PosePolicy(nn.Module):
             UserError: a policy without an encoder or without a "query" head.
         """
         if self.image_branch is None:
-            raise UserError('attributes: need a policy with an encoder (encoder: blazepose) and head.kind "query"')
+            raise UserError(NO_IMAGE_HEAD)
         self.image_branch.enable_attributes(attributes)
 
     def set_draft_answers(self, answers: Iterable[str]) -> None:

@@ -75,16 +75,7 @@ class _Items:
 
     def grades_of(self, reward: ResolvedReward) -> list[float | None]:
         """What a reward says of copies: whatever it does to them, the next one gets what this one got."""
-        copies: dict[int, Any] = {}  # the items of a prompt share their columns, and go on sharing them
-
-        def copied(value: Any) -> Any:
-            if value is None or isinstance(value, str | int | float):
-                return value
-            if id(value) not in copies:
-                copies[id(value)] = copy.deepcopy(value)
-            return copies[id(value)]
-
-        columns = {name: [copied(value) for value in values] for name, values in self.columns.items()}
+        columns = copy.deepcopy(self.columns)  # the items of a prompt share their columns, and go on sharing them
         poses = PoseBatch(self.poses.joints.clone(), self.poses.axis_angle.clone(), self.poses.valid.clone())
         return reward(list(self.prompts), list(self.completions), poses, columns)
 

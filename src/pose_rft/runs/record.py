@@ -18,7 +18,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.run_checkpoints import checkpoints, read_state
 from pose_rft.runs.phase import Phase
-from pose_rft.storage import atomic_file
+from pose_rft.storage import atomic_file, read_json
 
 RECORD_FILE = "run.json"
 
@@ -140,15 +140,14 @@ class RunRecord(TrainerCallback):
         path = self._output / RECORD_FILE
         if not path.exists():
             return None
+        advice = "delete it to go on without comparing settings with earlier ones"
+        record = read_json(path, advice)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
             kinds = {"config": dict, "changes": list, "samples": str | None}
             if wrong := [name for name, kind in kinds.items() if not isinstance(record[name], kind)]:
                 raise ValueError(f"{wrong[0]} is {record[wrong[0]]!r}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: cannot be read ({error}); delete it to go on without comparing settings with earlier ones"
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); {advice}") from error
         return record
 
     def _write(self) -> None:
