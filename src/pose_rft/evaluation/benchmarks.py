@@ -118,10 +118,10 @@ def load_benchmark(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
-    poses = poses and find_recordings(poses)
     if benchmark == "everyday-prompts":
-        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses, up).pose))
-        return everyday_prompts(split)[:limit], reference
+        files = [] if poses is None else find_recordings(poses)
+        real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
+        return everyday_prompts(split)[:limit], torch.cat(real) if real else None
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit

@@ -45,14 +45,14 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
 
 
 def recorded_poses(path: Path, up: Up | None = None) -> tuple[Tensor, Tensor]:
-    """Poses of a file: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
+    """Recorded poses: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
 
     Args:
-        path: poses with ``sequence`` (N,).
-        up: the axis that points up in the file; see ``read_poses``.
+        path: a file, a folder or a pattern, see ``read_mocap``.
+        up: the axis that points up in the files; see ``read_poses``.
 
     Raises:
-        UserError: as for ``read_mocap``, or the file holds no recording that is kept out.
+        UserError: as for ``read_mocap``, or there is no recording that is kept out.
     """
     clips = read_mocap(path, up)
     _, held_out = train_test_split(clips)
