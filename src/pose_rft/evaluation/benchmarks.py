@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
+from pose_rft.data.wordings import wording_prompts
 from pose_rft.errors import UserError
 from pose_rft.evaluation.caption_benchmark import (
     PROMPTS,
@@ -26,7 +28,8 @@ from pose_rft.evaluation.caption_benchmark import (
     procedural_poses,
     recorded_poses,
 )
-from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.grading import MEASURES, GradedAnswer, Row, answered_poses, column, grade_poses, summarise
+from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
@@ -36,6 +39,8 @@ from pose_rft.storage import atomic_file, package_table
 RANDOM, RECORDED = "random real poses", "recorded poses"  # rows of a result beside the policy's
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
+TYPED = {"everyday-prompts": everyday_prompts, "wordings": wording_prompts}  # prompts without recorded poses
+BY_CATEGORY = ("wordings",)  # the table of results begins with what is right in each category
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
 
@@ -77,7 +82,7 @@ def evaluate(
         policy: see ``Answering``.
         poses: real poses, see ``needs`` of the benchmark.
         up: the axis that points up in them; see ``read_poses``.
-        split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
+        split: of everyday-prompts and wordings: "test" is what gets reported, "dev" is for choosing settings.
         limit: ask only so many prompts.
         num_samples: sampled answers per prompt, beside the one at temperature 0.
         temperature: of the sampled answers.
@@ -122,10 +127,10 @@ def load_benchmark(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
-    if benchmark == "everyday-prompts":
+    if benchmark in TYPED:
         files = [] if poses is None else find_recordings(poses)
         real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
-        return everyday_prompts(split)[:limit], torch.cat(real) if real else None
+        return TYPED[benchmark](split)[:limit], torch.cat(real) if real else None
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit
@@ -161,8 +166,9 @@ def evaluate_samples(
 
     Returns:
         What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that are no answers), ``categories`` (mean satisfaction), ``rows``, one per prompt, and
-        with a retrieval model ``judge``: for each way and reference the figures of the whole set (``judge_answers``).
+        (the same for poses that are no answers), ``categories`` (of each ``prompts``, ``satisfaction`` and ``all_met``
+        of every way and reference), ``rows``, one per prompt, and with a retrieval model ``judge``: for each way and
+        reference the figures of the whole set (``judge_answers``).
 
     Raises:
         UserError: the retrieval model's role is not judge: what rewards must not grade.
@@ -183,6 +189,7 @@ def evaluate_samples(
     answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
     graded = {way: grade_poses(samples, poses, reference, retrieval) for way, poses in answered.items()}
     references = reference_poses(samples, reference, seed)
+    graded_references = _grade_references(samples, references, reference, retrieval)
     rows = [
         {
             "prompt": sample.prompt,
@@ -200,8 +207,8 @@ def evaluate_samples(
         "prompts": len(samples),
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},
-        "references": _summaries(samples, references, reference, retrieval),
-        "categories": _by_category(rows),
+        "references": {name: summarise(graded_references[name]) for name in graded_references},
+        "categories": _by_category(samples, graded | graded_references),
         **({} if retrieval is None else {"judge": _judge_figures(retrieval, samples, answered | references)}),
         "rows": rows,
     }
@@ -223,12 +230,12 @@ def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: i
     return poses
 
 
-def _summaries(
+def _grade_references(
     samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
-) -> dict[str, Any]:
+) -> dict[str, list[Row]]:
     """Real poses are not measured by their distance to themselves."""
     return {
-        name: summarise(grade_poses(samples, some, None if name == RANDOM else reference, retrieval))
+        name: grade_poses(samples, some, None if name == RANDOM else reference, retrieval)
         for name, some in poses.items()
     }
 
@@ -239,16 +246,22 @@ def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: 
     return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
 
 
-def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["category"] and row["checks"]:
-            groups.setdefault(row["category"], []).append(row)
+def _by_category(samples: Sequence[Sample], graded: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
+    """Of each category the number of prompts, and for every way to answer what it meets, with intervals."""
+    groups: dict[str, list[int]] = {}
+    for n, sample in enumerate(samples):
+        if sample.category and sample.checks:
+            groups.setdefault(sample.category, []).append(n)
     return {
         category: {
-            way: sum(row[way]["satisfaction"] for row in members) / len(members) for way in ("mean_pose", "sampled")
+            "prompts": len(members),
+            **{
+                measure: {
+                    way: asdict(bootstrap_interval(column(rows, measure)[members])) for way, rows in graded.items()
+                }
+                for measure in ("satisfaction", "all_met")
+            },
         }
-        | {"prompts": len(members)}
         for category, members in groups.items()
     }
 
@@ -260,6 +273,10 @@ def results_table(result: dict[str, Any]) -> Table:
     columns |= {name: {} for name in judged if name not in columns}
     title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
     table = Table("measure", *(name.replace("_", " ") for name in columns), title=title)
+    if result.get("benchmark") in BY_CATEGORY:
+        for category, found in result["categories"].items():
+            met = (found["all_met"].get(name) for name in columns)
+            table.add_row(f"right: {category}", *(_text("all_met", value) for value in met))
     for measure in MEASURES:
         if any(measure in summary for summary in columns.values()):
             table.add_row(measure, *(_text(measure, summary.get(measure)) for summary in columns.values()))

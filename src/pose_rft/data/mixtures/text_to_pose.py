@@ -18,6 +18,7 @@ from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, 
 from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import Part, in_part
+from pose_rft.data.wordings import is_wording_prompt
 from pose_rft.errors import UserError
 from pose_rft.parallel import ordered_map
 
@@ -75,8 +76,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order, less those that ask what the benchmark everyday-prompts asks (about 1 in 4,000).
-        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        n samples in random order, less those that ask what the benchmarks everyday-prompts and wordings ask (about 1 in
+        4,000). Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "chat".
 
@@ -89,7 +90,11 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
-    return [sample for shard in shards for sample in shard if not is_everyday_prompt(sample.prompt)]
+    return [sample for shard in shards for sample in shard if not _is_asked_by_a_benchmark(sample.prompt)]
+
+
+def _is_asked_by_a_benchmark(prompt: str) -> bool:
+    return is_everyday_prompt(prompt) or is_wording_prompt(prompt)
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
