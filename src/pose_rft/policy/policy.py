@@ -95,6 +95,7 @@ class PosePolicy(nn.Module):
         encoder: str | None = None,
         shard: bool = False,
         image_head: HeadConfig | None = None,
+        text_head: HeadConfig | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -107,21 +108,28 @@ class PosePolicy(nn.Module):
             shard: share the language model out among all processes of a run, which then act and score together.
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
                 that is trained on its features: untrained.
+            text_head: an untrained pose head of texts of this shape, in place of the policy's own; its action space,
+                the pose head of pictures and the words stay.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
         """
         directory = find_checkpoint(name)
         if directory is None:
-            return cls.create(PolicyConfig(str(name), encoder=encoder, image_head=image_head), device, dtype, shard)
+            made_of = PolicyConfig(str(name), head=text_head or HeadConfig(), encoder=encoder, image_head=image_head)
+            return cls.create(made_of, device, dtype, shard)
         config = read_policy_config(directory)
+        if text_head is not None:
+            kept = None if config.encoder is None else config.effective_image_head
+            config = replace(config, head=text_head, image_head=kept)
         added = encoder is not None and config.encoder is None
         reshaped = image_head is not None and image_head != config.effective_image_head
         if untrained := added or reshaped:
             config = replace(config, encoder=encoder or config.encoder, image_head=image_head or config.image_head)
         attributes = [] if untrained else read_attributes(directory)
         policy = cls.create(config, device, dtype, shard, attributes)
-        load_checkpoint(directory, policy.language_model, policy.head, policy.image_branch, untrained)
+        fresh = text_head is not None
+        load_checkpoint(directory, policy.language_model, policy.head, policy.image_branch, untrained, fresh)
         return policy
 
     @classmethod
