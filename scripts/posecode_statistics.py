@@ -24,7 +24,7 @@ def main(paths: list[str]) -> None:
     shaken = repeated + amount * torch.randn(repeated.shape, generator=generator)
     body = load_body()
     with torch.no_grad():
-        table = posecode_statistics(body.joints(poses), body.joints(shaken))
+        table = posecode_statistics(body.points(poses), body.points(shaken))
     OUT.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     for name, share in sorted(table["frequency"].items(), key=lambda item: -item[1]):
         print(f"{share:7.2%}  {name:36s} {', '.join(table['implied'].get(name, []))}")

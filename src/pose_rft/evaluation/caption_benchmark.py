@@ -36,7 +36,7 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
     """
     chosen = np.unique(np.linspace(0, len(poses) - 1, min(limit, len(poses))).round().astype(int))
     kept = facing_forward(poses[chosen])
-    captions = caption(load_body().joints(kept), seed)
+    captions = caption(load_body().points(kept), seed)
     return [
         Sample(prompt=said.text, answer="", pose=pose.numpy(), checks=said.checks, source=source)
         for said, pose in zip(captions, kept, strict=True)
