@@ -34,6 +34,7 @@ from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferenceWeights
+from pose_rft.policy.selection import CANDIDATES, with_chosen_poses
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
@@ -74,13 +75,9 @@ class PosePolicy(nn.Module):
             )
             if attributes:
                 self.enable_attributes(attributes)
-        heads = (
-            [self.head]
-            if self.image_branch is None or self.image_branch.head is None
-            else [self.head, self.image_branch.head]
-        )
-        for head in heads:
-            head.gives_mixtures = any(each.gives_mixtures for each in heads)
+        if self.image_branch is not None and self.image_branch.head is not None:
+            mixtures = self.head.gives_mixtures or self.image_branch.head.gives_mixtures
+            self.head.gives_mixtures = self.image_branch.head.gives_mixtures = mixtures
         self._reference: ReferenceWeights | None = None
         self._reference_is_bare = False
 
@@ -317,6 +314,7 @@ class PosePolicy(nn.Module):
         batch_size: int = 32,
         boxes: Sequence[Box | None] | None = None,
         before_pass: Callable[[], None] | None = None,
+        best_of: int | None = None,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -327,36 +325,38 @@ class PosePolicy(nn.Module):
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
             seed: not negative; the same seed gives the same answers to the same prompts, whatever ``batch_size``. A
                 list holds one for each prompt, which is answered as it would be alone with that seed.
-            boxes: one per prompt: left, top, right, bottom around the person who is meant, in pixels of the upright
-                photograph, or None.
+            boxes: one per prompt around the person who is meant, left, top, right, bottom in the upright photograph's
+                pixels, or None.
             before_pass: called before every pass of the language model; what it raises ends the call.
+            best_of: how many poses are sampled for an answer to a text, of which it takes the one that does what the
+                words say (``choose_poses``); 1 takes what is sampled first. None samples ``CANDIDATES`` where the
+                temperature is above 0. At temperature 0, and about pictures, nothing is chosen.
 
         Raises:
-            UserError: an image for a policy that answers texts only, an unreadable image or nobody in it, an empty
-                prompt or one longer than the language model reads, not as many images or boxes as prompts, or a number
-                out of range.
+            UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
+                not as many images or boxes as prompts, or a number out of range.
         """
         inputs = prompt_inputs(prompts, images, boxes)
         self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
-        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        candidates = CANDIDATES if best_of is None else best_of
+        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size, best_of=candidates)
         check_temperature(temperature)
+        if temperature == 0 or self.head.is_deterministic:
+            candidates = 1
         seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
         distinct = num_samples if temperature > 0 else 1  # at temperature 0 all samples are the same: decode once
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
             for start in range(0, len(inputs), batch_size):
-                batch = slice(start, start + batch_size)
-                flip = self.config.flip_augmentation
-                rollout = self.rollout(
-                    inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip, before_pass
-                )
-                rotations = self.head.to_rotations(rollout.action[:, :, 0])
-                groups = note_answers(answers_of(rollout, rotations), inputs[batch], rollout, self.image_branch)
+                batch, flip = slice(start, start + batch_size), self.config.flip_augmentation
+                asked, own = inputs[batch], seeds[batch]
+                drawn = self.rollout(asked, distinct, candidates, temperature, own, max_new_tokens, flip, before_pass)
+                rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked)
+                groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]
         return result
 
     # ---- scoring, with gradients ----
-
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:
         """The shared-prefix layout of a rollout."""
         return self.pack_answers(rollout.encoded_prompts, rollout.answer_ids, row_tokens)
