@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import roma
 import torch
 from torch import Tensor
 
 from benchmarks.support.pose_vae import PoseVae
 from pose_rft.body.pose import Pose
 from pose_rft.data.mixtures.sources import ANSWER
+from pose_rft.evaluation.baselines import average_pose
 from pose_rft.retrieval.model import RetrievalModel
 
 
@@ -35,7 +35,7 @@ class MeanPose:
     """Always the mean of the training poses, joint by joint on the rotations, (P, 22, 3) axis-angle."""
 
     def __init__(self, poses: Tensor) -> None:
-        self.pose = roma.rotmat_to_rotvec(roma.special_procrustes(roma.rotvec_to_rotmat(poses).mean(0)))  # (22, 3)
+        self.pose = average_pose(poses)
 
     def generate(
         self,

@@ -227,7 +227,8 @@ def evaluate(
     poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
     up: Up = None,
     split: Annotated[
-        Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
+        Literal["test", "dev", "all"],
+        typer.Option(help="Where a benchmark has parts: report test, choose settings on dev."),
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="Sampled poses per prompt, beside the mean pose.")] = 4,

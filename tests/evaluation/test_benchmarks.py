@@ -71,9 +71,14 @@ def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
 
 
 def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> None:
-    with pytest.raises(UserError, match="everyday-prompts, captions, renders"):
+    with pytest.raises(UserError, match="everyday-prompts, captions, foreign-captions, renders"):
         evaluate("yesterday-prompts", fake_policy(lambda *_: REST))
-    assert [benchmark["name"] for benchmark in list_benchmarks()] == ["everyday-prompts", "captions", "renders"]
+    assert [benchmark["name"] for benchmark in list_benchmarks()] == [
+        "everyday-prompts",
+        "captions",
+        "foreign-captions",
+        "renders",
+    ]
 
 
 def test_the_terminal_table_shows_what_was_measured_with_its_interval(fake_policy: Any) -> None:

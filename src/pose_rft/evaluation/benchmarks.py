@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +15,12 @@ from torch import Tensor
 from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.everyday import Split, everyday_prompts
+from pose_rft.data.foreign import RECORDINGS, foreign_captions
 from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
+from pose_rft.evaluation.baselines import training_baselines
 from pose_rft.evaluation.caption_benchmark import (
     PROMPTS,
     REFERENCE_SEED,
@@ -29,13 +31,15 @@ from pose_rft.evaluation.caption_benchmark import (
 from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
-from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
+from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
+WAYS = ("mean_pose", "sampled")  # how a policy is asked
 RANDOM, RECORDED = "random real poses", "recorded poses"  # rows of a result beside the policy's
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
+FOREIGN = "foreign-captions"
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
 
@@ -77,7 +81,7 @@ def evaluate(
         policy: see ``Answering``.
         poses: real poses, see ``needs`` of the benchmark.
         up: the axis that points up in them; see ``read_poses``.
-        split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
+        split: of everyday-prompts and foreign-captions: "test" is what gets reported, "dev" is for choosing settings.
         limit: ask only so many prompts.
         num_samples: sampled answers per prompt, beside the one at temperature 0.
         temperature: of the sampled answers.
@@ -91,10 +95,15 @@ def evaluate(
         UserError: an unknown benchmark, or poses that cannot be read.
     """
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
+    baselines = {}
+    if benchmark == FOREIGN:
+        _, training = recorded_poses(poses or Path(RECORDINGS), up)
+        baselines = training_baselines([sample.prompt for sample in samples], training)
     result = evaluate_samples(
         samples,
         policy,
         reference=reference,
+        baselines=baselines,
         num_samples=num_samples,
         temperature=temperature,
         seed=seed,
@@ -126,6 +135,10 @@ def load_benchmark(
         files = [] if poses is None else find_recordings(poses)
         real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
         return everyday_prompts(split)[:limit], torch.cat(real) if real else None
+    if benchmark == FOREIGN:
+        poses = poses or Path(RECORDINGS)
+        samples = foreign_captions(poses, split, up)[:limit]
+        return samples, facing_forward(torch.from_numpy(recorded_poses(poses, up)[1].pose))
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit
@@ -143,6 +156,7 @@ def evaluate_samples(
     policy: Answering,
     *,
     reference: Tensor | None = None,
+    baselines: Mapping[str, Tensor] | None = None,
     num_samples: int = 8,
     temperature: float = 1.0,
     seed: int = 0,
@@ -155,14 +169,16 @@ def evaluate_samples(
     Args:
         samples: prompts with checks and perhaps recorded poses.
         reference: (M, 22, 3) real poses, axis-angle; None leaves out what needs them.
+        baselines: names, and poses (N, K, 22, 3) that answer the prompts without a policy: rows of ``references``.
         batch_size: prompts per call of ``policy.generate``.
         retrieval: a model with the role of judge; None leaves out what needs it.
         others: see ``evaluate``.
 
     Returns:
         What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that are no answers), ``categories`` (mean satisfaction), ``rows``, one per prompt, and
-        with a retrieval model ``judge``: for each way and reference the figures of the whole set (``judge_answers``).
+        (the same for poses that are no answers), ``categories`` (mean satisfaction, or ``heading_mpjpe_mm`` where no
+        prompt has checks), ``rows``, one per prompt, and with a retrieval model ``judge``: for each way and reference
+        the figures of the whole set (``judge_answers``).
 
     Raises:
         UserError: the retrieval model's role is not judge: what rewards must not grade.
@@ -181,8 +197,11 @@ def evaluate_samples(
         greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
         sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=seed + start)
     answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
-    graded = {way: grade_poses(samples, poses, reference, retrieval) for way, poses in answered.items()}
-    references = reference_poses(samples, reference, seed)
+    references = reference_poses(samples, reference, seed) | dict(baselines or {})
+    rivals = None
+    if retrieval is not None and RANDOM in references:
+        rivals = judge_scores(retrieval, [sample.prompt for sample in samples], references[RANDOM])
+    graded = {way: grade_poses(samples, poses, reference, retrieval, rivals) for way, poses in answered.items()}
     rows = [
         {
             "prompt": sample.prompt,
@@ -200,7 +219,7 @@ def evaluate_samples(
         "prompts": len(samples),
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},
-        "references": _summaries(samples, references, reference, retrieval),
+        "references": _summaries(samples, references, reference, retrieval, rivals),
         "categories": _by_category(rows),
         **({} if retrieval is None else {"judge": _judge_figures(retrieval, samples, answered | references)}),
         "rows": rows,
@@ -224,13 +243,18 @@ def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: i
 
 
 def _summaries(
-    samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
+    samples: Sequence[Sample],
+    poses: dict[str, Tensor],
+    reference: Tensor | None,
+    retrieval: RetrievalModel | None,
+    rivals: Tensor | None,
 ) -> dict[str, Any]:
-    """Real poses are not measured by their distance to themselves."""
-    return {
-        name: summarise(grade_poses(samples, some, None if name == RANDOM else reference, retrieval))
+    """Random real poses are neither measured by their distance to themselves nor preferred to themselves."""
+    graded = {
+        name: grade_poses(samples, some, *((None, retrieval) if name == RANDOM else (reference, retrieval, rivals)))
         for name, some in poses.items()
     }
+    return {name: summarise(rows) for name, rows in graded.items()}
 
 
 def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
@@ -240,14 +264,14 @@ def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: 
 
 
 def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean satisfaction of each category's prompts with checks; without checks their distance to the recorded pose."""
+    measure = "satisfaction" if any(row["checks"] for row in rows) else "heading_mpjpe_mm"
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row["category"] and row["checks"]:
+        if row["category"] and all(row[way].get(measure) is not None for way in WAYS):
             groups.setdefault(row["category"], []).append(row)
     return {
-        category: {
-            way: sum(row[way]["satisfaction"] for row in members) / len(members) for way in ("mean_pose", "sampled")
-        }
+        category: {way: sum(row[way][measure] for row in members) / len(members) for way in WAYS}
         | {"prompts": len(members)}
         for category, members in groups.items()
     }
