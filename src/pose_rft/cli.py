@@ -235,10 +235,14 @@ def evaluate(
     poses: Annotated[Path | None, typer.Option(help="Recordings (npz): a file, a folder or a pattern.")] = None,
     up: Up = None,
     split: Annotated[
-        Literal["test", "dev", "all"], typer.Option(help="Of typed prompts: report test, choose settings on dev.")
+        Literal["test", "dev", "all"],
+        typer.Option(help="Where a benchmark has parts: report test, choose settings on dev."),
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="Sampled poses per prompt, beside the mean pose.")] = 4,
+    best_of: Annotated[
+        int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
+    ] = 64,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -263,6 +267,7 @@ def evaluate(
         limit=limit,
         num_samples=num_samples,
         seed=seed,
+        best_of=best_of,
         show_progress=True,
     )
     output.print(results_table(result))

@@ -32,7 +32,7 @@ def test_mean_pose_and_samples_are_asked_for_and_graded_apart(fake_policy: Any) 
     assert result["references"]["rest pose"]["satisfaction"]["mean"] == 0.5
     arms = result["categories"]["arms"]
     assert arms["prompts"] == 1
-    assert {way: found["mean"] for way, found in arms["all_met"].items()} == {
+    assert {way: found["mean"] for way, found in arms["kept"].items()} == {
         "mean_pose": 1,
         "sampled": 0,
         "rest pose": 0,
@@ -43,7 +43,7 @@ def test_batches_change_neither_order_nor_number_of_rows(fake_policy: Any) -> No
     policy = fake_policy(lambda prompt, sample, temperature: ARM_DOWN if "down" in prompt else REST)
     result = evaluate_samples(SAMPLES, policy, num_samples=1, batch_size=1)
     assert [row["prompt"] for row in result["rows"]] == ["left arm down", "arms level"]
-    assert result["mean_pose"]["all_met"]["mean"] == 1.0
+    assert result["mean_pose"]["kept"]["mean"] == 1.0
 
 
 def test_a_policy_that_never_poses_gets_zero_and_not_an_error(fake_policy: Any) -> None:
@@ -86,12 +86,14 @@ def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
 
 
 def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> None:
-    with pytest.raises(UserError, match="everyday-prompts, wordings, captions, renders"):
+    with pytest.raises(UserError, match="everyday-prompts, canonical, wordings, captions, foreign-captions, renders"):
         evaluate("yesterday-prompts", fake_policy(lambda *_: REST))
     assert [benchmark["name"] for benchmark in list_benchmarks()] == [
         "everyday-prompts",
+        "canonical",
         "wordings",
         "captions",
+        "foreign-captions",
         "renders",
     ]
 

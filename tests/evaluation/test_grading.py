@@ -27,7 +27,7 @@ def test_satisfaction_is_the_share_of_checks_over_all_samples() -> None:
     # Rest meets only LEVEL (1/2), the hanging arm meets both (2/2): (0.5 + 1) / 2.
     (row,) = grade_poses([sample(DOWN, LEVEL)], torch.stack([REST, ARM_DOWN])[None])
     assert row["satisfaction"] == 0.75
-    assert row["all_met"] == 0.5
+    assert row["kept"] == 0.5
     assert row["met"] == [0.5, 1.0]
 
 
@@ -61,7 +61,7 @@ def test_distances_are_those_of_the_metrics_in_millimetres() -> None:
 
 def test_a_summary_holds_only_what_was_measured() -> None:
     summary = summarise(grade_poses([sample(LEVEL), sample(DOWN, LEVEL)], torch.stack([REST, REST])[:, None]))
-    assert set(summary) == {"satisfaction", "all_met", "valid", "checks_met"}
+    assert set(summary) == {"satisfaction", "kept", "valid", "checks_met"}
     assert summary["satisfaction"]["mean"] == 0.75  # prompts weigh the same: (1 + 1/2) / 2
     assert summary["checks_met"] == pytest.approx(2 / 3)  # checks weigh the same: two of three
 

@@ -49,7 +49,11 @@ def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
 
 
 def grade_poses(
-    samples: Sequence[Sample], poses: Tensor, reference: Tensor | None = None, retrieval: RetrievalModel | None = None
+    samples: Sequence[Sample],
+    poses: Tensor,
+    reference: Tensor | None = None,
+    retrieval: RetrievalModel | None = None,
+    rivals: Tensor | None = None,
 ) -> list[Row]:
     """Grade K poses per prompt on the bundled body of mean shape.
 
@@ -58,6 +62,7 @@ def grade_poses(
         poses: (N, K, 22, 3) axis-angle; a NaN pose is an invalid answer: it meets no check and has no distances.
         reference: (M, 22, 3) real poses, axis-angle, for ``nearest_mm``; None leaves it out.
         retrieval: the model for ``judge_score``; None leaves it out.
+        rivals: (N, R) that model's scores of random real poses, for ``judge_preferred``; None leaves it out.
 
     Returns:
         One row per prompt: the measures of ``MEASURES`` that apply, distances averaged over the valid poses (None if
@@ -77,6 +82,7 @@ def grade_poses(
             **_checks_met(sample.checks, points[n]),
             "valid": float(valid[n].float().mean()),
             **({} if scores is None else {"judge_score": _mean(scores[n][valid[n]])}),
+            **({} if scores is None or rivals is None else {"judge_preferred": _preferred(scores[n], rivals[n])}),
             **_distances(sample, joints[n][valid[n]]),
             **({} if reference is None else {"nearest_mm": _mean_mm(nearest[n][valid[n]])}),
             **({} if num_samples < 2 else {"diversity_mm": _diversity_mm(joints[n][valid[n]])}),
@@ -92,7 +98,7 @@ def _checks_met(checks: Sequence[str], points: Tensor) -> Row:
     met = satisfied(checks, points).float()  # (K, C)
     return {
         "satisfaction": float(met.mean()),
-        "all_met": float(met.all(dim=1).float().mean()),
+        "kept": float(met.all(dim=1).float().mean()),
         "met": met.mean(dim=0).tolist(),
     }
 
@@ -105,9 +111,16 @@ def _distances(sample: Sample, joints: Tensor) -> Row:
     error = mpjpe(joints, target)
     return {
         "mpjpe_mm": _mean_mm(error),
+        "heading_mpjpe_mm": _mean_mm(mpjpe(metrics.heading_aligned(joints), metrics.heading_aligned(target))),
         "pa_mpjpe_mm": _mean_mm(pa_mpjpe(joints, target)) if len(joints) else None,
         "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
     }
+
+
+def _preferred(scores: Tensor, rivals: Tensor) -> float:
+    """Share of pairs of a score (K,) and a rival's (R,) in which the score is higher; NaN never is, a tie is half."""
+    ahead = scores.unsqueeze(1) - rivals  # (K, R)
+    return float(((ahead > 0).float() + 0.5 * (ahead == 0)).mean())
 
 
 def _mean(values: Tensor) -> float | None:
