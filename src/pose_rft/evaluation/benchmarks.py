@@ -70,6 +70,7 @@ class Answering(Protocol):
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        *,
         best_of: int | None = None,
     ) -> Sequence[Sequence[GradedAnswer]]: ...
 
