@@ -34,7 +34,7 @@ def gallery(path: Path, count: int = GALLERY) -> Tensor:
     held_out, _ = recorded_poses(path)
     if len(held_out) < count:
         raise UserError(f"{path}: {len(held_out)} poses of held-out recordings are fewer than {count}; give more")
-    poses = facing_forward(held_out)
+    poses = facing_forward(torch.from_numpy(held_out.pose))
     return poses[farthest_points(root_aligned(load_body().joints(poses)).flatten(1), count)]
 
 

@@ -5,7 +5,8 @@ import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS, forward_kinematics
+from pose_rft.body.landmarks import POINT_MIRROR
+from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS, forward_kinematics
 
 LEFT_HALF = {
     "pelvis": (0, 1, 0),
@@ -59,13 +60,19 @@ def turned(joints: Tensor, axis: tuple[float, float, float], degrees: float) -> 
     return joints @ rotation.to(joints).T
 
 
-def mirror(joints: Tensor) -> Tensor:
-    """Left and right exchanged, x reflected."""
-    return joints[:, list(MIRROR)] * joints.new_tensor([-1.0, 1.0, 1.0])
+def mirror(points: Tensor) -> Tensor:
+    """Joints, or joints and landmarks, with left and right exchanged and x reflected."""
+    twins = list(POINT_MIRROR[: points.shape[1]])
+    return points[:, twins] * points.new_tensor([-1.0, 1.0, 1.0])
 
 
 def random_joints(count: int, seed: int, spread: float = 0.6) -> Tensor:
-    """Joints of poses with noise on every joint angle around standing, sitting, arms down, arms up and bent over."""
+    """Joints of the stick figure in ``random_poses``."""
+    return posed(random_poses(count, seed, spread))
+
+
+def random_poses(count: int, seed: int, spread: float = 0.6) -> Tensor:
+    """(N, 22, 3) axis-angle: noise on every joint around standing, sitting, arms down, arms up and bent over."""
     generator = torch.Generator().manual_seed(seed)
     poses = torch.zeros(count, 22, 3)
     kind = torch.randint(0, 5, (count,), generator=generator)
@@ -86,4 +93,4 @@ def random_joints(count: int, seed: int, spread: float = 0.6) -> Tensor:
     poses[:, 0] = torch.randn(count, 3, generator=generator) * 0.5
     tumbled = torch.rand(count, generator=generator) < 0.15
     poses[tumbled, 0] = 1.5 * torch.randn(int(tumbled.sum()), 3, generator=generator)
-    return posed(poses)
+    return poses

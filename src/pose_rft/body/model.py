@@ -11,6 +11,7 @@ import roma
 import torch
 from torch import Tensor
 
+from pose_rft.body.landmarks import with_landmarks
 from pose_rft.body.skeleton import NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.errors import UserError
 
@@ -57,8 +58,18 @@ class BodyModel(ABC):
 
     def joints_from_rotations(self, rotations: Tensor, betas: Tensor | None = None) -> Tensor:
         """Joint positions (..., 22, 3) of rotation matrices (..., 22, 3, 3), each relative to its parent."""
-        offsets = self.offsets.to(rotations) if betas is None else self.rest_offsets(betas.to(rotations))
-        return forward_kinematics(rotations, offsets)[0]
+        return forward_kinematics(rotations, self._rest_offsets_like(rotations, betas))[0]
+
+    def points(self, pose: Tensor, betas: Tensor | None = None) -> Tensor:
+        """Joints and then landmarks (..., 32, 3) of poses (..., 22, 3), see ``pose_rft.body.landmarks``."""
+        return self.points_from_rotations(roma.rotvec_to_rotmat(pose), betas)
+
+    def points_from_rotations(self, rotations: Tensor, betas: Tensor | None = None) -> Tensor:
+        """Joints and then landmarks (..., 32, 3) of rotation matrices (..., 22, 3, 3), each relative to its parent."""
+        return with_landmarks(*forward_kinematics(rotations, self._rest_offsets_like(rotations, betas)))
+
+    def _rest_offsets_like(self, rotations: Tensor, betas: Tensor | None) -> Tensor:
+        return self.offsets.to(rotations) if betas is None else self.rest_offsets(betas.to(rotations))
 
 
 class Cc0Body(BodyModel):

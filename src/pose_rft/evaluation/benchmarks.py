@@ -16,7 +16,7 @@ from torch import Tensor
 from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.everyday import Split, everyday_prompts
-from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.data.wordings import wording_prompts
@@ -36,6 +36,7 @@ from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
+RANDOM, RECORDED = "random real poses", "recorded poses"  # rows of a result beside the policy's
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
 TYPED = {"everyday-prompts": everyday_prompts, "wordings": wording_prompts}  # prompts without recorded poses
@@ -118,22 +119,26 @@ def load_benchmark(
 ) -> tuple[list[Sample], Tensor | None]:
     """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
 
+    Where recorded poses are asked for, those of training recordings are compared with, so that a recorded pose has a
+    distance to real ones too.
+
     Raises:
         UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
-    poses = poses and find_recordings(poses)
     if benchmark in TYPED:
-        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses, up).pose))
-        return TYPED[benchmark](split)[:limit], reference
+        files = [] if poses is None else find_recordings(poses)
+        real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
+        return TYPED[benchmark](split)[:limit], torch.cat(real) if real else None
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit
         if poses is None:
             return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
-        held_out, everything = recorded_poses(poses, up)
-        return make(held_out, str(poses), count), facing_forward(everything)
+        held_out, training = recorded_poses(poses, up)
+        samples = make(torch.from_numpy(held_out.pose), str(poses), count, weights=drawing_weights(held_out))
+        return samples, facing_forward(torch.from_numpy(training.pose)) if len(training) else None
     names = ", ".join(known["name"] for known in list_benchmarks())
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
@@ -161,7 +166,7 @@ def evaluate_samples(
 
     Returns:
         What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that ignore the prompt), ``categories`` (of each ``prompts``, ``satisfaction`` and
+        (the same for poses that are no answers), ``categories`` (of each ``prompts``, ``satisfaction`` and
         ``all_met`` of every way and reference), ``rows``, one per prompt, and with a retrieval model ``judge``: for
         each way and reference the figures of the whole set (``judge_answers``).
 
@@ -210,12 +215,18 @@ def evaluate_samples(
 
 
 def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
-    """Poses (N, K, 22, 3) that know nothing of the prompt: the rest pose and, given real poses, random ones."""
+    """Poses (N, K, 22, 3) to compare with: the rest pose, random ones of the real poses, and the recorded ones.
+
+    Those that know nothing of the prompt are what a policy has to beat. Without real poses there are no random ones,
+    and where a prompt has no recorded pose no recorded ones.
+    """
     poses = {"rest pose": torch.zeros(len(samples), 1, NUM_JOINTS, 3)}
     if reference is not None:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randint(len(reference), (len(samples), RANDOM_POSES), generator=generator)
-        poses["random real poses"] = reference[drawn]
+        poses[RANDOM] = reference[drawn]
+    if all(sample.pose is not None for sample in samples):
+        poses[RECORDED] = torch.stack([torch.as_tensor(sample.pose) for sample in samples]).unsqueeze(1)
     return poses
 
 
@@ -224,17 +235,14 @@ def _grade_references(
 ) -> dict[str, list[Row]]:
     """Real poses are not measured by their distance to themselves."""
     return {
-        name: grade_poses(samples, some, reference if name == "rest pose" else None, retrieval)
+        name: grade_poses(samples, some, None if name == RANDOM else reference, retrieval)
         for name, some in poses.items()
     }
 
 
 def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
     prompts = [sample.prompt for sample in samples]
-    recorded = None
-    if all(sample.pose is not None for sample in samples):
-        recorded = torch.stack([torch.as_tensor(sample.pose) for sample in samples])  # (N, 22, 3)
-        poses = poses | {"recorded poses": recorded.unsqueeze(1)}
+    recorded = poses[RECORDED][:, 0] if RECORDED in poses else None  # (N, 22, 3)
     return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
 
 

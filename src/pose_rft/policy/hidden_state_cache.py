@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at
 from pose_rft.errors import UserError
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, gather_images, numbered
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.policy.prompt_tokens import PromptTokens
@@ -91,9 +91,9 @@ class CachedModule(nn.Module, Generic[T]):
 
 
 class CachedHead(CachedModule[HiddenStateCache]):
-    """Rows of the cache -> their Gaussians."""
+    """Rows of the cache -> their distributions."""
 
-    def forward(self, rows: Tensor) -> PoseGaussian:
+    def forward(self, rows: Tensor) -> PoseDistribution:
         return self.policy.predict(*self.cache.batch(rows))
 
 

@@ -24,10 +24,10 @@ from pose_rft.policy.checkpoint import (
     save_checkpoint,
 )
 from pose_rft.policy.config import PolicyConfig
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
 from pose_rft.policy.language_model import LanguageModel
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.notes import note_answers
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
@@ -74,6 +74,13 @@ class PosePolicy(nn.Module):
             )
             if attributes:
                 self.enable_attributes(attributes)
+        heads = (
+            [self.head]
+            if self.image_branch is None or self.image_branch.head is None
+            else [self.head, self.image_branch.head]
+        )
+        for head in heads:
+            head.gives_mixtures = any(each.gives_mixtures for each in heads)
         self._reference: ReferenceWeights | None = None
         self._reference_is_bare = False
 
@@ -238,7 +245,7 @@ class PosePolicy(nn.Module):
     ) -> Rollout:
         """Sample ``num_answers`` texts to every prompt and ``num_poses`` poses to every text.
 
-        K poses cost K samples of a Gaussian, not K passes of the language model.
+        K poses cost K samples of the distribution, not K passes of the language model.
 
         Args:
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
@@ -256,13 +263,13 @@ class PosePolicy(nn.Module):
         inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
         sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
         token = self.backbone.pose_token
-        gaussian = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
-        count, numbers = len(prompts) * num_answers, gaussian.mean.shape[1]
+        distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
+        count, numbers = len(prompts) * num_answers, distribution.noise_size
         if self.head.is_deterministic or temperature == 0:
             noise = torch.zeros(count, num_poses, numbers)
         else:
             noise = random_streams.normal(seeds, num_answers, num_poses, numbers).flatten(0, 1) * temperature
-        action = gaussian.from_noise(noise)
+        action = distribution.from_noise(noise)
         shape = (len(prompts), num_answers)
         return Rollout(
             encoded_prompts=encoded,
@@ -271,7 +278,7 @@ class PosePolicy(nn.Module):
             valid=torch.tensor([[a.count(token) == 1 for a in group] for group in sampled.ids], device=self.device),
             action=action.unflatten(0, shape),
             logp_text=sampled.logp,
-            logp_pose=gaussian.log_prob(action).sum(dim=-1).unflatten(0, shape),
+            logp_pose=distribution.log_prob(action).sum(dim=-1).unflatten(0, shape),
         )
 
     def _projected(self, prompt: EncodedPrompt) -> Tensor | None:
@@ -287,7 +294,7 @@ class PosePolicy(nn.Module):
         state: Tensor,
         images: EncodedImages | None = None,
         image_of: Tensor | None = None,
-    ) -> PoseGaussian:
+    ) -> PoseDistribution:
         """The heads' distributions; arguments as for ``predict_poses``."""
         return predict_poses(self.head, self.image_branch, memory, mask, state, images, image_of)
 

@@ -17,6 +17,7 @@ from pose_rft.body.skeleton import MIRROR, NUM_JOINTS
 from pose_rft.config import Fraction, PositiveFloat, PositiveInt, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution, PoseMixture
 
 HeadKind = Literal["query", "mlp"]
 Covariance = Literal["diagonal", "low_rank", "none"]
@@ -33,6 +34,7 @@ class HeadConfig:
         depth: layers.
         heads: attention heads ("query" only).
         rank: of the low-rank part.
+        components: Gaussians of a mixture over whole poses ("low_rank" only); 1 is a single Gaussian, as in the paper.
         min_std: floor of the standard deviation of every number, in units of its spread over the training poses.
             Without one, joints that hardly move make the likelihood spike.
         dropout: in the decoder.
@@ -44,22 +46,26 @@ class HeadConfig:
     depth: PositiveInt = 3
     heads: PositiveInt = 8
     rank: PositiveInt = 8
+    components: PositiveInt = 1
     min_std: PositiveFloat = 0.05
     dropout: Fraction = 0.0
 
     def __post_init__(self) -> None:
         validate(self)
         if self.covariance != "low_rank":
-            refuse_unread(self, ["rank"], f"covariance is {self.covariance}")
+            refuse_unread(self, ["rank", "components"], f"covariance is {self.covariance}")
         if self.width % self.heads:
             raise UserError(f"width {self.width} must be a multiple of heads {self.heads}")
 
 
 class PoseHead(nn.Module):
-    """Hidden states to a Gaussian over normalised 6D rotations.
+    """Hidden states to a distribution over normalised 6D rotations.
 
     The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses,
     so that one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
+
+    Attributes:
+        gives_mixtures: its distributions are mixtures, if of one component, as those of a policy's other head are.
     """
 
     action_mean: Tensor
@@ -68,6 +74,7 @@ class PoseHead(nn.Module):
     def __init__(self, hidden_size: int, config: HeadConfig) -> None:
         super().__init__()
         self.config = config
+        self.gives_mixtures = config.components > 1
         width = config.width
         self.project = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width))
         if config.kind == "query":
@@ -83,9 +90,11 @@ class PoseHead(nn.Module):
             self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, NUM_JOINTS * width // config.heads))
         features = width if config.kind == "query" else width // config.heads
         rank = config.rank if config.covariance == "low_rank" else 0
-        self.mean = nn.Linear(features, JOINT_DIMS)
-        self.std = nn.Linear(features, JOINT_DIMS) if config.covariance != "none" else None
-        self.factor = nn.Linear(features, JOINT_DIMS * rank) if rank else None
+        numbers = config.components * JOINT_DIMS
+        self.mean = nn.Linear(features, numbers)
+        self.std = nn.Linear(features, numbers) if config.covariance != "none" else None
+        self.factor = nn.Linear(features, numbers * rank) if rank else None
+        self.weight = nn.Linear(features, config.components) if config.components > 1 else None
         nn.init.zeros_(self.mean.bias)
         if self.std is not None:
             nn.init.zeros_(self.std.weight)
@@ -110,7 +119,7 @@ class PoseHead(nn.Module):
 
     def forward(
         self, memory: Tensor, memory_mask: Tensor, state: Tensor, image_features: Tensor | None = None
-    ) -> PoseGaussian:
+    ) -> PoseDistribution:
         """Distribution over actions.
 
         Args:
@@ -129,7 +138,12 @@ class PoseHead(nn.Module):
                 features = self._attend(tokens, memory_mask)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
-        features = features.float()
+        return self._distribution(features.float())
+
+    def _distribution(self, features: Tensor) -> PoseDistribution:
+        """Of (N, 22, W) features of joints."""
+        if self.gives_mixtures:
+            return self._mixture(features)
         mean = self.mean(features).flatten(1)
         if self.std is None:
             return PoseGaussian.diagonal(mean, torch.full_like(mean, self.config.min_std))
@@ -138,6 +152,18 @@ class PoseHead(nn.Module):
             return PoseGaussian.diagonal(mean, std)
         factor = self.factor(features).unflatten(-1, (JOINT_DIMS, -1)).flatten(1, 2)  # (N, D, R)
         return PoseGaussian.low_rank(mean, std, factor)
+
+    def _mixture(self, features: Tensor) -> PoseMixture:
+        def of_components(layer: nn.Linear, *last: int) -> Tensor:  # (N, C, D, ...)
+            shaped = layer(features).unflatten(-1, (self.config.components, JOINT_DIMS, *last))
+            return shaped.transpose(1, 2).flatten(2, 3)
+
+        assert self.std is not None
+        assert self.factor is not None
+        std = nn.functional.softplus(of_components(self.std) + 0.5) + self.config.min_std
+        weight = features.new_zeros(len(features), 1) if self.weight is None else self.weight(features.mean(dim=1))
+        log_weight = weight.log_softmax(dim=-1)
+        return PoseMixture(log_weight, of_components(self.mean), std, of_components(self.factor, self.config.rank))
 
     def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         # Tokens first and in one piece: torch projects keys and values of a transposed view ten times slower.

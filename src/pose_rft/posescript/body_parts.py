@@ -8,6 +8,7 @@ says how well all this does against the skin. It is a mean body's: whoever is st
 straight from its forearm, as joints do not tell how a wrist is bent.
 """
 
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS, mirrored_name
 from pose_rft.storage import package_table
 
+Radii = tuple[float, float] | Tensor  # at the start and at the end; a tensor is (2, ..., 1)
 Place = dict[str, float]  # joint -> weight; the weights of a place add up to one
 
 
@@ -52,7 +54,8 @@ PARTS = _LEFT_AND_MIDDLE | {
 }
 
 
-def _weights(place: Place) -> list[float]:
+def weights(place: Place) -> list[float]:
+    """The weight of every joint, (22,)."""
     row = [0.0] * NUM_JOINTS
     for name, weight in place.items():
         row[JOINT_INDEX[name]] += weight
@@ -60,10 +63,23 @@ def _weights(place: Place) -> list[float]:
 
 
 NAMES = tuple(PARTS)
-PLACED = torch.tensor([_weights(place) for part in PARTS.values() for place in (part.start, part.end)])  # (2 P, 22)
+PLACED = torch.tensor([weights(place) for part in PARTS.values() for place in (part.start, part.end)])  # (2 P, 22)
 FORWARD = torch.tensor([part.forward for part in PARTS.values()])  # (P,)
 TAPERED = {name for name, part in PARTS.items() if part.radii[0] != part.radii[1]}
 POINTS = {name for name, part in PARTS.items() if part.start == part.end}
+
+
+# Neighbours share flesh, or have it pressed together by the joint between them; all other pairs are strangers.
+_LIMBS = (
+    ("{}_hand", "{}_forearm"), ("{}_forearm", "{}_upper_arm"), ("{}_upper_arm", "chest"), ("{}_thigh", "hips"),
+    ("{}_thigh", "belly"), ("{}_thigh", "{}_shin"), ("{}_shin", "{}_foot"),
+)  # fmt: skip
+_TRUNK = (("hips", "belly"), ("hips", "chest"), ("belly", "chest"), ("chest", "head"))
+NEIGHBOURS = {
+    frozenset(name.format(side) for name in pair) for side in ("left", "right") for pair in (*_LIMBS, *_TRUNK)
+}
+_SOLIDS = [name for name in PARTS if name not in POINTS]
+STRANGERS = tuple(zip(*(p for p in combinations(_SOLIDS, 2) if frozenset(p) not in NEIGHBOURS), strict=True))
 
 
 class Axis(NamedTuple):
@@ -88,36 +104,49 @@ def axes(joints: Tensor, front: Tensor) -> dict[str, Axis]:
     return {name: Axis(start[p], along[p], squared[p]) for p, name in enumerate(NAMES)}
 
 
-def _thickness(part: str, place: Tensor) -> Tensor | float:
-    """Radius at a place on the axis, 0 = start and 1 = end, metres."""
-    thick, thin = PARTS[part].radii
-    return thick + (thin - thick) * place if part in TAPERED else thick
-
-
 def gap(one: str, other: str, known: dict[str, Axis]) -> Tensor:
     """Metres between the surfaces of two parts (N,); below zero where they overlap, as neighbours always do.
-
-    The least distance between the axes, by Ericson, "Real-time collision detection" (2005), section 5.1.9, less the
-    thickness there; the ends of the axes are tried as well, as parallel limbs touch where they are thickest.
 
     Args:
         one, other: names of ``PARTS``.
         known: of N poses.
     """
-    (start, along, a), (other_start, across, e) = known[one], known[other]
+    tapered = bool({one, other} & TAPERED) and not {one, other} & POINTS
+    return _gap(known[one], known[other], PARTS[one].radii, PARTS[other].radii, tapered)
+
+
+def _gap(one: Axis, other: Axis, radii: Radii, other_radii: Radii, tapered: bool) -> Tensor:
+    """The least distance between two axes less the thickness there, (..., N) of axes (..., 3, N).
+
+    The distance is by Ericson, "Real-time collision detection" (2005), section 5.1.9. Where parts are ``tapered``, the
+    ends of the axes are tried as well, as parallel limbs touch where they are thickest.
+    """
+    (start, along, a), (other_start, across, e) = one, other
+    (thick, thin), (other_thick, other_thin) = radii, other_radii
     between = start - other_start
-    b, c, f = ((u * v).sum(dim=0) for u, v in ((along, across), (along, between), (across, between)))
-    square = (between * between).sum(dim=0)
+    b, c, f = ((u * v).sum(dim=-2) for u, v in ((along, across), (along, between), (across, between)))
+    square = (between * between).sum(dim=-2)
 
     def apart(here: Tensor, there: Tensor) -> Tensor:
         squared = square + here * (a * here + 2 * (c - b * there)) + there * (e * there - 2 * f)
-        return squared.clamp_min(1e-12).sqrt() - _thickness(one, here) - _thickness(other, there)
+        thickness, other_thickness = thick + (thin - thick) * here, other_thick + (other_thin - other_thick) * there
+        return squared.clamp_min(1e-12).sqrt() - thickness - other_thickness
 
     here = ((b * f - c * e) / (a * e - b * b).clamp_min(1e-12)).clamp(0, 1)  # where the lines come nearest
     here = ((b * ((b * here + f) / e).clamp(0, 1) - c) / a).clamp(0, 1)  # where the segments do
     found = apart(here, ((b * here + f) / e).clamp(0, 1))
-    if {one, other} & TAPERED and not {one, other} & POINTS:
+    if tapered:
         for end in (torch.zeros_like(a), torch.ones_like(a)):
             found = torch.minimum(found, apart(end, ((b * end + f) / e).clamp(0, 1)))
             found = torch.minimum(found, apart(((b * end - c) / a).clamp(0, 1), end))
     return found
+
+
+def overlap(known: dict[str, Axis]) -> Tensor:
+    """Metres (N,) by which two parts that are no neighbours overlap at most; 0 where none do."""
+    (one, other), (radii, other_radii) = (
+        [Axis(*map(torch.stack, zip(*(known[name] for name in names), strict=True))) for names in STRANGERS],
+        [torch.tensor([PARTS[name].radii for name in names]).to(known["hips"].start) for names in STRANGERS],
+    )
+    found = _gap(one, other, radii.T.unsqueeze(-1), other_radii.T.unsqueeze(-1), True)
+    return (-found).amax(dim=0).clamp_min(0)

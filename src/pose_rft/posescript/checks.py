@@ -1,6 +1,6 @@
 """Geometric statements about a pose, written as strings: the check language.
 
-A check is one condition on the joints, for example ``y(left_wrist) > y(head) + 0.05`` or
+A check is one condition on a pose, for example ``y(left_wrist) > y(head) + 0.05`` or
 ``80 < angle(left_elbow) < 105``. Captions carry the checks that they state, prompts of the benchmarks carry theirs, and
 the verifiable reward is the share that a generated pose fulfils. The grammar is small and closed:
 
@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_rft.body.skeleton import NUM_JOINTS, mirrored_name
+from pose_rft.body.landmarks import NUM_POINTS
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.errors import UserError
-from pose_rft.posescript.measurements import ANGLED_JOINTS, QUANTITIES, Measurements, Quantity
+from pose_rft.posescript.measurements import QUANTITIES, Kind, Measurements, other_side
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 40
@@ -37,7 +38,7 @@ COMPARISONS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, a
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 COMBINED = {ast.And: (operator.and_, torch.minimum), ast.Or: (operator.or_, torch.maximum)}
-DEGREES = {"angle", "lean", "pitch", "roll", "turn", "tilt"}
+DEGREES = {name for name, quantity in QUANTITIES.items() if quantity.degrees}
 UNIT_DEGREES, UNIT_METRES = 20.0, 0.1  # about equally far for a limb
 REDUCED = {"min": torch.minimum, "max": torch.maximum}
 FUNCTIONS = (*QUANTITIES, "abs", *REDUCED)
@@ -85,13 +86,27 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return (f"did you mean {close[0]}? " if close else "") + "there are: " + ", ".join(words)
 
 
-def _name(node: ast.expr, quantity: Quantity, text: str) -> str:
+def _name(node: ast.expr, kind: Kind, text: str) -> str:
     if not isinstance(node, ast.Name):
-        raise UserError(f"check {text!r}: '{ast.unparse(node)}' is not the name of a {quantity.of}")
-    if node.id not in quantity.names:
-        hint = _nearest(node.id, quantity.names)
-        raise UserError(f"check {text!r}: no {quantity.of} is called '{node.id}'; {hint}")
+        raise UserError(f"check {text!r}: '{ast.unparse(node)}' is not the name of a {kind.of}")
+    if node.id not in kind.names:
+        raise UserError(f"check {text!r}: no {kind.of} is called '{node.id}'; {_nearest(node.id, kind.names)}")
     return node.id
+
+
+def _names(function: str, call: ast.Call, text: str) -> tuple[str, ...]:
+    """The names that a quantity is asked of."""
+    arguments = call.args
+    takes, optional = QUANTITIES[function].takes, QUANTITIES[function].optional
+    if not len(takes) - optional <= len(arguments) <= len(takes):
+        kinds = [kind.of for kind in takes]
+        forms = [f"{function}({', '.join(kinds[:size])})" for size in range(len(takes) - optional, len(takes) + 1)]
+        raise UserError(f"check {text!r}: write {' or '.join(forms)}, not {ast.unparse(call)}")
+    names = tuple(_name(argument, kind, text) for argument, kind in zip(arguments, takes, strict=False))
+    for first, second in zip(names[::2], names[1::2], strict=False):
+        if first == second:
+            raise UserError(f"check {text!r}: {function}() needs two different {takes[0].of}s, not {first} twice")
+    return names
 
 
 def _compile_call(node: ast.Call, text: str) -> Evaluate:
@@ -108,15 +123,7 @@ def _compile_call(node: ast.Call, text: str) -> Evaluate:
         return lambda m: reduce(combine, (torch.as_tensor(v(m), dtype=m.joints.dtype).to(m.joints) for v in values))
     if function not in QUANTITIES:
         raise UserError(f"check {text!r}: no quantity is called '{function}'; {_nearest(function, FUNCTIONS)}")
-    quantity = QUANTITIES[function]
-    if len(node.args) not in quantity.arity:
-        taken = " or ".join(map(str, quantity.arity))
-        raise UserError(f"check {text!r}: {function}() takes {taken} {quantity.of}s, not {len(node.args)}")
-    names = tuple(_name(argument, quantity, text) for argument in node.args)
-    if function == "angle" and names[0] not in ANGLED_JOINTS:
-        raise UserError(f"check {text!r}: {names[0]} has no angle; these have: {', '.join(ANGLED_JOINTS)}")
-    if len(names) == 2 and names[0] == names[1]:
-        raise UserError(f"check {text!r}: {function}() needs two different {quantity.of}s, not {names[0]} twice")
+    names = _names(function, node, text)
     return lambda m: m.measure(function, names)
 
 
@@ -197,7 +204,7 @@ def compile_quantity(text: str) -> Evaluate:
 
 
 def as_joints(joints: Tensor | np.ndarray) -> Tensor:
-    """Joints as a float tensor (N, 22, 3); a single pose (22, 3) becomes a batch of one.
+    """Joints (N, 22, 3), or joints and landmarks (N, 32, 3), as a float tensor; a single pose becomes a batch of one.
 
     Raises:
         UserError: any other shape.
@@ -205,8 +212,10 @@ def as_joints(joints: Tensor | np.ndarray) -> Tensor:
     tensor = torch.as_tensor(joints)
     if tensor.ndim == 2:
         tensor = tensor.unsqueeze(0)
-    if tensor.ndim != 3 or tensor.shape[1:] != (NUM_JOINTS, 3):
-        raise UserError(f"joints must have the shape (N, 22, 3), not {tuple(tensor.shape)}")
+    if tensor.ndim != 3 or tensor.shape[1] not in (NUM_JOINTS, NUM_POINTS) or tensor.shape[2] != 3:
+        raise UserError(
+            f"joints must have the shape (N, 22, 3), or (N, 32, 3) with landmarks, not {tuple(tensor.shape)}"
+        )
     return tensor if tensor.is_floating_point() else tensor.float()
 
 
@@ -226,16 +235,19 @@ def satisfied(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
 
     Args:
         checks: C texts.
-        joints: (N, 22, 3) metres, tensor or array.
+        joints: (N, 22, 3) metres, tensor or array; (N, 32, 3) with landmarks.
 
     Returns:
         (N, C) bool, on the device of the joints.
+
+    Raises:
+        UserError: a check that is not in the language, or that needs landmarks where only joints are given.
     """
     measurements = Measurements(as_joints(joints))
     size = len(measurements.joints)
     if not checks:
         return torch.zeros(size, 0, dtype=torch.bool, device=measurements.joints.device)
-    finite = measurements.joints.isfinite().flatten(1).all(dim=1)
+    finite = measurements.points.isfinite().flatten(1).all(dim=1)
     held = [compile_check(text).evaluate(measurements) for text in checks]
     return torch.stack(held, dim=1) & finite.unsqueeze(1)
 
@@ -266,7 +278,7 @@ class _Mirror(ast.NodeTransformer):
         if not isinstance(node.func, ast.Name) or node.func.id not in QUANTITIES:
             return self.generic_visit(node)  # type: ignore[return-value]
         names: list[ast.expr] = [
-            ast.Name(mirrored_name(argument.id)) for argument in node.args if isinstance(argument, ast.Name)
+            ast.Name(other_side(argument.id)) for argument in node.args if isinstance(argument, ast.Name)
         ]
         call = ast.Call(ast.Name(node.func.id), names, [])
         return ast.UnaryOp(ast.USub(), call) if QUANTITIES[node.func.id].odd else call

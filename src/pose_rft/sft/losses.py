@@ -9,7 +9,7 @@ from torch import Tensor
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.config import NonNegativeFloat, validate
-from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.pose_head import PoseHead
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.measurements import Measurements
@@ -25,7 +25,8 @@ class LossWeights:
     Attributes:
         text: cross-entropy per token.
         likelihood: Gaussian negative log-likelihood per number of the pose.
-        joints: distance of the mean pose's joints from the target's, per metre.
+        joints: distance of the mean pose's joints from the target's, per metre; of a mixture, the mean of the component
+            that most probably made the target.
         aligned: the same after the best rotation, translation and scale (PA-MPJPE); 0 leaves it out.
         checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
         sampled_checks: the same of a sampled pose, through its reparameterisation: narrows the Gaussian where the words
@@ -51,7 +52,7 @@ def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:
 def pose_losses(
     head: PoseHead,
     offsets_to_joints: Callable[[Tensor], Tensor],
-    predicted: PoseGaussian,
+    predicted: PoseDistribution,
     poses: Tensor,
     checks: Sequence[Sequence[str]] | None = None,
     sampled: bool = True,
@@ -73,7 +74,7 @@ def pose_losses(
         ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a sampled one.
     """
     target = head.to_action(poses)  # (M, 22, 6)
-    mean = predicted.mean.unflatten(-1, target.shape[-2:])
+    mean = predicted.mean_near(target.flatten(1)).unflatten(-1, target.shape[-2:])
     if head.is_deterministic:
         likelihood = (mean - target).square().mean()
     else:

@@ -37,7 +37,7 @@ class MixtureConfig:
         compositions: several concepts in one sentence.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
-        mocap: a file like cmu_poses.npz; its held-out clips are never used.
+        mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
         amass: a directory of AMASS .npz files; its held-out files are never used.
         concept_poses: poses drawn for each concept; samples choose among them.
         exclude_concepts: ids (their mirrored twins go too) that no sample is made of.

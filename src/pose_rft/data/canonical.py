@@ -1,0 +1,65 @@
+"""The benchmark canonical: poses that people ask for by name or describe in a few words, checked as tightly as they look."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+
+from pose_rft.data.everyday import SPLITS, Split, words
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.storage import package_table
+
+Kind = Literal["named", "described"]
+KINDS = ("named", "described")
+POSES = "canonical_poses.npz"  # written by scripts/reach_canonical.py
+
+
+def canonical_prompts(split: Split = "test", kind: Kind | None = None) -> list[Sample]:
+    """The prompts of ``canonical_prompts.yaml`` in file order.
+
+    Args:
+        split: "dev" (for choosing settings), "test" (what is reported) or "all".
+        kind: "named" (a pose with a name), "described" (one told in plain words) or None for both.
+
+    Returns:
+        Samples with ``prompt``, ``checks``, all of which a pose has to meet, and the kind as ``category``.
+
+    Raises:
+        UserError: an unknown split or kind.
+    """
+    if split not in SPLITS:
+        raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
+    if kind not in (*KINDS, None):
+        raise UserError(f"no kind of prompt is called {kind!r}; there are: {', '.join(KINDS)}")
+    return [
+        Sample(
+            prompt=entry["text"],
+            answer="",
+            checks=tuple(entry["checks"]),
+            source="canonical",
+            category=entry["kind"],
+        )
+        for entry in package_table(__package__, "canonical_prompts.yaml")
+        if split in ("all", entry["split"]) and kind in (None, entry["kind"])
+    ]
+
+
+def canonical_poses() -> dict[str, np.ndarray]:
+    """For every prompt one pose (22, 3) that meets all of its checks, axis-angle radians, float32.
+
+    They show that the prompts can be answered. Others answer them as well.
+    """
+    with (files(__package__) / POSES).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return dict(zip(stored["prompt"].tolist(), stored["pose"].astype(np.float32), strict=True))
+
+
+@cache
+def _benchmark_words() -> set[str]:
+    return {words(sample.prompt) for sample in canonical_prompts("all")}
+
+
+def is_canonical_prompt(prompt: str) -> bool:
+    """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
+    return words(prompt) in _benchmark_words()
