@@ -24,9 +24,9 @@ def main() -> None:
     torch.set_num_threads(1)
     held_out = train_test_split(read_mocap(chosen.poses))[1]
     rows = np.random.default_rng(0).choice(len(held_out), size=chosen.questions, p=drawing_weights(held_out))
-    joints = load_body().joints(torch.from_numpy(held_out.pose[rows]))
+    points = load_body().points(torch.from_numpy(held_out.pose[rows]))
     start = time.process_time()
-    questions = ask(joints, seed=0)
+    questions = ask(points, seed=0)
     spent = time.process_time() - start
     print(f"{chosen.questions} questions, {chosen.questions / spent:.0f} per CPU second")
     print("truths:", dict(Counter(question.truth or "description" for question in questions).most_common()))

@@ -27,7 +27,7 @@ def main(recordings: str = "*_poses.npz") -> None:
     shaken = repeated + amount * torch.randn(repeated.shape, generator=generator)
     body = load_body()
     with torch.no_grad():
-        table = posecode_statistics(body.joints(repeated), body.joints(shaken))
+        table = posecode_statistics(body.points(repeated), body.points(shaken))
     OUT.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     for name, share in sorted(table["frequency"].items(), key=lambda item: -item[1]):
         print(f"{share:7.2%}  {name:36s} {', '.join(table['implied'].get(name, []))}")

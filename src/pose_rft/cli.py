@@ -80,6 +80,14 @@ def generate(
         float,
         typer.Option(min=0.0, max=100.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt."),
     ] = 1.0,
+    best_of: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Poses that are sampled for each answer to a text, of which it takes the one that does what the words "
+            "say. 1 takes the first. By default 64, and none is chosen at temperature 0.",
+        ),
+    ] = None,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
     npz: Annotated[
@@ -109,7 +117,7 @@ def generate(
     inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
-    answered = answer(policy, inputs, num_samples, temperature, seed)
+    answered = answer(policy, inputs, num_samples, temperature, seed, best_of)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))

@@ -166,9 +166,9 @@ def evaluate_samples(
 
     Returns:
         What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that are no answers), ``categories`` (of each ``prompts``, ``satisfaction`` and
-        ``all_met`` of every way and reference), ``rows``, one per prompt, and with a retrieval model ``judge``: for
-        each way and reference the figures of the whole set (``judge_answers``).
+        (the same for poses that are no answers), ``categories`` (of each ``prompts``, ``satisfaction`` and ``all_met``
+        of every way and reference), ``rows``, one per prompt, and with a retrieval model ``judge``: for each way and
+        reference the figures of the whole set (``judge_answers``).
 
     Raises:
         UserError: the retrieval model's role is not judge: what rewards must not grade.

@@ -53,7 +53,7 @@ def captioned_poses(
         Samples with prompt, checks and recorded pose; poses of which nothing nameable holds are left out.
     """
     kept = facing_forward(poses[spread(len(poses), limit, weights)])
-    captions = caption(load_body().joints(kept), seed)
+    captions = caption(load_body().points(kept), seed)
     return [
         Sample(prompt=said.text, answer="", pose=pose.numpy(), checks=said.checks, source=source)
         for said, pose in zip(captions, kept, strict=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
+from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation import metrics
@@ -64,7 +65,8 @@ def grade_poses(
     """
     body = load_body()
     count, num_samples = poses.shape[:2]
-    joints = body.joints(poses.reshape(-1, NUM_JOINTS, 3)).reshape(count, num_samples, NUM_JOINTS, 3)
+    points = body.points(poses.reshape(-1, NUM_JOINTS, 3)).reshape(count, num_samples, NUM_POINTS, 3)
+    joints = points[:, :, :NUM_JOINTS]
     valid = joints.isfinite().flatten(2).all(dim=2)  # (N, K)
     nearest = torch.full((count, num_samples), math.nan)
     if reference is not None:
@@ -72,7 +74,7 @@ def grade_poses(
     scores = None if retrieval is None else judge_scores(retrieval, [sample.prompt for sample in samples], poses)
     return [
         {
-            **_checks_met(sample.checks, joints[n]),
+            **_checks_met(sample.checks, points[n]),
             "valid": float(valid[n].float().mean()),
             **({} if scores is None else {"judge_score": _mean(scores[n][valid[n]])}),
             **_distances(sample, joints[n][valid[n]]),
@@ -83,11 +85,11 @@ def grade_poses(
     ]
 
 
-def _checks_met(checks: Sequence[str], joints: Tensor) -> Row:
-    """joints: (K, 22, 3)."""
+def _checks_met(checks: Sequence[str], points: Tensor) -> Row:
+    """points: (K, 32, 3)."""
     if not checks:
         return {}
-    met = satisfied(checks, joints).float()  # (K, C)
+    met = satisfied(checks, points).float()  # (K, C)
     return {
         "satisfaction": float(met.mean()),
         "all_met": float(met.all(dim=1).float().mean()),

@@ -167,8 +167,8 @@ class SupervisedTrainer(CheckpointTrainer):
         if not len(poses):
             return predicted.mean.sum() * 0.0
         aligned = self.weights.aligned > 0
-        joints_of = self.body.joints_from_rotations
-        losses = pose_losses(self.policy.head, joints_of, predicted, poses, stated, sampled, aligned)
+        points_of = self.body.points_from_rotations
+        losses = pose_losses(self.policy.head, points_of, predicted, poses, stated, sampled, aligned)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
             getattr(self.weights, name) * loss * (check_weight if "checks" in name else pose_weight)

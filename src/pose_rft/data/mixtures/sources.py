@@ -57,7 +57,7 @@ def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[S
     samples = []
     for start in range(0, len(poses), CAPTION_BATCH):
         part = poses[start : start + CAPTION_BATCH]
-        said = caption(load_body().joints(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
+        said = caption(load_body().points(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
         rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
         samples += [drawing.sample(one.text, pose, one.checks, name) for one, pose, name in rows]
     return samples

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pose_rft.config import NonNegativeFloat, PositiveInt, refuse_unread, validate
+from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
 from pose_rft.data.mixtures.sources import SOURCES, Drawing
@@ -94,7 +95,7 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
 
 
 def _is_asked_by_a_benchmark(prompt: str) -> bool:
-    return is_everyday_prompt(prompt) or is_wording_prompt(prompt)
+    return is_everyday_prompt(prompt) or is_canonical_prompt(prompt) or is_wording_prompt(prompt)
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
