@@ -1,6 +1,6 @@
 """Do the rounded cones of `gap` touch where the skin of the bundled body touches? Prints a table.
 
-python -m benchmarks.contacts --poses cmu_poses.npz [--count 400] [--json FILE]
+python -m benchmarks.contacts --poses "*_poses.npz" [--count 400] [--json FILE]
 python -m benchmarks.contacts --radii                  # measures the radii of pose_rft.posescript.body_parts at rest
 
 Poses are chosen at random from the file, and as many procedural ones (`pose_rft.data.concepts.procedural`), which touch

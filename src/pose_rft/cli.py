@@ -224,7 +224,7 @@ def evaluate(
     benchmark: Annotated[str, typer.Argument(help="A name that `pose-rft benchmarks` lists.")],
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
-    poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    poses: Annotated[Path | None, typer.Option(help="Recordings (npz): a file, a folder or a pattern.")] = None,
     up: Up = None,
     split: Annotated[
         Literal["test", "dev", "all"],

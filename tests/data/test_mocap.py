@@ -88,6 +88,13 @@ def test_readers_can_be_put_together(tmp_path: Path) -> None:
         ("basketball - forward dribble", "dribbling a basketball"),
         ("dance - small jetes, pirouette", "doing a pirouette"),
         ("punch/strike", "throwing punches"),
+        ("martial arts walks (Bassai)", "doing karate"),
+        ("start walk stop, Michael Jackson style", "dancing like Michael Jackson"),
+        ("jumping jacks, side twists, squats, jog", "exercising"),
+        ("dance body roll", "dancing"),
+        ("stealthy walk", "sneaking"),
+        ("climb 3 steps", "climbing stairs"),
+        ("deep squat", "doing a physiotherapy exercise"),
     ],
 )
 def test_descriptions_have_everyday_words(description: str, phrase: str) -> None:
@@ -95,7 +102,18 @@ def test_descriptions_have_everyday_words(description: str, phrase: str) -> None
     assert phrase in phrases
     for text in phrases:
         assert with_verb(text) != text
-    assert everyday_phrases("calibration") == ()
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["calibration", "deep squat, incorrect form", "climb ladder", "cartwheel", "animal behaviors: dance, whale"],
+)
+def test_what_only_some_frames_show_has_no_everyday_words(description: str) -> None:
+    assert everyday_phrases(description) == ()
+
+
+def test_a_squat_is_not_called_one_as_most_frames_of_the_exercise_stand() -> None:
+    assert not any("squat" in phrase for phrase in everyday_phrases("deep squat"))
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ HELD_OUT_SUBJECTS = frozenset(
 # For the same reason the parts of the training subjects are chosen: each has long and short clips, daily and acrobatic
 # motion, and half of the exercises. The parts weigh about the same.
 PART_OF_SUBJECT: dict[str, Part] = {
-    **dict.fromkeys(["cmu_001", "cmu_003", "cmu_007", "cmu_085", "cmu_102", "cmu_131"], "reward"),
-    **dict.fromkeys(["cmu_005", "cmu_008", "cmu_009", "cmu_011", "cmu_014", "cmu_135"], "judge"),
+    **dict.fromkeys(["cmu_001", "cmu_003", "cmu_008", "cmu_009", "cmu_085", "cmu_102", "cmu_131"], "reward"),
+    **dict.fromkeys(["cmu_005", "cmu_007", "cmu_011", "cmu_014", "cmu_135"], "judge"),
     **dict.fromkeys(["uiprmd_s01", "uiprmd_s02", "uiprmd_s03", "uiprmd_s05"], "reward"),
     **dict.fromkeys(["uiprmd_s06", "uiprmd_s08", "uiprmd_s10"], "judge"),
 }
