@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pose_rft.config import NonNegativeFloat, PositiveInt, refuse_unread, validate
+from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
 from pose_rft.data.mixtures.sources import SOURCES, Drawing
@@ -75,7 +76,7 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order, less those that ask what the benchmark everyday-prompts asks (about 1 in 4,000).
+        n samples in random order, less those that ask what everyday-prompts or canonical ask (about 1 in 4,000).
         Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "chat".
@@ -89,7 +90,12 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
-    return [sample for shard in shards for sample in shard if not is_everyday_prompt(sample.prompt)]
+    return [sample for shard in shards for sample in shard if not _is_asked(sample.prompt)]
+
+
+def _is_asked(prompt: str) -> bool:
+    """Whether a benchmark asks the same."""
+    return is_everyday_prompt(prompt) or is_canonical_prompt(prompt)
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
