@@ -28,7 +28,7 @@ from pose_rft.posescript.measurements import Measurements
 OUT = Path(__file__).parents[1] / "src/pose_rft/data" / POSES
 CONCEPT_POSES = 16  # of each concept
 STARTS = 8  # for each prompt
-STEPS, STEPS_AFTER_THE_FIRST = 300, 30  # until a pose meets the checks, and from there on
+STEPS, STEPS_AFTER_THE_FIRST = 300, 5  # until a pose meets the checks, and from there on
 STEP_SIZE = 0.02  # radians
 SLACK = 0.1  # margin to spare, 2 degrees or 1 cm: poses are stored as float16
 STAY = 0.3  # weight of the squared distance from the start, radians

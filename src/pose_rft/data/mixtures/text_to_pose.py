@@ -77,8 +77,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order, less those that ask what the benchmarks everyday-prompts and wordings ask (about 1 in
-        4,000). Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        n samples in random order, less those that ask what a benchmark of typed prompts asks (about 1 in 4,000).
+        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "chat".
 
@@ -91,10 +91,11 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
-    return [sample for shard in shards for sample in shard if not _is_asked_by_a_benchmark(sample.prompt)]
+    return [sample for shard in shards for sample in shard if not _is_asked(sample.prompt)]
 
 
-def _is_asked_by_a_benchmark(prompt: str) -> bool:
+def _is_asked(prompt: str) -> bool:
+    """Whether a benchmark asks the same."""
     return is_everyday_prompt(prompt) or is_canonical_prompt(prompt) or is_wording_prompt(prompt)
 
 
