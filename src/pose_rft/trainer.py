@@ -119,7 +119,7 @@ class CheckpointTrainer(Trainer):
         return norm
 
     def _check_weights(self) -> None:
-        trained = {name: weight for name, weight in self.model.named_parameters() if weight.grad is not None}
+        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         sums = torch.stack([weight.detach().sum() for weight in trained.values()])  # not finite if any weight is not
         if not sums.isfinite().all():
             broken = next(name for name, total in zip(trained, sums.tolist(), strict=True) if not math.isfinite(total))
