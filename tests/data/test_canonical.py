@@ -19,9 +19,7 @@ PROMPTS = canonical_prompts("all")
 @cache
 def training_phrases() -> set[str]:
     """The phrases of the concept bank."""
-    return {
-        phrase for c in load_concepts() for phrases in (c.doing, c.name, c.who, c.with_) for phrase in phrases
-    }
+    return {phrase for c in load_concepts() for phrases in (c.doing, c.name, c.who, c.with_) for phrase in phrases}
 
 
 def in_words(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The benchmark canonical: poses that people ask for by name or describe in a few words, checked as tightly as they look."""
+"""The benchmark canonical: poses that people ask for by name or in a few words, checked as an animator would."""
 
 from functools import cache
 from importlib.resources import files
