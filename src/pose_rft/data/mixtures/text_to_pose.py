@@ -36,6 +36,7 @@ class MixtureConfig:
         captions_mocap: captions made by rule, of motion capture; left out without ``mocap`` and ``amass``.
         phrases: what people call poses, with the concept's poses and checks.
         compositions: several concepts in one sentence.
+        wordings: words that decide: contrasts, negations, numbers, degrees, one sentence of a long prompt.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
@@ -50,6 +51,7 @@ class MixtureConfig:
     captions_mocap: NonNegativeFloat = 0.22
     phrases: NonNegativeFloat = 0.27
     compositions: NonNegativeFloat = 0.20
+    wordings: NonNegativeFloat = 0.15
     clips: NonNegativeFloat = 0.02
     chat: NonNegativeFloat = 0.04
     mocap: str | None = None
@@ -80,7 +82,7 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
         n samples in random order, less those that ask what a benchmark of typed prompts asks (about 1 in 4,000).
         Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
-        "chat".
+        "wording:<contrast, negation, number, degree or long>", "chat".
 
     Raises:
         UserError: an unreadable file, an unknown concept, or nothing to draw from.
