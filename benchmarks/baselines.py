@@ -62,7 +62,6 @@ def main() -> None:
     }  # fmt: skip
     some = next(iter(results.values()))
     lines = [[name, *_figures(summary, some["judge"][name])] for name, summary in some["references"].items()]
-    lines.append(["recorded poses", *_figures({}, some["judge"]["recorded poses"])])
     for name, result in results.items():
         for way in ("mean_pose", "sampled"):
             lines.append([f"{name}, {way.replace('_', ' ')}", *_figures(result[way], result["judge"][way])])

@@ -172,7 +172,7 @@ def held_out_poses(path: Path, count: int, seed: int) -> tuple[torch.Tensor, int
     generator = torch.Generator().manual_seed(seed)
     recorded, made = (
         poses[torch.randperm(len(poses), generator=generator)]
-        for poses in (recorded_poses(path)[0], procedural_poses())
+        for poses in (torch.from_numpy(recorded_poses(path)[0].pose), procedural_poses())
     )
     poses = torch.cat([recorded, made])[:count]
     return poses, min(len(recorded), count)

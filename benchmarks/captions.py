@@ -26,16 +26,16 @@ def main() -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     pose = 0.4 * torch.randn(chosen.poses, 22, 3, generator=generator)
-    joints = load_body().joints(pose)
-    caption(joints[:10], seed=0)  # reads the tables
-    edit_instructions(joints[:10], joints[:10], seed=0)
+    points = load_body().points(pose)
+    caption(points[:10], seed=0)  # reads the tables
+    edit_instructions(points[:10], points[:10], seed=0)
     rates = {}
     for name, work in {
-        "short captions": lambda: caption(joints, seed=1, style="short"),
-        "medium captions": lambda: caption(joints, seed=1, style="medium"),
-        "full captions": lambda: caption(joints, seed=1, style="full"),
-        "edit instructions": lambda: edit_instructions(joints, joints.roll(1, 0), seed=1),
-        f"poses, {len(load_posecodes())} posecodes": lambda: classify(joints),
+        "short captions": lambda: caption(points, seed=1, style="short"),
+        "medium captions": lambda: caption(points, seed=1, style="medium"),
+        "full captions": lambda: caption(points, seed=1, style="full"),
+        "edit instructions": lambda: edit_instructions(points, points.roll(1, 0), seed=1),
+        f"poses, {len(load_posecodes())} posecodes": lambda: classify(points),
     }.items():
         start = time.process_time()
         work()

@@ -8,11 +8,12 @@ from pose_rft.errors import UserError
 
 
 def recordings(path: str) -> Path:
-    """The ``type`` of an option that names a file of recordings."""
+    """The ``type`` of an option that names recordings: a file, a folder or a pattern."""
     try:
-        return find_recordings(path)
+        find_recordings(path)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(path)
 
 
 def add_recordings(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,6 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poses",
         type=recordings,
-        default="cmu_poses.npz",
-        help="npz with `pose` and `sequence`: a path, or a name in the folder POSE_RFT_MOCAP (default: %(default)s)",
+        default="*_poses.npz",
+        help="npz with `pose` and `sequence`: file, folder, pattern, here or in POSE_RFT_MOCAP (default: %(default)s)",
     )

@@ -1,6 +1,6 @@
 """Do the rounded cones of `gap` touch where the skin of the bundled body touches? Prints a table.
 
-python -m benchmarks.contacts --poses cmu_poses.npz [--count 400] [--json FILE]
+python -m benchmarks.contacts --poses "*_poses.npz" [--count 400] [--json FILE]
 python -m benchmarks.contacts --radii                  # measures the radii of pose_rft.posescript.body_parts at rest
 
 Poses are chosen at random from the file, and as many procedural ones (`pose_rft.data.concepts.procedural`), which touch
@@ -24,8 +24,8 @@ from benchmarks.caption_truth import report
 from benchmarks.command_line import recordings
 from pose_rft.body import load_body
 from pose_rft.body.model import BodyModel
-from pose_rft.body.pose_files import read_poses
 from pose_rft.body.skeleton import JOINT_INDEX, PARENTS
+from pose_rft.data.mocap.clips import read_mocap
 from pose_rft.evaluation.caption_benchmark import procedural_poses
 from pose_rft.posescript.body_parts import PARTS, axes
 from pose_rft.posescript.checks import measure
@@ -160,7 +160,7 @@ def main() -> None:
                 )
         return
     generator = torch.Generator().manual_seed(0)
-    sources = torch.from_numpy(read_poses(chosen.poses).pose).float(), procedural_poses()
+    sources = torch.from_numpy(read_mocap(chosen.poses).pose).float(), procedural_poses()
     poses = torch.cat([some[torch.randperm(len(some), generator=generator)[: chosen.count]] for some in sources])
     pairs = touching_pairs()
     by_gap, by_skin = distances(pairs, poses, body)

@@ -1,6 +1,6 @@
 """Pose from pictures: policies beside each other and beside the encoder's own landmarks, on the same crops.
 
-    python -m benchmarks.image_to_pose --poses cmu_poses.npz --checkpoints runs/default_images/policy default
+    python -m benchmarks.image_to_pose --poses "*_poses.npz" --checkpoints runs/default_images/policy default
 
 Renders of recordings kept out of training, cut out around the person. Prints means with 95 % intervals over pictures:
 MPJPE, PA-MPJPE and PVE of the mean pose, the first two of sampled poses and of the best of them, PA-MPJPE on the twelve

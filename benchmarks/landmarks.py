@@ -3,6 +3,8 @@
 python -m benchmarks.landmarks
 """
 
+import argparse
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,7 @@ def measured(body: BodyModel) -> dict[str, tuple[str, Tensor]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for name, (joint, offset) in measured(load_body()).items():
         print(f'"{name}": ("{joint}", ({", ".join(f"{number:.4f}" for number in offset.tolist())})),')
 

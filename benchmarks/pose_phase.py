@@ -22,6 +22,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from pose_rft.body import load_body
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import read_config
 from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.data.mixtures.text_to_pose import text_to_pose_mixture
@@ -50,10 +51,10 @@ def judge_head(
     result = {}
     for name, action in (("mean", gaussian.from_noise(torch.zeros_like(gaussian.mean)[:, None])), ("sampled", None)):
         action = gaussian.sample(poses, generator=generator) if action is None else action
-        joints = body.joints_from_rotations(policy.head.to_rotations(action)).cpu()  # (N, K, 22, 3)
-        met = [satisfaction(sample.checks, joints[row]).mean() for row, sample in enumerate(samples)]
+        points = body.points_from_rotations(policy.head.to_rotations(action)).cpu()  # (N, K, 32, 3)
+        met = [satisfaction(sample.checks, points[row]).mean() for row, sample in enumerate(samples)]
         result[name] = torch.stack(met).mean().item()
-        result[f"{name} mpjpe"] = (joints - recorded[:, None]).norm(dim=-1).mean().item() * 1000
+        result[f"{name} mpjpe"] = (points[:, :, :NUM_JOINTS] - recorded[:, None]).norm(dim=-1).mean().item() * 1000
     result["log std"] = gaussian.scale_tril.diagonal(dim1=-2, dim2=-1).log().mean().item()
     return result
 

@@ -24,12 +24,13 @@ from benchmarks.command_line import add_recordings
 from benchmarks.support.question_truths import clearness, truth_in
 from pose_rft.body import load_body
 from pose_rft.data.mixtures.image_samples import ImageMixtureConfig, image_samples
-from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.mocap.clips import MocapClips, drawing_weights, read_mocap, train_test_split
 from pose_rft.data.questions.questions import ask
 from pose_rft.data.questions.reading import is_right
 from pose_rft.data.rendering.truths import upright
 from pose_rft.data.sample import Sample
 from pose_rft.devices import pick_device
+from pose_rft.evaluation.caption_benchmark import spread
 from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.picture_benchmark import QUESTION, SEED
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     training, held_out = train_test_split(read_mocap(arguments.poses))
-    samples = asked(held_out.pose, arguments.limit)
+    samples = asked(held_out, arguments.limit)
     policy = PosePolicy.from_pretrained(arguments.checkpoint, pick_device("auto"))
     right: dict[str, list[float]] = {"words": [], "attributes": [], "own pose": []}
     clear = []
@@ -67,11 +68,11 @@ def main() -> None:
             float(truth == sample.question.truth)
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
-        for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
+        for sample, cut, points in zip(batch, cuts, load_body().points(poses).numpy(), strict=True):
             about, recorded = sample.question.topic, torch.from_numpy(sample.image.camera_pose()[0])
-            guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
+            guess = truth_in(about, standing(points @ cut.turn.T, sample))  # from the crop's frame to the picture's
             right["own pose"].append(float(guess == sample.question.truth))
-            clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
+            clear.append(clearness(about, standing(load_body().points(recorded).numpy(), sample)))
     if not policy.image_branch.attributes:
         del right["attributes"]
     usual = commonest(training.pose)
@@ -90,11 +91,11 @@ def main() -> None:
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
-    """Joints (22, 3) in a picture's frame as its question means them."""
+def standing(points: np.ndarray, sample: Sample) -> torch.Tensor:
+    """Joints and landmarks (32, 3) in a picture's frame as its question means them."""
     if sample.question.topic != "facing":
-        joints = upright(joints[None], sample.image.up()[None])[0]
-    return torch.from_numpy(joints.astype(np.float32))
+        points = upright(points[None], sample.image.up()[None])[0]
+    return torch.from_numpy(points.astype(np.float32))
 
 
 @torch.no_grad()
@@ -114,11 +115,11 @@ def found(policy: PosePolicy, samples: list[Sample], cuts: list[Crop]) -> list[s
     return truths
 
 
-def asked(poses: np.ndarray, limit: int) -> list[Sample]:
-    """Questions with a truth about pictures of poses (N, 22, 3), spread evenly over them."""
-    chosen = np.linspace(0, len(poses) - 1, 2 * limit).round().astype(int)  # descriptions have no truth
+def asked(clips: MocapClips, limit: int) -> list[Sample]:
+    """Questions with a truth about pictures of recorded poses, spread over the clips."""
+    chosen = spread(len(clips), 2 * limit, drawing_weights(clips))  # descriptions have no truth
     mixture = ImageMixtureConfig(single=0, pairs=0, questions=1)
-    samples = image_samples(poses[chosen], SEED, mixture)
+    samples = image_samples(clips.pose[chosen], SEED, mixture)
     with_truth = [sample for sample in samples if sample.question.truth]
     keep = np.linspace(0, len(with_truth) - 1, min(limit, len(with_truth))).round().astype(int)
     return [with_truth[row] for row in keep]
@@ -126,10 +127,10 @@ def asked(poses: np.ndarray, limit: int) -> list[Sample]:
 
 def commonest(poses: np.ndarray) -> dict[str, str]:
     """The most frequent truth of each question, asked of poses (N, 22, 3)."""
-    joints = load_body().joints(torch.from_numpy(poses))
+    points = load_body().points(torch.from_numpy(poses))
     truths: dict[str, Counter[str]] = defaultdict(Counter, {"facing": Counter({"yes": 1})})
     for seed in range(4):
-        for question in ask(joints, seed, ("yes_no", "which")):
+        for question in ask(points, seed, ("yes_no", "which")):
             truths[question.topic][question.truth] += 1
     return defaultdict(lambda: "yes", {about: counts.most_common(1)[0][0] for about, counts in truths.items()})
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
-from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.mocap.clips import drawing_weights, read_mocap, train_test_split
 from pose_rft.data.questions.questions import ask
 
 
@@ -22,11 +22,11 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=4000)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    held_out = train_test_split(read_mocap(chosen.poses))[1].pose
-    rows = np.random.default_rng(0).integers(len(held_out), size=chosen.questions)
-    joints = load_body().joints(torch.from_numpy(held_out[rows]))
+    held_out = train_test_split(read_mocap(chosen.poses))[1]
+    rows = np.random.default_rng(0).choice(len(held_out), size=chosen.questions, p=drawing_weights(held_out))
+    points = load_body().points(torch.from_numpy(held_out.pose[rows]))
     start = time.process_time()
-    questions = ask(joints, seed=0)
+    questions = ask(points, seed=0)
     spent = time.process_time() - start
     print(f"{chosen.questions} questions, {chosen.questions / spent:.0f} per CPU second")
     print("truths:", dict(Counter(question.truth or "description" for question in questions).most_common()))

@@ -1,6 +1,6 @@
 """Renders a second on one core, by size, and what the time goes into; prints a table and, with --json FILE, writes it.
 
-python -m benchmarks.renders [--images N] [--poses cmu_poses.npz] [--json FILE]
+python -m benchmarks.renders [--images N] [--poses "*_poses.npz"] [--json FILE]
 """
 
 import argparse

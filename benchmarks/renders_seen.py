@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.command_line import add_recordings
 from pose_rft.body.distances import pa_mpjpe
-from pose_rft.data.mocap.clips import read_mocap, train_test_split
+from pose_rft.data.mocap.clips import drawing_weights, read_mocap, train_test_split
 from pose_rft.data.rendering.renders import render_people
 from pose_rft.vision import load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
@@ -28,8 +28,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    held_out = train_test_split(read_mocap(chosen.poses))[1].pose
-    poses = held_out[np.random.default_rng(0).integers(len(held_out), size=chosen.images)]
+    held_out = train_test_split(read_mocap(chosen.poses))[1]
+    rows = np.random.default_rng(0).choice(len(held_out), size=chosen.images, p=drawing_weights(held_out))
+    poses = held_out.pose[rows]
     encoder = load_encoder("blazepose")
     for clear in (True, False):
         renders = render_people(poses, seed=0, clear=clear)

@@ -19,8 +19,8 @@ from PIL import Image
 from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
 from pose_rft.body.distances import pa_mpjpe
-from pose_rft.body.pose_files import read_poses
 from pose_rft.body.render import VIEWS, render
+from pose_rft.data.mocap.clips import read_mocap
 from pose_rft.errors import UserError
 from pose_rft.vision import detect_person, load_encoder
 from pose_rft.vision.blazepose import COMMON_JOINTS
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    poses = torch.as_tensor(read_poses(chosen.poses).pose).float()
+    poses = torch.as_tensor(read_mocap(chosen.poses).pose).float()
     poses = poses[np.random.default_rng(0).choice(len(poses), chosen.count, replace=False)]
     joints = load_body().joints(poses)[:, COMMON]
     encoder = load_encoder()

@@ -93,11 +93,11 @@ def said(texts: Iterable[tuple[str, str]]) -> str:
     return f'<ul class="said">{rows}</ul>'
 
 
-def pose_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, seed: int) -> Iterator[str]:
+def pose_cards(pictures: Sequence[np.ndarray], points: torch.Tensor, seed: int) -> Iterator[str]:
     """For each pose: picture, three captions, posecodes that clearly hold, the unusual ones first."""
     codes, rarity = load_posecodes(), load_statistics().frequency
-    held = classify(joints, clearly=True).numpy()
-    captions = [caption(joints, seed=seed + turn, style=style) for turn, style in enumerate(STYLES)]
+    held = classify(points, clearly=True).numpy()
+    captions = [caption(points, seed=seed + turn, style=style) for turn, style in enumerate(STYLES)]
     for row, pixels in enumerate(pictures):
         names = [codes[column].id for column in sorted(np.flatnonzero(held[row]), key=lambda column: rarity[column])]
         texts = [made[row].text for made in captions]
@@ -108,9 +108,9 @@ def pose_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, seed: int) 
         )
 
 
-def pair_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, pairs: int, seed: int) -> Iterator[str]:
+def pair_cards(pictures: Sequence[np.ndarray], points: torch.Tensor, pairs: int, seed: int) -> Iterator[str]:
     """For each pose and the next one: both pictures and two instructions with what they state."""
-    source, target = joints[:pairs], joints[1 : pairs + 1]
+    source, target = points[:pairs], points[1 : pairs + 1]
     shorter = edit_instructions(source, target, seed, "medium")
     longer = edit_instructions(source, target, seed + 1, "full")
     for row, (short, full) in enumerate(zip(shorter, longer, strict=True)):
@@ -127,11 +127,11 @@ def pair_cards(pictures: Sequence[np.ndarray], joints: torch.Tensor, pairs: int,
 def gallery(poses: np.ndarray, pairs: int, seed: int) -> str:
     """The page for poses (N, 22, 3)."""
     with torch.no_grad():
-        joints = load_body().joints(torch.from_numpy(poses))
+        points = load_body().points(torch.from_numpy(poses))
     steps = track(range(len(poses)), "pictures", console=Console(stderr=True), transient=True)
     pictures = [render(poses[row][None], SIZE)[0] for row in steps]
-    cards = "\n".join(pose_cards(pictures, joints, seed))
-    edits = "\n".join(pair_cards(pictures, joints, min(pairs, len(poses) - 1), seed))
+    cards = "\n".join(pose_cards(pictures, points, seed))
+    edits = "\n".join(pair_cards(pictures, points, min(pairs, len(poses) - 1), seed))
     title, style = "The language of poses", package_text("pose_rft.evaluation", "report.css")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

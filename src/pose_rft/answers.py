@@ -78,7 +78,12 @@ def _pictures(image: Path) -> list[Path]:
 
 
 def answer(
-    policy: PosePolicy, inputs: Sequence[PromptInput], num_samples: int, temperature: float, seed: int
+    policy: PosePolicy,
+    inputs: Sequence[PromptInput],
+    num_samples: int,
+    temperature: float,
+    seed: int,
+    best_of: int | None = None,
 ) -> Iterator[tuple[PromptInput, list[Answer]]]:
     """Answer prompts in their order, each as it would be answered alone.
 
@@ -89,7 +94,7 @@ def answer(
         some = inputs[start : start + AT_ONCE]
         prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
         seeds = [seed] * len(some)
-        groups = policy.generate(prompts, images, num_samples, temperature, seeds, boxes=boxes)
+        groups = policy.generate(prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of)
         yield from zip(some, groups, strict=True)
 
 

@@ -80,6 +80,14 @@ def generate(
         float,
         typer.Option(min=0.0, max=100.0, help="Variety: 0 gives the single most typical pose, 1 what was learnt."),
     ] = 1.0,
+    best_of: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Poses that are sampled for each answer to a text, of which it takes the one that does what the words "
+            "say. 1 takes the first. By default 64, and none is chosen at temperature 0.",
+        ),
+    ] = None,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
     npz: Annotated[
@@ -109,7 +117,7 @@ def generate(
     inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
-    answered = answer(policy, inputs, num_samples, temperature, seed)
+    answered = answer(policy, inputs, num_samples, temperature, seed, best_of)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
@@ -224,13 +232,17 @@ def evaluate(
     benchmark: Annotated[str, typer.Argument(help="A name that `pose-rft benchmarks` lists.")],
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
-    poses: Annotated[Path | None, typer.Option(help="Recorded poses (npz), for benchmarks that need them.")] = None,
+    poses: Annotated[Path | None, typer.Option(help="Recordings (npz): a file, a folder or a pattern.")] = None,
     up: Up = None,
     split: Annotated[
-        Literal["test", "dev", "all"], typer.Option(help="Of everyday-prompts: report test, choose settings on dev.")
+        Literal["test", "dev", "all"],
+        typer.Option(help="Where a benchmark has parts: report test, choose settings on dev."),
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="Sampled poses per prompt, beside the mean pose.")] = 4,
+    best_of: Annotated[
+        int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
+    ] = 64,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -255,6 +267,7 @@ def evaluate(
         limit=limit,
         num_samples=num_samples,
         seed=seed,
+        best_of=best_of,
         show_progress=True,
     )
     output.print(results_table(result))

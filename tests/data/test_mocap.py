@@ -3,7 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_rft.data.mocap.clips import concatenated, everyday_phrases, read_mocap, train_test_split
+from pose_rft.data.mocap.clips import (
+    MocapClips,
+    concatenated,
+    drawing_weights,
+    everyday_phrases,
+    read_mocap,
+    train_test_split,
+)
 from pose_rft.data.splits import is_held_out
 from pose_rft.data.verbs import with_verb
 from pose_rft.errors import UserError
@@ -19,6 +26,11 @@ def saved(path: Path, **changes) -> Path:
     return path
 
 
+def named(*sequence: str) -> MocapClips:
+    """One pose of each of the clips."""
+    return MocapClips(np.zeros((len(sequence), 22, 3), np.float32), np.array(sequence), np.full(len(sequence), ""))
+
+
 def test_clips_are_read(tmp_path: Path) -> None:
     clips = read_mocap(saved(tmp_path / "clips.npz"))
     assert len(clips) == 6
@@ -27,7 +39,7 @@ def test_clips_are_read(tmp_path: Path) -> None:
 
 
 def test_a_clip_is_in_one_split_only_and_its_name_alone_decides(tmp_path: Path) -> None:
-    names = np.array([f"{i // 10:03d}_{i % 10:02d}" for i in range(200)])
+    names = np.array([f"clip {i}" for i in range(200)])
     clips = read_mocap(
         saved(tmp_path / "many.npz", pose=np.zeros((400, 22, 3)), sequence=np.repeat(names, 2), description=None)
     )
@@ -36,6 +48,31 @@ def test_a_clip_is_in_one_split_only_and_its_name_alone_decides(tmp_path: Path) 
     assert len(train) + len(test) == 400
     assert 30 <= len(test.names) <= 70  # a quarter of 200
     assert test.names == [name for name in names.tolist() if is_held_out(name)]
+
+
+def test_a_clip_is_drawn_by_the_square_root_of_its_length() -> None:
+    weights = drawing_weights(named("014_01", *["014_02"] * 4, *["fair_dab"] * 9))
+    assert weights[0] == pytest.approx(1 / 6)  # square roots of the lengths: 1 + 2 + 3
+    assert weights[1:5].sum() == pytest.approx(2 / 6)
+    assert weights[5:].sum() == pytest.approx(3 / 6)
+
+
+def test_an_exercise_of_many_subjects_counts_as_one_clip_of_their_mean_length() -> None:
+    repetitions = [
+        f"uiprmd_{subject}_m01_{episode}" for subject in ("s01", "s02") for episode in ("e02", "e05", "e03i")
+    ]
+    weights = drawing_weights(named(*repetitions * 3, *["014_02"] * 9, *["uiprmd_s01_m02_e02"] * 9))
+    assert weights[:18].sum() == pytest.approx(1 / 3)  # 9 poses of each of two subjects, as long as the others' 9
+    assert weights[18:27].sum() == pytest.approx(1 / 3)
+
+
+def test_several_files_are_read_as_one(tmp_path: Path) -> None:
+    saved(tmp_path / "b_poses.npz")
+    saved(tmp_path / "a_poses.npz", sequence=np.array(["d"] * 6))
+    assert read_mocap(tmp_path / "*_poses.npz").names == read_mocap(tmp_path).names == ["d", "a", "b", "c"]
+    np.savez(tmp_path / "c_poses.npz", pose=np.zeros((1, 22, 3)))
+    with pytest.raises(UserError, match=r"c_poses\.npz: no readable 'sequence'"):
+        read_mocap(tmp_path)
 
 
 def test_readers_can_be_put_together(tmp_path: Path) -> None:
@@ -51,6 +88,13 @@ def test_readers_can_be_put_together(tmp_path: Path) -> None:
         ("basketball - forward dribble", "dribbling a basketball"),
         ("dance - small jetes, pirouette", "doing a pirouette"),
         ("punch/strike", "throwing punches"),
+        ("martial arts walks (Bassai)", "doing karate"),
+        ("start walk stop, Michael Jackson style", "dancing like Michael Jackson"),
+        ("jumping jacks, side twists, squats, jog", "exercising"),
+        ("dance body roll", "dancing"),
+        ("stealthy walk", "sneaking"),
+        ("climb 3 steps", "climbing stairs"),
+        ("deep squat", "doing a physiotherapy exercise"),
     ],
 )
 def test_descriptions_have_everyday_words(description: str, phrase: str) -> None:
@@ -58,7 +102,18 @@ def test_descriptions_have_everyday_words(description: str, phrase: str) -> None
     assert phrase in phrases
     for text in phrases:
         assert with_verb(text) != text
-    assert everyday_phrases("calibration") == ()
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["calibration", "deep squat, incorrect form", "climb ladder", "cartwheel", "animal behaviors: dance, whale"],
+)
+def test_what_only_some_frames_show_has_no_everyday_words(description: str) -> None:
+    assert everyday_phrases(description) == ()
+
+
+def test_a_squat_is_not_called_one_as_most_frames_of_the_exercise_stand() -> None:
+    assert not any("squat" in phrase for phrase in everyday_phrases("deep squat"))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class FakePolicy:
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        best_of: int | None = None,
     ) -> list[list[FakeAnswer]]:
         self.calls.append((list(prompts), num_samples, temperature, seed))
         return [

@@ -30,14 +30,20 @@ def test_mean_pose_and_samples_are_asked_for_and_graded_apart(fake_policy: Any) 
     assert result["mean_pose"]["satisfaction"]["mean"] == 0.75  # 1 and 1/2
     assert result["sampled"]["satisfaction"]["mean"] == 0.5  # 0 and 1
     assert result["references"]["rest pose"]["satisfaction"]["mean"] == 0.5
-    assert result["categories"] == {"arms": {"mean_pose": 1.0, "sampled": 0.0, "prompts": 1}}
+    arms = result["categories"]["arms"]
+    assert arms["prompts"] == 1
+    assert {way: found["mean"] for way, found in arms["kept"].items()} == {
+        "mean_pose": 1,
+        "sampled": 0,
+        "rest pose": 0,
+    }
 
 
 def test_batches_change_neither_order_nor_number_of_rows(fake_policy: Any) -> None:
     policy = fake_policy(lambda prompt, sample, temperature: ARM_DOWN if "down" in prompt else REST)
     result = evaluate_samples(SAMPLES, policy, num_samples=1, batch_size=1)
     assert [row["prompt"] for row in result["rows"]] == ["left arm down", "arms level"]
-    assert result["mean_pose"]["all_met"]["mean"] == 1.0
+    assert result["mean_pose"]["kept"]["mean"] == 1.0
 
 
 def test_a_policy_that_never_poses_gets_zero_and_not_an_error(fake_policy: Any) -> None:
@@ -63,6 +69,15 @@ def test_everyday_prompts_reports_the_test_split(fake_policy: Any) -> None:
     assert result["mean_pose"]["satisfaction"] == result["references"]["rest pose"]["satisfaction"]
 
 
+def test_wordings_come_with_what_is_right_in_each_category_first(fake_policy: Any) -> None:
+    result = evaluate("wordings", fake_policy(lambda *_: REST), split="dev", num_samples=1)
+    assert result["prompts"] == 175
+    assert [found["prompts"] for found in result["categories"].values()] == [25] * 7
+    labels = [str(cell) for cell in results_table(result).columns[0].cells]
+    assert labels[0] == "right: negation"
+    assert labels[6:8] == ["right: long", "satisfaction"]
+
+
 def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
     policy = fake_policy(lambda *_: REST)
     assert evaluate("everyday-prompts", policy, limit=2, num_samples=1)["prompts"] == 2
@@ -71,9 +86,16 @@ def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
 
 
 def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> None:
-    with pytest.raises(UserError, match="everyday-prompts, captions, renders"):
+    with pytest.raises(UserError, match="everyday-prompts, canonical, wordings, captions, foreign-captions, renders"):
         evaluate("yesterday-prompts", fake_policy(lambda *_: REST))
-    assert [benchmark["name"] for benchmark in list_benchmarks()] == ["everyday-prompts", "captions", "renders"]
+    assert [benchmark["name"] for benchmark in list_benchmarks()] == [
+        "everyday-prompts",
+        "canonical",
+        "wordings",
+        "captions",
+        "foreign-captions",
+        "renders",
+    ]
 
 
 def test_the_terminal_table_shows_what_was_measured_with_its_interval(fake_policy: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe
+from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation.grading import column, compare, grade_poses, summarise
 
@@ -26,7 +27,7 @@ def test_satisfaction_is_the_share_of_checks_over_all_samples() -> None:
     # Rest meets only LEVEL (1/2), the hanging arm meets both (2/2): (0.5 + 1) / 2.
     (row,) = grade_poses([sample(DOWN, LEVEL)], torch.stack([REST, ARM_DOWN])[None])
     assert row["satisfaction"] == 0.75
-    assert row["all_met"] == 0.5
+    assert row["kept"] == 0.5
     assert row["met"] == [0.5, 1.0]
 
 
@@ -38,6 +39,14 @@ def test_an_answer_without_a_pose_meets_nothing_and_has_no_distance() -> None:
     assert row["diversity_mm"] is None
     (nothing,) = grade_poses([sample(LEVEL, pose=REST.numpy())], INVALID[None, None], REST[None])
     assert (nothing["satisfaction"], nothing["mpjpe_mm"], nothing["nearest_mm"]) == (0, None, None)
+
+
+def test_checks_of_head_and_soles_are_graded_and_not_met_by_an_answer_without_a_pose() -> None:
+    nodding = REST.clone()
+    nodding[JOINT_INDEX["head"], 0] = 0.6  # 34 degrees
+    checks = ("nod() > 30", "sole(left_ankle) < 5", "support() < 0.05", "overlap() < 0.05")
+    (row,) = grade_poses([sample(*checks)], torch.stack([REST, nodding, INVALID, nodding])[None])
+    assert row["met"] == [0.5, 0.75, 0.75, 0.75]
 
 
 def test_distances_are_those_of_the_metrics_in_millimetres() -> None:
@@ -52,7 +61,7 @@ def test_distances_are_those_of_the_metrics_in_millimetres() -> None:
 
 def test_a_summary_holds_only_what_was_measured() -> None:
     summary = summarise(grade_poses([sample(LEVEL), sample(DOWN, LEVEL)], torch.stack([REST, REST])[:, None]))
-    assert set(summary) == {"satisfaction", "all_met", "valid", "checks_met"}
+    assert set(summary) == {"satisfaction", "kept", "valid", "checks_met"}
     assert summary["satisfaction"]["mean"] == 0.75  # prompts weigh the same: (1 + 1/2) / 2
     assert summary["checks_met"] == pytest.approx(2 / 3)  # checks weigh the same: two of three
 

@@ -81,3 +81,30 @@ def test_any_action_is_a_rotation():
 def test_unknown_heads_are_refused(settings):
     with pytest.raises(UserError, match=r"kind|covariance|width"):
         head(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"components": 3}, {"sentence": 24}, {"expansion": 2}])
+def test_heads_of_other_shapes_ignore_padding_and_learn(settings):
+    query = head(**settings)
+    memory, mask, state = states()
+    padded = torch.cat([memory, torch.full((3, 4, HIDDEN), 9.0)], dim=1)
+    padded_mask = torch.cat([mask, torch.zeros(3, 4, dtype=torch.bool)], dim=1)
+    predicted = query(memory, mask, state)
+    torch.testing.assert_close(query(padded, padded_mask, state).mean, predicted.mean)
+    predicted.log_prob(torch.randn(3, 2, 22, 6)).sum().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in query.parameters())
+
+
+def test_a_mixture_has_a_weight_and_a_pose_for_each_component():
+    predicted = head(components=3)(*states())
+    assert predicted.means.shape == (3, 3, 132)
+    torch.testing.assert_close(predicted.log_weight.exp().sum(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"covariance": "diagonal", "components": 2}, "components"), ({"kind": "mlp", "sentence": 8}, "sentence")],
+)
+def test_settings_that_a_head_does_not_read_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        HeadConfig(**settings)

@@ -9,4 +9,4 @@ from pose_rft.rewards import PoseBatch
 def rest_poses(count: int) -> PoseBatch:
     """`count` valid rest poses."""
     axis_angle = torch.zeros(count, 22, 3)
-    return PoseBatch(load_body().joints(axis_angle), axis_angle, torch.ones(count, dtype=torch.bool))
+    return PoseBatch(load_body().points(axis_angle), axis_angle, torch.ones(count, dtype=torch.bool))

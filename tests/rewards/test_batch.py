@@ -9,7 +9,7 @@ from pose_rft.rewards import PoseBatch
 
 def batch() -> PoseBatch:
     axis_angle = torch.arange(3 * 66, dtype=torch.float32).view(3, 22, 3) / 100
-    return PoseBatch(joints=torch.zeros(3, 22, 3), axis_angle=axis_angle, valid=torch.tensor([True, False, True]))
+    return PoseBatch(points=torch.zeros(3, 32, 3), axis_angle=axis_angle, valid=torch.tensor([True, False, True]))
 
 
 def test_an_item_is_a_pose_or_none_where_the_answer_is_invalid():
@@ -30,5 +30,5 @@ def test_length_index_and_slice_agree():
 
 
 def test_tensors_that_do_not_go_together_are_refused():
-    with pytest.raises(ValueError, match=r"joints must be \(2, 22, 3\)"):
-        PoseBatch(torch.zeros(3, 22, 3), torch.zeros(2, 22, 3), torch.ones(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"points must be \(2, 32, 3\)"):
+        PoseBatch(torch.zeros(3, 32, 3), torch.zeros(2, 22, 3), torch.ones(2, dtype=torch.bool))

@@ -29,9 +29,9 @@ def graded(*rewards: RewardSpec, step=0, completions=COMPLETIONS, valid=None, co
         for g in range(2):
             axis_angle[b, g, :, 0, 0] = 100 * b + 10 * g + torch.arange(3.0)
     valid = torch.ones(2, 2, dtype=torch.bool) if valid is None else torch.tensor(valid)
-    joints = torch.zeros(2, 2, 3, 22, 3)
+    points = torch.zeros(2, 2, 3, 32, 3)
     resolved = [resolve(spec) for spec in rewards]
-    return grade(resolved, step, PROMPTS, completions, joints, axis_angle, valid, columns or {}, on_error)
+    return grade(resolved, step, PROMPTS, completions, points, axis_angle, valid, columns or {}, on_error)
 
 
 def test_a_text_reward_gives_one_grade_per_answer_and_a_pose_reward_one_per_pose():

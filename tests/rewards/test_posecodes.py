@@ -17,26 +17,33 @@ def test_the_grade_is_the_share_of_checks_that_hold():
     assert grades == pytest.approx([1 / 2, 2 / 3, 1, 0])
 
 
-def test_every_pose_is_measured_with_its_own_joints():
+def test_every_pose_is_measured_with_its_own_points():
     poses = rest_poses(2)
-    joints = poses.joints.clone()
-    joints[1, :, 1] *= -1  # upside down
+    points = poses.points.clone()
+    points[1, :, 1] *= -1  # upside down
     grades = posecode_satisfaction(
-        ["q"] * 2, ["a"] * 2, PoseBatch(joints, poses.axis_angle, poses.valid), checks=[(TRUE,), (TRUE,)]
+        ["q"] * 2, ["a"] * 2, PoseBatch(points, poses.axis_angle, poses.valid), checks=[(TRUE,), (TRUE,)]
     )
     assert grades == [1.0, 0.0]
 
 
+def test_a_check_of_where_the_head_points_is_graded_by_rotations():
+    grades = posecode_satisfaction(
+        ["q"], ["a"], rest_poses(1), checks=[("abs(nod()) < 5", "gaze() > 20", "y(crown) > 0")]
+    )
+    assert grades == pytest.approx([2 / 3])
+
+
 def test_prompts_without_checks_and_invalid_poses_are_not_graded():
     poses = rest_poses(4)
-    poses = PoseBatch(poses.joints, poses.axis_angle, torch.tensor([True, True, True, False]))
+    poses = PoseBatch(poses.points, poses.axis_angle, torch.tensor([True, True, True, False]))
     grades = posecode_satisfaction(["q"] * 4, ["a"] * 4, poses, checks=[(), None, (TRUE,), (TRUE,)])
     assert grades == [None, None, 1.0, None]
 
 
 def test_a_check_that_cannot_be_read_is_named():
-    with pytest.raises(ValueError, match="left_toe"):
-        posecode_satisfaction(["q"], ["a"], rest_poses(1), checks=[("y(left_toe) > 0",)])
+    with pytest.raises(ValueError, match="left_tow"):
+        posecode_satisfaction(["q"], ["a"], rest_poses(1), checks=[("y(left_tow) > 0",)])
 
 
 def test_poses_of_many_prompts_are_graded_like_each_alone(monkeypatch):

@@ -21,7 +21,7 @@ def test_the_grade_is_the_cosine_of_prompt_and_pose(tmp_path):
     path = saved(tmp_path)
     poses = rest_poses(3)
     axis_angle = torch.randn(3, 22, 3, generator=torch.Generator().manual_seed(1)) * 0.5
-    poses = PoseBatch(poses.joints, axis_angle, torch.tensor([True, False, True]))
+    poses = PoseBatch(poses.points, axis_angle, torch.tensor([True, False, True]))
     prompts = ["arms up", "arms up", "arms down"]
     grades = semantic_alignment(prompts, ["a"] * 3, poses, model=path)
     expected = RetrievalModel.load(path).score(prompts, axis_angle)

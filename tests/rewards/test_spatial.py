@@ -18,9 +18,9 @@ REST = np.zeros((22, 3), dtype=np.float32)
 def moved(distance: float) -> PoseBatch:
     """A rest pose whose left wrist is off by `distance` metres, the whole body shifted besides."""
     poses = rest_poses(1)
-    joints = poses.joints + torch.tensor([5.0, -1.0, 2.0])
-    joints[0, JOINT_INDEX["left_wrist"], 0] += distance
-    return PoseBatch(joints, poses.axis_angle, poses.valid)
+    points = poses.points + torch.tensor([5.0, -1.0, 2.0])
+    points[0, JOINT_INDEX["left_wrist"], 0] += distance
+    return PoseBatch(points, poses.axis_angle, poses.valid)
 
 
 def test_the_papers_reward_is_one_over_the_error_in_metres():
@@ -64,5 +64,5 @@ def test_each_pose_is_compared_with_its_own_target():
 
 def test_without_a_recorded_or_a_valid_pose_there_is_no_grade():
     poses = rest_poses(3)
-    poses = PoseBatch(poses.joints, poses.axis_angle, torch.tensor([True, False, True]))
+    poses = PoseBatch(poses.points, poses.axis_angle, torch.tensor([True, False, True]))
     assert spatial(["q"] * 3, ["a"] * 3, poses, pose=[None, REST, REST]) == [None, None, 1000.0]

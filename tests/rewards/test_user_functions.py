@@ -33,10 +33,10 @@ def functions(tmp_path, monkeypatch):
 
 
 def graded(*entries, on_error="raise", **columns):
-    poses = torch.zeros(2, 2, 1, 22, 3)
+    points, poses = torch.zeros(2, 2, 1, 32, 3), torch.zeros(2, 2, 1, 22, 3)
     valid = torch.ones(2, 2, dtype=torch.bool)
     rewards = [resolve(spec) for spec in reward_specs(list(entries))]
-    return grade(rewards, 0, PROMPTS, COMPLETIONS, poses, poses, valid, columns, on_error)
+    return grade(rewards, 0, PROMPTS, COMPLETIONS, points, poses, valid, columns, on_error)
 
 
 def rewarder(tiny_policy, *entries):

@@ -66,7 +66,7 @@ def test_the_aligned_loss_forgives_turns_and_sizes_and_can_be_descended(tiny_pol
 
     def losses(mean):
         predicted = PoseGaussian.diagonal(mean, torch.ones(1, 132))
-        return pose_losses(head, body.joints_from_rotations, predicted, pose, aligned=True)
+        return pose_losses(head, body.points_from_rotations, predicted, pose, aligned=True)
 
     assert losses(head.to_action(turned).flatten(1))["joints"].item() > 0.1
     assert losses(head.to_action(turned).flatten(1))["aligned"].item() == pytest.approx(0, abs=1e-5)
@@ -84,7 +84,7 @@ def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy)
     head, body = tiny_policy.head, load_body()
     poses = torch.randn(3, 22, 3) * 0.3
     exact = PoseGaussian.diagonal(head.to_action(poses).flatten(1), torch.ones(3, 132))
-    losses = pose_losses(head, body.joints_from_rotations, exact, poses)
+    losses = pose_losses(head, body.points_from_rotations, exact, poses)
     assert losses["joints"].item() == pytest.approx(0, abs=1e-6)
     assert losses["likelihood"].item() == pytest.approx(
         0.5 * np.log(2 * np.pi), abs=1e-5
@@ -93,7 +93,7 @@ def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy)
     bent = torch.zeros(1, 22, 3)
     bent[0, 18, 1] = np.pi / 2  # left elbow: only the wrist moves, around the elbow
     forearm = torch.linalg.vector_norm(body.offsets[20]).item()
-    distance = pose_losses(head, body.joints_from_rotations, rest, bent)["joints"].item()
+    distance = pose_losses(head, body.points_from_rotations, rest, bent)["joints"].item()
     assert distance == pytest.approx(2**0.5 * forearm / 22, rel=1e-3)
 
 
@@ -128,6 +128,16 @@ def test_statements_about_the_head_move_the_rest_of_the_body():
     assert pose.grad[0, neck].abs().max() == 0
 
 
+def test_the_check_loss_turns_the_head_where_it_is_said_and_moves_it_nowhere():
+    body, head, neck = load_body(), JOINT_INDEX["head"], JOINT_INDEX["neck"]
+    pose = torch.zeros(1, 22, 3, requires_grad=True)
+    check_loss([["y(left_wrist) > y(head) + 0.1"]], body.points(pose)).backward()
+    assert pose.grad[0, [neck, head]].abs().max() == 0
+    pose.grad = None
+    check_loss([["nod() > 30 and head_turn() > 20"]], body.points(pose)).backward()
+    assert pose.grad[0, head].abs().max() > 0
+
+
 def test_descending_the_check_loss_moves_the_body_until_the_words_hold():
     body = load_body()
     pose = torch.zeros(2, 22, 3, requires_grad=True)
@@ -149,7 +159,7 @@ def test_the_loss_of_a_sample_narrows_the_gaussian_where_the_words_leave_no_choi
     log_std = torch.zeros(132, requires_grad=True)
     torch.manual_seed(0)
     predicted = PoseGaussian.diagonal(mean, log_std.exp().expand(64, -1))
-    losses = pose_losses(head, body.joints_from_rotations, predicted, torch.zeros(64, 22, 3), [["lean() < 10"]] * 64)
+    losses = pose_losses(head, body.points_from_rotations, predicted, torch.zeros(64, 22, 3), [["lean() < 10"]] * 64)
     assert losses["checks"].item() == 0
     losses["sampled_checks"].backward()
     gradient = log_std.grad.view(22, 6).abs().sum(dim=1)

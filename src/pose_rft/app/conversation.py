@@ -23,5 +23,5 @@ def is_change(message: str) -> bool:
 
 def changed(pose: Pose, instruction: str) -> str:
     """A prompt that describes the pose and then what shall change."""
-    described = caption(pose.joints()[None], seed=0, style="full")[0]
+    described = caption(pose.points()[None], seed=0, style="full")[0]
     return f"{described.text} {instruction}"

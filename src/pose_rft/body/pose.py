@@ -76,6 +76,11 @@ class Pose:
         betas = None if self.betas is None else torch.from_numpy(self.betas)
         return load_body().joints(torch.from_numpy(self.axis_angle()), betas).numpy()
 
+    def points(self) -> np.ndarray:
+        """The joints and the landmarks of ``pose_rft.body.landmarks``, (32, 3) float32, alike."""
+        betas = None if self.betas is None else torch.from_numpy(self.betas)
+        return load_body().points(torch.from_numpy(self.axis_angle()), betas).numpy()
+
     def mirrored(self) -> "Pose":
         """The mirrored pose: left and right exchanged."""
         return Pose.from_axis_angle(mirror_pose(torch.from_numpy(self.axis_angle())), self.betas)

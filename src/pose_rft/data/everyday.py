@@ -24,6 +24,15 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
     Raises:
         UserError: an unknown split.
     """
+    return read_prompts("everyday_prompts.yaml", "everyday-prompts", split)
+
+
+def read_prompts(table: str, source: str, split: Split) -> list[Sample]:
+    """The prompts of a benchmark's table in file order, as samples of ``source``.
+
+    Raises:
+        UserError: an unknown split.
+    """
     if split not in SPLITS:
         raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
     return [
@@ -31,10 +40,10 @@ def everyday_prompts(split: Split = "test") -> list[Sample]:
             prompt=entry["text"],
             answer="",
             checks=tuple(entry["checks"]),
-            source="everyday-prompts",
+            source=source,
             category=group["category"],
         )
-        for group in package_table(__package__, "everyday_prompts.yaml")
+        for group in package_table(__package__, table)
         for entry in group["prompts"]
         if split in ("all", entry["split"])
     ]

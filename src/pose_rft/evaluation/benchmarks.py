@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,11 +15,15 @@ from torch import Tensor
 
 from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.canonical import canonical_prompts
 from pose_rft.data.everyday import Split, everyday_prompts
-from pose_rft.data.mocap.clips import facing_forward
+from pose_rft.data.foreign import RECORDINGS, foreign_captions
+from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
+from pose_rft.data.wordings import wording_prompts
 from pose_rft.errors import UserError
+from pose_rft.evaluation.baselines import concept_baselines, training_baselines
 from pose_rft.evaluation.caption_benchmark import (
     PROMPTS,
     REFERENCE_SEED,
@@ -26,15 +31,27 @@ from pose_rft.evaluation.caption_benchmark import (
     procedural_poses,
     recorded_poses,
 )
-from pose_rft.evaluation.grading import MEASURES, GradedAnswer, answered_poses, grade_poses, summarise
+from pose_rft.evaluation.grading import MEASURES, GradedAnswer, Row, answered_poses, column, grade_poses, summarise
+from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
-from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers
+from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
+from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
+WAYS = ("mean_pose", "sampled", "best_of")  # how a policy is asked; the last about texts alone
+RANDOM, RECORDED = "random real poses", "recorded poses"  # rows of a result beside the policy's
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge
+TYPED = {  # prompts without recorded poses
+    "everyday-prompts": everyday_prompts,
+    "canonical": canonical_prompts,
+    "wordings": wording_prompts,
+}
+BY_CATEGORY = ("canonical", "wordings")  # the table of results begins with what is kept in each category
+FOREIGN = "foreign-captions"
+BY_PROMPT = ("satisfaction", "kept", "heading_mpjpe_mm")  # measures that are given for each category
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
 
@@ -53,6 +70,8 @@ class Answering(Protocol):
         num_samples: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
+        *,
+        best_of: int | None = None,
     ) -> Sequence[Sequence[GradedAnswer]]: ...
 
 
@@ -67,6 +86,7 @@ def evaluate(
     num_samples: int = 8,
     temperature: float = 1.0,
     seed: int = 0,
+    best_of: int = CANDIDATES,
     show_progress: bool = False,
 ) -> dict[str, Any]:
     """Judge a policy on a named benchmark.
@@ -76,11 +96,12 @@ def evaluate(
         policy: see ``Answering``.
         poses: real poses, see ``needs`` of the benchmark.
         up: the axis that points up in them; see ``read_poses``.
-        split: of everyday-prompts: "test" is what gets reported, "dev" is for choosing settings.
+        split: of written prompts: "test" is what gets reported, "dev" is for choosing settings.
         limit: ask only so many prompts.
         num_samples: sampled answers per prompt, beside the one at temperature 0.
         temperature: of the sampled answers.
         seed: of sampling; the same seed gives the same result.
+        best_of: poses sampled for the answers to texts that are chosen from many; 1 leaves these answers out.
         show_progress: draw a progress bar with the time left.
 
     Returns:
@@ -90,13 +111,21 @@ def evaluate(
         UserError: an unknown benchmark, or poses that cannot be read.
     """
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
+    baselines = {}
+    if benchmark in TYPED:
+        baselines = concept_baselines([sample.prompt for sample in samples])
+    elif benchmark == FOREIGN:
+        _, training = recorded_poses(poses or Path(RECORDINGS), up)
+        baselines = training_baselines([sample.prompt for sample in samples], training)
     result = evaluate_samples(
         samples,
         policy,
         reference=reference,
+        baselines=baselines,
         num_samples=num_samples,
         temperature=temperature,
         seed=seed,
+        best_of=best_of,
         show_progress=show_progress,
         retrieval=RetrievalModel.load(JUDGE),
     )
@@ -113,22 +142,30 @@ def load_benchmark(
 ) -> tuple[list[Sample], Tensor | None]:
     """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
 
+    Where recorded poses are asked for, those of training recordings are compared with, so that a recorded pose has a
+    distance to real ones too.
+
     Raises:
         UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
-    poses = poses and find_recordings(poses)
-    if benchmark == "everyday-prompts":
-        reference = None if poses is None else facing_forward(torch.from_numpy(read_poses(poses, up).pose))
-        return everyday_prompts(split)[:limit], reference
+    if benchmark in TYPED:
+        files = [] if poses is None else find_recordings(poses)
+        real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
+        return TYPED[benchmark](split)[:limit], torch.cat(real) if real else None
+    if benchmark == FOREIGN:
+        poses = poses or Path(RECORDINGS)
+        samples = foreign_captions(poses, split, up)[:limit]
+        return samples, facing_forward(torch.from_numpy(recorded_poses(poses, up)[1].pose))
     if benchmark in ("captions", "renders"):
         make, count = (captioned_poses, PROMPTS) if benchmark == "captions" else (pictured_poses, PICTURES)
         count = count if limit is None else limit
         if poses is None:
             return make(procedural_poses(), "procedural", count), procedural_poses(REFERENCE_SEED)
-        held_out, everything = recorded_poses(poses, up)
-        return make(held_out, str(poses), count), facing_forward(everything)
+        held_out, training = recorded_poses(poses, up)
+        samples = make(torch.from_numpy(held_out.pose), str(poses), count, weights=drawing_weights(held_out))
+        return samples, facing_forward(torch.from_numpy(training.pose)) if len(training) else None
     names = ", ".join(known["name"] for known in list_benchmarks())
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
@@ -138,26 +175,30 @@ def evaluate_samples(
     policy: Answering,
     *,
     reference: Tensor | None = None,
+    baselines: Mapping[str, Tensor] | None = None,
     num_samples: int = 8,
     temperature: float = 1.0,
     seed: int = 0,
+    best_of: int = 1,
     batch_size: int = 32,
     show_progress: bool = False,
     retrieval: RetrievalModel | None = None,
 ) -> dict[str, Any]:
-    """Ask a policy every prompt, once at temperature 0 (the mean pose) and ``num_samples`` times, and grade.
+    """Ask a policy every prompt and grade: at temperature 0 (the mean pose), ``num_samples`` times, and best of many.
 
     Args:
         samples: prompts with checks and perhaps recorded poses.
         reference: (M, 22, 3) real poses, axis-angle; None leaves out what needs them.
+        baselines: names, and poses (N, K, 22, 3) that answer the prompts without a policy: rows of ``references``.
         batch_size: prompts per call of ``policy.generate``.
         retrieval: a model with the role of judge; None leaves out what needs it.
         others: see ``evaluate``.
 
     Returns:
-        What ``json.dumps`` takes: ``mean_pose`` and ``sampled`` (each measure as mean, low, high, n), ``references``
-        (the same for poses that ignore the prompt), ``categories`` (mean satisfaction), ``rows``, one per prompt, and
-        with a retrieval model ``judge``: for each way and reference the figures of the whole set (``judge_answers``).
+        What ``json.dumps`` takes: ``WAYS`` of asking (each measure as mean, low, high, n), ``references``
+        (the same for poses that are no answers), ``categories`` (of each ``prompts``, and ``BY_PROMPT`` measures of
+        every way and reference), ``rows``, one per prompt, and with a retrieval model ``judge``: for each way and
+        reference the figures of the whole set (``judge_answers``).
 
     Raises:
         UserError: the retrieval model's role is not judge: what rewards must not grade.
@@ -169,89 +210,118 @@ def evaluate_samples(
     started = time.monotonic()
     greedy: list[Sequence[GradedAnswer]] = []
     sampled: list[Sequence[GradedAnswer]] = []
+    chosen: list[Sequence[GradedAnswer]] = []
     starts = range(0, len(samples), batch_size)
     for start in track(starts, description="Asking the policy", disable=not show_progress):
         batch = samples[start : start + batch_size]
         prompts, images = [sample.prompt for sample in batch], [sample.image for sample in batch]
         greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
-        sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=seed + start)
+        own_seed = seed + start
+        sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=own_seed, best_of=1)
+        if best_of > 1 and not any(image is not None for image in images):
+            chosen += policy.generate(prompts, images, 1, temperature=temperature, seed=own_seed, best_of=best_of)
     answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
-    graded = {way: grade_poses(samples, poses, reference, retrieval) for way, poses in answered.items()}
-    references = reference_poses(samples, reference, seed)
+    if chosen:
+        answered["best_of"] = answered_poses(chosen)
+    references = reference_poses(samples, reference, seed) | dict(baselines or {})
+    rivals = None
+    if retrieval is not None and RANDOM in references:
+        rivals = judge_scores(retrieval, [sample.prompt for sample in samples], references[RANDOM])
+    graded = {way: grade_poses(samples, poses, reference, retrieval, rivals) for way, poses in answered.items()}
+    graded_references = _grade_references(samples, references, reference, retrieval, rivals)
     rows = [
         {
             "prompt": sample.prompt,
             "category": sample.category or None,
             "checks": list(sample.checks),
             "answer": greedy[n][0].text,
-            "mean_pose": graded["mean_pose"][n],
-            "sampled": graded["sampled"][n],
+            **{way: rows[n] for way, rows in graded.items()},
         }
         for n, sample in enumerate(samples)
     ]
     return {
         "version": version("pose-rft"),
-        "settings": {"num_samples": num_samples, "temperature": temperature, "seed": seed},
+        "settings": {"num_samples": num_samples, "temperature": temperature, "seed": seed, "best_of": best_of},
         "prompts": len(samples),
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},
-        "references": _summaries(samples, references, reference, retrieval),
-        "categories": _by_category(rows),
+        "references": {name: summarise(graded_references[name]) for name in graded_references},
+        "categories": _by_category(samples, graded | graded_references),
         **({} if retrieval is None else {"judge": _judge_figures(retrieval, samples, answered | references)}),
         "rows": rows,
     }
 
 
 def reference_poses(samples: Sequence[Sample], reference: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
-    """Poses (N, K, 22, 3) that know nothing of the prompt: the rest pose and, given real poses, random ones."""
+    """Poses (N, K, 22, 3) to compare with: the rest pose, random ones of the real poses, and the recorded ones.
+
+    Those that know nothing of the prompt are what a policy has to beat. Without real poses there are no random ones,
+    and where a prompt has no recorded pose no recorded ones.
+    """
     poses = {"rest pose": torch.zeros(len(samples), 1, NUM_JOINTS, 3)}
     if reference is not None:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randint(len(reference), (len(samples), RANDOM_POSES), generator=generator)
-        poses["random real poses"] = reference[drawn]
+        poses[RANDOM] = reference[drawn]
+    if all(sample.pose is not None for sample in samples):
+        poses[RECORDED] = torch.stack([torch.as_tensor(sample.pose) for sample in samples]).unsqueeze(1)
     return poses
 
 
-def _summaries(
-    samples: Sequence[Sample], poses: dict[str, Tensor], reference: Tensor | None, retrieval: RetrievalModel | None
-) -> dict[str, Any]:
-    """Real poses are not measured by their distance to themselves."""
+def _grade_references(
+    samples: Sequence[Sample],
+    poses: dict[str, Tensor],
+    reference: Tensor | None,
+    retrieval: RetrievalModel | None,
+    rivals: Tensor | None,
+) -> dict[str, list[Row]]:
+    """Random real poses are neither measured by their distance to themselves nor preferred to themselves."""
     return {
-        name: summarise(grade_poses(samples, some, reference if name == "rest pose" else None, retrieval))
+        name: grade_poses(samples, some, *((None, retrieval) if name == RANDOM else (reference, retrieval, rivals)))
         for name, some in poses.items()
     }
 
 
 def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: dict[str, Tensor]) -> dict[str, Any]:
     prompts = [sample.prompt for sample in samples]
-    recorded = None
-    if all(sample.pose is not None for sample in samples):
-        recorded = torch.stack([torch.as_tensor(sample.pose) for sample in samples])  # (N, 22, 3)
-        poses = poses | {"recorded poses": recorded.unsqueeze(1)}
+    recorded = poses[RECORDED][:, 0] if RECORDED in poses else None  # (N, 22, 3)
     return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
 
 
-def _by_category(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["category"] and row["checks"]:
-            groups.setdefault(row["category"], []).append(row)
+def _by_category(samples: Sequence[Sample], graded: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
+    """Of each category the number of prompts, and for every way to answer what it measures, with intervals."""
+    groups: dict[str, list[int]] = {}
+    for n, sample in enumerate(samples):
+        if sample.category:
+            groups.setdefault(sample.category, []).append(n)
+    columns = {
+        measure: {way: column(rows, measure) for way, rows in graded.items() if any(measure in row for row in rows)}
+        for measure in BY_PROMPT
+    }
     return {
         category: {
-            way: sum(row[way]["satisfaction"] for row in members) / len(members) for way in ("mean_pose", "sampled")
+            "prompts": len(members),
+            **{
+                measure: {way: asdict(bootstrap_interval(values[members])) for way, values in ways.items()}
+                for measure, ways in columns.items()
+                if ways
+            },
         }
-        | {"prompts": len(members)}
         for category, members in groups.items()
     }
 
 
 def results_table(result: dict[str, Any]) -> Table:
     """The figures of ``evaluate_samples`` for a terminal: one line per measure, intervals in brackets."""
-    columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
+    columns = {way: result[way] for way in WAYS if way in result} | result["references"]
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}
     title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
     table = Table("measure", *(name.replace("_", " ") for name in columns), title=title)
+    if result.get("benchmark") in BY_CATEGORY:
+        for category, found in result["categories"].items():
+            kept = (found["kept"].get(name) for name in columns)
+            table.add_row(f"kept: {category}", *(_text("kept", value) for value in kept))
     for measure in MEASURES:
         if any(measure in summary for summary in columns.values()):
             table.add_row(measure, *(_text(measure, summary.get(measure)) for summary in columns.values()))

@@ -10,7 +10,7 @@ from pose_rft.body import load_body
 from pose_rft.body.pose_files import Up
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
-from pose_rft.data.mocap.clips import facing_forward, read_mocap, train_test_split
+from pose_rft.data.mocap.clips import MocapClips, facing_forward, read_mocap, train_test_split
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
@@ -21,8 +21,25 @@ REFERENCE_SEED = SEED + 1
 CONCEPTS, POSES_PER_CONCEPT = 120, 16
 
 
-def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED) -> list[Sample]:
-    """One caption for each of ``limit`` poses, evenly spread over what is given and all turned to face +z.
+def spread(count: int, limit: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Rows of ``count`` that lie evenly in them, at most ``limit``; where a weight is larger they lie closer.
+
+    Args:
+        weights: (count,) positive; None weighs all alike. No row comes twice, so that rows of which the limit asks
+            more than once make the rows fewer than the limit.
+    """
+    if limit >= count:
+        return np.arange(count)
+    weights = np.ones(count) if weights is None else weights
+    middles = np.cumsum(weights) - weights / 2
+    places = np.interp(np.linspace(middles[0], middles[-1], limit), middles, np.arange(count))
+    return np.unique(places.round().astype(int))
+
+
+def captioned_poses(
+    poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED, weights: np.ndarray | None = None
+) -> list[Sample]:
+    """One caption for each of ``limit`` poses, all turned to face +z.
 
     A text rarely says where a body faces, and a recording's direction is an accident of the studio; left in, it would
     make up most of the error.
@@ -30,13 +47,13 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
     Args:
         poses: (N, 22, 3) axis-angle, in the order of recording.
         source: where they come from.
+        weights: (N,) how densely the chosen ones lie in them, see ``spread``.
 
     Returns:
         Samples with prompt, checks and recorded pose; poses of which nothing nameable holds are left out.
     """
-    chosen = np.unique(np.linspace(0, len(poses) - 1, min(limit, len(poses))).round().astype(int))
-    kept = facing_forward(poses[chosen])
-    captions = caption(load_body().joints(kept), seed)
+    kept = facing_forward(poses[spread(len(poses), limit, weights)])
+    captions = caption(load_body().points(kept), seed)
     return [
         Sample(prompt=said.text, answer="", pose=pose.numpy(), checks=said.checks, source=source)
         for said, pose in zip(captions, kept, strict=True)
@@ -44,23 +61,23 @@ def captioned_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int 
     ]
 
 
-def recorded_poses(path: Path, up: Up | None = None) -> tuple[Tensor, Tensor]:
-    """Poses of a file: those of recordings kept out of training, and all of them, (H, 22, 3) and (N, 22, 3).
+def recorded_poses(path: Path, up: Up | None = None) -> tuple[MocapClips, MocapClips]:
+    """Recordings that are kept out of training, and those for training.
 
     Args:
-        path: poses with ``sequence`` (N,).
-        up: the axis that points up in the file; see ``read_poses``.
+        path: a file, a folder or a pattern, see ``read_mocap``.
+        up: the axis that points up in the files; see ``read_poses``.
 
     Raises:
-        UserError: as for ``read_mocap``, or the file holds no recording that is kept out.
+        UserError: as for ``read_mocap``, or there is no recording that is kept out.
     """
     clips = read_mocap(path, up)
-    _, held_out = train_test_split(clips)
+    training, held_out = train_test_split(clips)
     if not len(held_out):
         raise UserError(
             f"{path}: none of its {len(clips.names)} sequences is one that training keeps out; give more recordings"
         )
-    return torch.from_numpy(held_out.pose), torch.from_numpy(clips.pose)
+    return held_out, training
 
 
 def procedural_poses(seed: int = SEED) -> Tensor:

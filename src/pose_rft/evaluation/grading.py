@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
+from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.evaluation import metrics
@@ -48,7 +49,11 @@ def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
 
 
 def grade_poses(
-    samples: Sequence[Sample], poses: Tensor, reference: Tensor | None = None, retrieval: RetrievalModel | None = None
+    samples: Sequence[Sample],
+    poses: Tensor,
+    reference: Tensor | None = None,
+    retrieval: RetrievalModel | None = None,
+    rivals: Tensor | None = None,
 ) -> list[Row]:
     """Grade K poses per prompt on the bundled body of mean shape.
 
@@ -57,6 +62,7 @@ def grade_poses(
         poses: (N, K, 22, 3) axis-angle; a NaN pose is an invalid answer: it meets no check and has no distances.
         reference: (M, 22, 3) real poses, axis-angle, for ``nearest_mm``; None leaves it out.
         retrieval: the model for ``judge_score``; None leaves it out.
+        rivals: (N, R) that model's scores of random real poses, for ``judge_preferred``; None leaves it out.
 
     Returns:
         One row per prompt: the measures of ``MEASURES`` that apply, distances averaged over the valid poses (None if
@@ -64,7 +70,8 @@ def grade_poses(
     """
     body = load_body()
     count, num_samples = poses.shape[:2]
-    joints = body.joints(poses.reshape(-1, NUM_JOINTS, 3)).reshape(count, num_samples, NUM_JOINTS, 3)
+    points = body.points(poses.reshape(-1, NUM_JOINTS, 3)).reshape(count, num_samples, NUM_POINTS, 3)
+    joints = points[:, :, :NUM_JOINTS]
     valid = joints.isfinite().flatten(2).all(dim=2)  # (N, K)
     nearest = torch.full((count, num_samples), math.nan)
     if reference is not None:
@@ -72,9 +79,10 @@ def grade_poses(
     scores = None if retrieval is None else judge_scores(retrieval, [sample.prompt for sample in samples], poses)
     return [
         {
-            **_checks_met(sample.checks, joints[n]),
+            **_checks_met(sample.checks, points[n]),
             "valid": float(valid[n].float().mean()),
             **({} if scores is None else {"judge_score": _mean(scores[n][valid[n]])}),
+            **({} if scores is None or rivals is None else {"judge_preferred": _preferred(scores[n], rivals[n])}),
             **_distances(sample, joints[n][valid[n]]),
             **({} if reference is None else {"nearest_mm": _mean_mm(nearest[n][valid[n]])}),
             **({} if num_samples < 2 else {"diversity_mm": _diversity_mm(joints[n][valid[n]])}),
@@ -83,14 +91,14 @@ def grade_poses(
     ]
 
 
-def _checks_met(checks: Sequence[str], joints: Tensor) -> Row:
-    """joints: (K, 22, 3)."""
+def _checks_met(checks: Sequence[str], points: Tensor) -> Row:
+    """points: (K, 32, 3)."""
     if not checks:
         return {}
-    met = satisfied(checks, joints).float()  # (K, C)
+    met = satisfied(checks, points).float()  # (K, C)
     return {
         "satisfaction": float(met.mean()),
-        "all_met": float(met.all(dim=1).float().mean()),
+        "kept": float(met.all(dim=1).float().mean()),
         "met": met.mean(dim=0).tolist(),
     }
 
@@ -103,9 +111,16 @@ def _distances(sample: Sample, joints: Tensor) -> Row:
     error = mpjpe(joints, target)
     return {
         "mpjpe_mm": _mean_mm(error),
+        "heading_mpjpe_mm": _mean_mm(mpjpe(metrics.heading_aligned(joints), metrics.heading_aligned(target))),
         "pa_mpjpe_mm": _mean_mm(pa_mpjpe(joints, target)) if len(joints) else None,
         "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
     }
+
+
+def _preferred(scores: Tensor, rivals: Tensor) -> float:
+    """Share of pairs of a score (K,) and a rival's (R,) in which the score is higher; NaN never is, a tie is half."""
+    ahead = scores.unsqueeze(1) - rivals  # (K, R)
+    return float(((ahead > 0).float() + 0.5 * (ahead == 0)).mean())
 
 
 def _mean(values: Tensor) -> float | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import Sample
+from pose_rft.evaluation.caption_benchmark import spread
 from pose_rft.policy.training_pictures import crop_of
 
 PROMPTS = 500
@@ -15,19 +16,22 @@ SEED = 8_000_009  # of cameras, clothes, lights: training draws from other seeds
 QUESTION = "What is the SMPL pose of this person?"
 
 
-def pictured_poses(poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED) -> list[Sample]:
-    """One picture for each of ``limit`` poses, evenly spread over what is given, cut out around the person.
+def pictured_poses(
+    poses: Tensor, source: str, limit: int = PROMPTS, seed: int = SEED, weights: np.ndarray | None = None
+) -> list[Sample]:
+    """One picture for each of ``limit`` poses, cut out around the person.
 
     The person's place in the picture is given, as benchmarks of photographs give it: finding people is not judged here.
 
     Args:
         poses: (N, 22, 3) axis-angle, in the order of recording.
         source: where they come from.
+        weights: (N,) how densely the chosen ones lie in them, see ``spread``.
 
     Returns:
         Samples whose ``image`` is a ``Crop`` and whose ``pose`` is in its frame.
     """
-    chosen = np.unique(np.linspace(0, len(poses) - 1, min(limit, len(poses))).round().astype(int))
+    chosen = spread(len(poses), limit, weights)
     samples = []
     bar = track(chosen, description="Drawing pictures", console=Console(stderr=True), disable=len(chosen) < 20)
     for index, row in enumerate(bar):

@@ -265,6 +265,8 @@ class HyGRPOTrainer(CheckpointTrainer):
         logp_pose = scores.pose.log_prob(rollout.action).flatten(0, 1)  # (M, J)
         if config.ratio == "joint":
             logp_pose = logp_pose.sum(dim=-1)
+        elif logp_pose.shape[-1] == 1:
+            raise UserError("ratio per_joint: a mixture's likelihood is no product over joints; take ratio: joint")
         logp = LogProbs(scores.logp_text, logp_pose)
         if old is None:
             old = logp.detach()
@@ -290,5 +292,5 @@ class HyGRPOTrainer(CheckpointTrainer):
             metrics |= {"text/kl": text_kl.item(), "pose/kl": pose_kl.item()}
         self.record(metrics | {"objective": objective.item()})
         if self.args.world_size > 1:  # every process must have a gradient for every weight that the pass touched
-            loss = loss + 0.0 * (scores.logp_text.sum() + scores.pose.mean.sum() + scores.pose.scale_tril.sum())
+            loss = loss + 0.0 * (scores.logp_text.sum() + scores.pose.total())
         return loss, logp

@@ -32,6 +32,7 @@ from pose_rft.storage import atomic_directory, read_json
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+ACTION_SPACE = ("action_mean", "action_std")  # of a pose head
 DAMAGED = "not a policy checkpoint, or a damaged one; choose another"
 FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
 
@@ -125,12 +126,14 @@ def load_checkpoint(
     head: PoseHead,
     branch: ImageBranch | None,
     untrained_branch: bool = False,
+    untrained_head: bool = False,
 ) -> None:
     """Take over the weights that ``save_checkpoint`` wrote, and what training learned beside them.
 
     Args:
         untrained_branch: leave what is made of pictures as it is. Poses of pictures start from those of texts where
             both heads have the same shape.
+        untrained_head: take over the action space of the pose head of texts alone.
 
     Raises:
         UserError: files missing or broken, or made for another backbone or another head.
@@ -144,6 +147,8 @@ def load_checkpoint(
         )
     try:
         head_weights, adapter = _read_weights(directory / HEAD_FILE), _read_weights(directory / ADAPTER_FILE)
+        if untrained_head:
+            head_weights = head.state_dict() | {name: head_weights[name] for name in ACTION_SPACE}
         head.load_state_dict(head_weights)
         if branch is not None and not untrained_branch:
             branch.load_trained_weights(_read_weights(directory / IMAGE_BRANCH_FILE))

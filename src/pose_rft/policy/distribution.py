@@ -40,6 +40,26 @@ class PoseGaussian:
     def joints(self) -> int:
         return self.mean.shape[-1] // JOINT_DIMS
 
+    @property
+    def noise_size(self) -> int:
+        """How many standard normal numbers make one action."""
+        return self.mean.shape[-1]
+
+    def mean_near(self, action: Tensor) -> Tensor:
+        """(N, D) the mean: there is but one, whatever the action (N, D)."""
+        del action
+        return self.mean
+
+    def with_mean(self, rows: Tensor, mean: Tensor) -> "PoseGaussian":
+        """The same, but for ``rows`` (N,) bool, which have another ``mean`` (rows, D)."""
+        means = self.mean.clone()
+        means[rows] = mean
+        return PoseGaussian(means, self.scale_tril)
+
+    def total(self) -> Tensor:
+        """The sum of all that it is made of, through which every weight that made it has a gradient."""
+        return self.mean.sum() + self.scale_tril.sum()
+
     def detach(self) -> "PoseGaussian":
         return PoseGaussian(self.mean.detach(), self.scale_tril.detach())
 

@@ -7,6 +7,7 @@ alone, supervised or by reward, runs the language model once over its samples an
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 from pose_rft.data.sample import Sample
 from pose_rft.devices import kept_at
 from pose_rft.errors import UserError
-from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.generation.packing import PackedGroups, pack_groups
 from pose_rft.policy.image_branch import ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, gather_images, numbered
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.policy.prompt_tokens import PromptTokens
@@ -91,9 +93,9 @@ class CachedModule(nn.Module, Generic[T]):
 
 
 class CachedHead(CachedModule[HiddenStateCache]):
-    """Rows of the cache -> their Gaussians."""
+    """Rows of the cache -> their distributions."""
 
-    def forward(self, rows: Tensor) -> PoseGaussian:
+    def forward(self, rows: Tensor) -> PoseDistribution:
         return self.policy.predict(*self.cache.batch(rows))
 
 
@@ -154,8 +156,7 @@ def _run_language_model(
                 read_as.append(numbers[key])
             if not new:
                 continue
-            prompts, answers = [prompt for prompt, _ in new], [[answer] for _, answer in new]
-            packed = policy.pack_answers(prompts, answers, row_tokens).to(policy.device)
+            packed = _pack_inputs(policy, new, row_tokens).to(policy.device)
             pieces.append(policy.hidden_states(packed)[packed.memory[packed.memory_mask]])
             lengths.append(packed.memory_mask.sum(dim=1))
     ends = torch.cat(lengths).cumsum(dim=0).cpu()
@@ -198,6 +199,28 @@ def _head_input(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list
     if prompt.memory_end is None or policy.backbone.has_vision:
         return prompt, policy.backbone.answer_ids(sample.answer)
     return replace(prompt, tokens=PromptTokens(prompt.tokens.ids[: prompt.memory_end])), [policy.backbone.pose_token]
+
+
+def _pack_inputs(
+    policy: PosePolicy, inputs: Sequence[tuple[EncodedPrompt, list[int]]], row_tokens: int
+) -> PackedGroups:
+    """The layout of prompts with an answer each; texts share what all of them begin with (the system's message)."""
+    prompts = [prompt for prompt, _ in inputs]
+    if not all(prompt.is_plain_text for prompt in prompts) or not policy.language_model.supports_prefix_sharing:
+        return policy.pack_answers(prompts, [[answer] for _, answer in inputs], row_tokens)
+    columns = zip(*(prompt.tokens.ids for prompt in prompts), strict=False)
+    shared = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
+    rows: list[list[list[int]]] = [[]]
+    room = row_tokens
+    for prompt, answer in inputs:
+        rest = prompt.tokens.ids[len(shared) :] + answer
+        if len(rest) > room and rows[-1]:
+            rows.append([])
+        if not rows[-1]:
+            room = row_tokens - len(shared)
+        rows[-1].append(rest)
+        room -= len(rest)
+    return pack_groups([shared] * len(rows), rows, policy.backbone.pose_token, row_tokens)
 
 
 def pack_samples(policy: PosePolicy, samples: Sequence[Sample], row_tokens: int) -> PackedPrompts:

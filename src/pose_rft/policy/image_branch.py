@@ -16,7 +16,7 @@ from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.questions.attributes import Attribute, AttributeVerbalizer
 from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
-from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
@@ -177,7 +177,7 @@ class ImageBranch(nn.Module):
             logits = (logits + other[self.verbalizer.flipped_rows]) / 2
         return ATTRIBUTES_INTRODUCTION + self.verbalizer.verbalize(prompt, logits.tolist())
 
-    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, encoded: EncodedImages) -> PoseGaussian:
+    def forward(self, memory: Tensor, memory_mask: Tensor, state: Tensor, encoded: EncodedImages) -> PoseDistribution:
         """Poses of the N pictures that the N memories are about; the rest as for ``PoseHead``."""
         assert self.head is not None
         assert self.head_projector is not None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pose_rft.body.overlay import PictureCamera, draw_over
 from pose_rft.body.pose import Pose
-from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.vision.detector import Box
 
@@ -86,11 +86,11 @@ class Scores:
 
     Attributes:
         logp_text: (N, T) log-probability of each target of the layout.
-        pose: the N Gaussians; meaningless where the layout has no action.
+        pose: the N distributions; meaningless where the layout has no action.
     """
 
     logp_text: Tensor
-    pose: PoseGaussian
+    pose: PoseDistribution
 
 
 def answers_of(rollout: Rollout, rotations: Tensor) -> list[list[Answer]]:

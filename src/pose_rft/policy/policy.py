@@ -24,16 +24,17 @@ from pose_rft.policy.checkpoint import (
     save_checkpoint,
 )
 from pose_rft.policy.config import PolicyConfig
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
 from pose_rft.policy.language_model import LanguageModel
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.notes import note_answers
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferenceWeights
+from pose_rft.policy.selection import CANDIDATES, with_chosen_poses
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
@@ -74,6 +75,9 @@ class PosePolicy(nn.Module):
             )
             if attributes:
                 self.enable_attributes(attributes)
+        if self.image_branch is not None and self.image_branch.head is not None:
+            mixtures = self.head.gives_mixtures or self.image_branch.head.gives_mixtures
+            self.head.gives_mixtures = self.image_branch.head.gives_mixtures = mixtures
         self._reference: ReferenceWeights | None = None
         self._reference_is_bare = False
 
@@ -88,6 +92,7 @@ class PosePolicy(nn.Module):
         encoder: str | None = None,
         shard: bool = False,
         image_head: HeadConfig | None = None,
+        text_head: HeadConfig | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -100,21 +105,28 @@ class PosePolicy(nn.Module):
             shard: share the language model out among all processes of a run, which then act and score together.
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
                 that is trained on its features: untrained.
+            text_head: an untrained pose head of texts of this shape, in place of the policy's own; its action space,
+                the pose head of pictures and the words stay.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
         """
         directory = find_checkpoint(name)
         if directory is None:
-            return cls.create(PolicyConfig(str(name), encoder=encoder, image_head=image_head), device, dtype, shard)
+            made_of = PolicyConfig(str(name), head=text_head or HeadConfig(), encoder=encoder, image_head=image_head)
+            return cls.create(made_of, device, dtype, shard)
         config = read_policy_config(directory)
+        if text_head is not None:
+            kept = None if config.encoder is None else config.effective_image_head
+            config = replace(config, head=text_head, image_head=kept)
         added = encoder is not None and config.encoder is None
         reshaped = image_head is not None and image_head != config.effective_image_head
         if untrained := added or reshaped:
             config = replace(config, encoder=encoder or config.encoder, image_head=image_head or config.image_head)
         attributes = [] if untrained else read_attributes(directory)
         policy = cls.create(config, device, dtype, shard, attributes)
-        load_checkpoint(directory, policy.language_model, policy.head, policy.image_branch, untrained)
+        fresh = text_head is not None
+        load_checkpoint(directory, policy.language_model, policy.head, policy.image_branch, untrained, fresh)
         return policy
 
     @classmethod
@@ -238,7 +250,7 @@ class PosePolicy(nn.Module):
     ) -> Rollout:
         """Sample ``num_answers`` texts to every prompt and ``num_poses`` poses to every text.
 
-        K poses cost K samples of a Gaussian, not K passes of the language model.
+        K poses cost K samples of the distribution, not K passes of the language model.
 
         Args:
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
@@ -256,13 +268,13 @@ class PosePolicy(nn.Module):
         inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
         sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
         token = self.backbone.pose_token
-        gaussian = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
-        count, numbers = len(prompts) * num_answers, gaussian.mean.shape[1]
+        distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
+        count, numbers = len(prompts) * num_answers, distribution.noise_size
         if self.head.is_deterministic or temperature == 0:
             noise = torch.zeros(count, num_poses, numbers)
         else:
             noise = random_streams.normal(seeds, num_answers, num_poses, numbers).flatten(0, 1) * temperature
-        action = gaussian.from_noise(noise)
+        action = distribution.from_noise(noise)
         shape = (len(prompts), num_answers)
         return Rollout(
             encoded_prompts=encoded,
@@ -271,7 +283,7 @@ class PosePolicy(nn.Module):
             valid=torch.tensor([[a.count(token) == 1 for a in group] for group in sampled.ids], device=self.device),
             action=action.unflatten(0, shape),
             logp_text=sampled.logp,
-            logp_pose=gaussian.log_prob(action).sum(dim=-1).unflatten(0, shape),
+            logp_pose=distribution.log_prob(action).sum(dim=-1).unflatten(0, shape),
         )
 
     def _projected(self, prompt: EncodedPrompt) -> Tensor | None:
@@ -287,7 +299,7 @@ class PosePolicy(nn.Module):
         state: Tensor,
         images: EncodedImages | None = None,
         image_of: Tensor | None = None,
-    ) -> PoseGaussian:
+    ) -> PoseDistribution:
         """The heads' distributions; arguments as for ``predict_poses``."""
         return predict_poses(self.head, self.image_branch, memory, mask, state, images, image_of)
 
@@ -302,6 +314,7 @@ class PosePolicy(nn.Module):
         batch_size: int = 32,
         boxes: Sequence[Box | None] | None = None,
         before_pass: Callable[[], None] | None = None,
+        best_of: int | None = None,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -312,36 +325,38 @@ class PosePolicy(nn.Module):
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
             seed: not negative; the same seed gives the same answers to the same prompts, whatever ``batch_size``. A
                 list holds one for each prompt, which is answered as it would be alone with that seed.
-            boxes: one per prompt: left, top, right, bottom around the person who is meant, in pixels of the upright
-                photograph, or None.
+            boxes: one per prompt around the person who is meant, left, top, right, bottom in the upright photograph's
+                pixels, or None.
             before_pass: called before every pass of the language model; what it raises ends the call.
+            best_of: how many poses are sampled for an answer to a text, of which it takes the one that does what the
+                words say (``choose_poses``); 1 takes what is sampled first. None samples ``CANDIDATES`` where the
+                temperature is above 0. At temperature 0, and about pictures, nothing is chosen.
 
         Raises:
-            UserError: an image for a policy that answers texts only, an unreadable image or nobody in it, an empty
-                prompt or one longer than the language model reads, not as many images or boxes as prompts, or a number
-                out of range.
+            UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
+                not as many images or boxes as prompts, or a number out of range.
         """
         inputs = prompt_inputs(prompts, images, boxes)
         self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
-        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        candidates = CANDIDATES if best_of is None else best_of
+        check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size, best_of=candidates)
         check_temperature(temperature)
+        if temperature == 0 or self.head.is_deterministic:
+            candidates = 1
         seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
         distinct = num_samples if temperature > 0 else 1  # at temperature 0 all samples are the same: decode once
         result: list[list[Answer]] = []
         with self.merged_adapters():  # once for all batches
             for start in range(0, len(inputs), batch_size):
-                batch = slice(start, start + batch_size)
-                flip = self.config.flip_augmentation
-                rollout = self.rollout(
-                    inputs[batch], distinct, 1, temperature, seeds[batch], max_new_tokens, flip, before_pass
-                )
-                rotations = self.head.to_rotations(rollout.action[:, :, 0])
-                groups = note_answers(answers_of(rollout, rotations), inputs[batch], rollout, self.image_branch)
+                batch, flip = slice(start, start + batch_size), self.config.flip_augmentation
+                asked, own = inputs[batch], seeds[batch]
+                drawn = self.rollout(asked, distinct, candidates, temperature, own, max_new_tokens, flip, before_pass)
+                rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked)
+                groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]
         return result
 
     # ---- scoring, with gradients ----
-
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:
         """The shared-prefix layout of a rollout."""
         return self.pack_answers(rollout.encoded_prompts, rollout.answer_ids, row_tokens)

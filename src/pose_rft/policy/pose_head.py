@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pose_rft.body.skeleton import MIRROR, NUM_JOINTS
-from pose_rft.config import Fraction, PositiveFloat, PositiveInt, refuse_unread, validate
+from pose_rft.config import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, refuse_unread, validate
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution, PoseMixture
 
 HeadKind = Literal["query", "mlp"]
+SUMMARIES = 8  # vectors that a text is summed up in
 Covariance = Literal["diagonal", "low_rank", "none"]
 
 
@@ -32,7 +35,11 @@ class HeadConfig:
         width: of the decoder or the perceptron.
         depth: layers.
         heads: attention heads ("query" only).
+        expansion: width of the decoder's feed-forward layers, in widths of the decoder ("query" only).
+        sentence: width of a perceptron that reads the whole text at once and sets what the joints ask for ("query"
+            only); 0 leaves it out. Its weights are used once for a pose, the decoder's for each of 22 joints.
         rank: of the low-rank part.
+        components: Gaussians of a mixture over whole poses ("low_rank" only); 1 is a single Gaussian, as in the paper.
         min_std: floor of the standard deviation of every number, in units of its spread over the training poses.
             Without one, joints that hardly move make the likelihood spike.
         dropout: in the decoder.
@@ -43,23 +50,31 @@ class HeadConfig:
     width: PositiveInt = 256
     depth: PositiveInt = 3
     heads: PositiveInt = 8
+    expansion: PositiveInt = 4
+    sentence: NonNegativeInt = 0
     rank: PositiveInt = 8
+    components: PositiveInt = 1
     min_std: PositiveFloat = 0.05
     dropout: Fraction = 0.0
 
     def __post_init__(self) -> None:
         validate(self)
         if self.covariance != "low_rank":
-            refuse_unread(self, ["rank"], f"covariance is {self.covariance}")
+            refuse_unread(self, ["rank", "components"], f"covariance is {self.covariance}")
+        if self.kind != "query":
+            refuse_unread(self, ["expansion", "sentence"], f"kind is {self.kind}")
         if self.width % self.heads:
             raise UserError(f"width {self.width} must be a multiple of heads {self.heads}")
 
 
 class PoseHead(nn.Module):
-    """Hidden states to a Gaussian over normalised 6D rotations.
+    """Hidden states to a distribution over normalised 6D rotations.
 
     The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses,
     so that one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
+
+    Attributes:
+        gives_mixtures: its distributions are mixtures, if of one component, as those of a policy's other head are.
     """
 
     action_mean: Tensor
@@ -68,14 +83,16 @@ class PoseHead(nn.Module):
     def __init__(self, hidden_size: int, config: HeadConfig) -> None:
         super().__init__()
         self.config = config
+        self.gives_mixtures = config.components > 1
         width = config.width
         self.project = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width))
         if config.kind == "query":
             self.queries = nn.Parameter(torch.randn(NUM_JOINTS, width) * 0.02)
             layer = nn.TransformerDecoderLayer(
-                width, config.heads, 4 * width, config.dropout, activation="gelu", norm_first=True
+                width, config.heads, config.expansion * width, config.dropout, activation="gelu", norm_first=True
             )
             self.decoder = nn.TransformerDecoder(layer, config.depth, norm=nn.LayerNorm(width))
+            self.sentence = SentenceReader(width, config.sentence) if config.sentence else None
         else:
             blocks: list[nn.Module] = []
             for _ in range(config.depth - 1):
@@ -83,9 +100,11 @@ class PoseHead(nn.Module):
             self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, NUM_JOINTS * width // config.heads))
         features = width if config.kind == "query" else width // config.heads
         rank = config.rank if config.covariance == "low_rank" else 0
-        self.mean = nn.Linear(features, JOINT_DIMS)
-        self.std = nn.Linear(features, JOINT_DIMS) if config.covariance != "none" else None
-        self.factor = nn.Linear(features, JOINT_DIMS * rank) if rank else None
+        numbers = config.components * JOINT_DIMS
+        self.mean = nn.Linear(features, numbers)
+        self.std = nn.Linear(features, numbers) if config.covariance != "none" else None
+        self.factor = nn.Linear(features, numbers * rank) if rank else None
+        self.weight = nn.Linear(features, config.components) if config.components > 1 else None
         nn.init.zeros_(self.mean.bias)
         if self.std is not None:
             nn.init.zeros_(self.std.weight)
@@ -110,7 +129,7 @@ class PoseHead(nn.Module):
 
     def forward(
         self, memory: Tensor, memory_mask: Tensor, state: Tensor, image_features: Tensor | None = None
-    ) -> PoseGaussian:
+    ) -> PoseDistribution:
         """Distribution over actions.
 
         Args:
@@ -129,7 +148,12 @@ class PoseHead(nn.Module):
                 features = self._attend(tokens, memory_mask)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
-        features = features.float()
+        return self._distribution(features.float())
+
+    def _distribution(self, features: Tensor) -> PoseDistribution:
+        """Of (N, 22, W) features of joints."""
+        if self.gives_mixtures:
+            return self._mixture(features)
         mean = self.mean(features).flatten(1)
         if self.std is None:
             return PoseGaussian.diagonal(mean, torch.full_like(mean, self.config.min_std))
@@ -139,9 +163,24 @@ class PoseHead(nn.Module):
         factor = self.factor(features).unflatten(-1, (JOINT_DIMS, -1)).flatten(1, 2)  # (N, D, R)
         return PoseGaussian.low_rank(mean, std, factor)
 
+    def _mixture(self, features: Tensor) -> PoseMixture:
+        def of_components(layer: nn.Linear, *last: int) -> Tensor:  # (N, C, D, ...)
+            shaped = layer(features).unflatten(-1, (self.config.components, JOINT_DIMS, *last))
+            return shaped.transpose(1, 2).flatten(2, 3)
+
+        assert self.std is not None
+        assert self.factor is not None
+        std = nn.functional.softplus(of_components(self.std) + 0.5) + self.config.min_std
+        weight = features.new_zeros(len(features), 1) if self.weight is None else self.weight(features.mean(dim=1))
+        log_weight = weight.log_softmax(dim=-1)
+        return PoseMixture(log_weight, of_components(self.mean), std, of_components(self.factor, self.config.rank))
+
     def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         # Tokens first and in one piece: torch projects keys and values of a transposed view ten times slower.
-        tokens, queries = tokens.transpose(0, 1).contiguous(), self.queries[:, None].expand(-1, len(tokens), -1)
+        queries = self.queries[:, None].expand(-1, len(tokens), -1)
+        if self.sentence is not None:
+            queries = queries + self.sentence(tokens, mask).transpose(0, 1)
+        tokens = tokens.transpose(0, 1).contiguous()
         with _attention_backend(tokens.device.type):
             out = self.decoder(queries, tokens, memory_key_padding_mask=None if mask is None else ~mask)
         return out.transpose(0, 1)
@@ -170,6 +209,37 @@ class PoseHead(nn.Module):
         """(..., 22, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""
         rotation = action * self.action_std + self.action_mean
         return roma.special_gramschmidt(rotation.unflatten(-1, (3, 2)))
+
+
+class SentenceReader(nn.Module):
+    """A residual perceptron over a text as a whole: (N, S, W) tokens to (N, 22, W), one vector for each joint.
+
+    Args:
+        width: W.
+        inner: width of the perceptron.
+    """
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(SUMMARIES, width) * width**-0.5)
+        self.keys_values = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width))
+        self.enter = nn.Linear(SUMMARIES * width, inner)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, 2 * inner), nn.GELU(), nn.Linear(2 * inner, inner))
+            for _ in range(2)
+        )
+        self.leave = nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, NUM_JOINTS * width))
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """``mask`` (N, S) bool is true where tokens are real, or None where all are."""
+        keys, values = self.keys_values(tokens).chunk(2, dim=-1)
+        scores = self.queries.to(keys) @ keys.mT
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], -math.inf)
+        state = self.enter((scores.softmax(dim=-1) @ values).flatten(1))
+        for block in self.blocks:
+            state = state + block(state)
+        return self.leave(state).unflatten(-1, (NUM_JOINTS, -1))
 
 
 def _precision_of(states: Tensor) -> torch.autocast:

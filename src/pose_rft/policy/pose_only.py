@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pose_rft.data.sample import Sample
 from pose_rft.generation import random_streams
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import CachedModule, HiddenStateCache
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.outputs import Scores
 from pose_rft.policy.policy import PosePolicy
 from pose_rft.policy.reference import ReferenceWeights
@@ -82,7 +82,7 @@ class PoseOnlyPolicy(CachedModule[HiddenStateCache]):
         trained = [weight for part in parts for weight in part.parameters() if weight.requires_grad]
         self.reference = ReferenceWeights(trained)
 
-    def _pose(self, rows: Tensor) -> PoseGaussian:
+    def _pose(self, rows: Tensor) -> PoseDistribution:
         return self.policy.predict(*self.cache.batch(rows))
 
     @torch.no_grad()
@@ -100,10 +100,10 @@ class PoseOnlyPolicy(CachedModule[HiddenStateCache]):
             raise ValueError(f"the words are fixed: one answer to a prompt, not {num_answers}")
         rows = torch.tensor([prompt.row for prompt in prompts])
         texts = [[prompt.sample.answer] for prompt in prompts]
-        gaussian = self._pose(rows)
+        distribution = self._pose(rows)
         seeds = random_streams.one_per_prompt(seeds, len(prompts))
-        noise = random_streams.normal(seeds, num_poses, gaussian.mean.shape[1]) * temperature
-        action = gaussian.from_noise(noise)
+        noise = random_streams.normal(seeds, num_poses, distribution.noise_size) * temperature
+        action = distribution.from_noise(noise)
         ids = [[self.policy.backbone.answer_ids(text) for text in group] for group in texts]
         valid = torch.ones(len(rows), 1, dtype=torch.bool, device=action.device)
         return PoseOnlyRollout(rows, texts, ids, valid, action[:, None])

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pose_rft.generation.sampling import SampledAnswers
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.input_embeddings import gather_images, image_numbers, numbered
+from pose_rft.policy.mixture import PoseDistribution, interleave
 from pose_rft.policy.pose_head import PoseHead
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.vision.encoded_images import EncodedImages
@@ -22,7 +22,7 @@ def predict_poses(
     state: Tensor,
     images: EncodedImages | None,
     image_of: Tensor | None,
-) -> PoseGaussian:
+) -> PoseDistribution:
     """Distributions of N poses: of prompts about pictures by the branch's head if it has one, of others by ``head``.
 
     Args:
@@ -39,7 +39,7 @@ def predict_poses(
     if pictured.all():
         return of_images
     of_texts = head(memory[~pictured], mask[~pictured], state[~pictured])
-    return PoseGaussian.interleave(pictured, of_texts, of_images)
+    return interleave(pictured, of_texts, of_images)
 
 
 def poses_of_answers(
@@ -48,7 +48,7 @@ def poses_of_answers(
     prompts: Sequence[EncodedPrompt],
     sampled: SampledAnswers,
     pose_token: int,
-) -> PoseGaussian:
+) -> PoseDistribution:
     """The B * G distributions of sampled answers; means of flipped pictures too where prompts have them."""
     memory = [
         hidden[: _memory_length(prompt, answer, pose_token)]
@@ -62,17 +62,15 @@ def poses_of_answers(
     state = padded[torch.arange(len(memory), device=device), lengths - 1]
     images = gather_images([prompt.encoded for prompt in prompts])
     image_of = image_numbers(prompts).repeat_interleave(group_size)
-    gaussian = predict_poses(head, branch, padded, mask, state, images, image_of)
+    predicted = predict_poses(head, branch, padded, mask, state, images, image_of)
     flipped = gather_images([prompt.flipped for prompt in prompts])
     if flipped is None:
-        return gaussian
+        return predicted
     has = torch.tensor([prompt.flipped is not None for prompt in prompts])
     number, rows = numbered(has).repeat_interleave(group_size), has.repeat_interleave(group_size).to(device)
     flipped_of = number[number >= 0].to(device)
     other = predict_poses(head, branch, padded[rows], mask[rows], state[rows], flipped, flipped_of)
-    mean = gaussian.mean.clone()
-    mean[rows] = (mean[rows] + head.mirrored(other.mean)) / 2
-    return PoseGaussian(mean, gaussian.scale_tril)
+    return predicted.with_mean(rows, (predicted.mean[rows] + head.mirrored(other.mean)) / 2)
 
 
 def _memory_length(prompt: EncodedPrompt, answer: list[int], pose_token: int) -> int:

@@ -63,6 +63,11 @@ class EncodedPrompt:
     num_projected: int = 0
     memory_end: int | None = None
 
+    @property
+    def is_plain_text(self) -> bool:
+        """Whether it is tokens and nothing else: no image, and positions that are counted."""
+        return self.encoded is None and self.tokens.vision is None and self.tokens.positions is None
+
 
 def encode_prompt(
     prompt: str | PromptInput | Sample,

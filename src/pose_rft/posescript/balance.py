@@ -49,22 +49,32 @@ def centre_of_mass(joints: Tensor) -> Tensor:
     return torch.einsum("j,njc->nc", MASS.to(joints), joints)
 
 
-def off_balance(points: Tensor) -> Tensor:
-    """Metres (N,) over the ground from the centre of mass to what stands on the floor; 0 over it.
+def clearance(points: Tensor) -> Tensor:
+    """How far the skin under each point is above the floor, (N, 32) metres; the floor is where the lowest is.
 
-    What stands on the floor is the convex hull of the joints, with the flesh under them, and the landmarks that are
-    less than ``NEAR_THE_FLOOR`` above the lowest of them. So a kneeling body stands on knees and toes, a lying one on
-    its back. What the body may lean against or hang from is not known.
+    What is less than ``NEAR_THE_FLOOR`` above it stands on it.
 
     Args:
         points: (N, 32, 3) joints and landmarks, metres.
     """
-    above = points[..., 1] - FLESH.to(points)
-    lowest = above.argmin(dim=1, keepdim=True)
-    standing = above - above.gather(1, lowest) < NEAR_THE_FLOOR  # (N, 32)
+    skin = points[..., 1] - FLESH.to(points)
+    return skin - skin.amin(dim=1, keepdim=True)
+
+
+def off_balance(points: Tensor) -> Tensor:
+    """Metres (N,) over the ground from the centre of mass to what stands on the floor; 0 over it.
+
+    That is the convex hull of the points whose ``clearance`` is below ``NEAR_THE_FLOOR``: a kneeling body stands on
+    knees and toes, a lying one on its back. What the body may lean against or hang from is not known.
+
+    Args:
+        points: (N, 32, 3) joints and landmarks, metres.
+    """
+    standing = clearance(points) < NEAR_THE_FLOOR
     ground = points[..., [0, 2]] - centre_of_mass(points[:, : len(JOINT_NAMES)])[:, None, [0, 2]]
-    # What is in the air is put where the lowest point is, and thus adds nothing to the hull.
-    stand_in = ground.gather(1, lowest.unsqueeze(-1).expand(-1, -1, 2))
+    # What is in the air is put where one of them is, and thus adds nothing to the hull.
+    some = standing.byte().argmax(dim=1)
+    stand_in = ground[torch.arange(len(ground), device=ground.device), some].unsqueeze(1)
     return _distance_to_hull(torch.where(standing.unsqueeze(-1), ground, stand_in))
 
 

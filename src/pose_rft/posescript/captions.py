@@ -286,7 +286,7 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declar
     """One caption for each pose.
 
     Args:
-        joints: (N, 22, 3) metres, SMPL order, y up.
+        joints: (N, 22, 3) metres, SMPL order, y up; or (N, 32, 3) with landmarks.
         seed: another seed gives other captions; the same seed the same.
         style: about how much is said: short (1 to 3 statements), medium (2 to 4), full (4 to 7), or any of them.
         declarative: whole sentences only ("The left knee is bent."), as in an answer; no orders, lists or fragments.
@@ -340,7 +340,7 @@ def caption_file(
     pose = torch.from_numpy(read_poses(poses_path, up).pose)
 
     def say_once(rows: slice, seed: int) -> Sequence[Caption]:
-        return caption(load_body().joints(pose[rows]), seed)
+        return caption(load_body().points(pose[rows]), seed)
 
     return write_texts(out_path, say_once, len(pose), CHUNK, captions, seed)
 

@@ -91,7 +91,7 @@ def statements_held(text: str, poses_path: str | Path, up: Up | None = None) -> 
     if not said.posecodes:
         quoted = shorten(text, 80, placeholder=" ...")
         raise UserError(f"nothing in '{quoted}' is understood as said of a person; say 'the left knee is bent'")
-    return said, satisfied(said.checks, load_body().joints(torch.from_numpy(read_poses(poses_path, up).pose)))
+    return said, satisfied(said.checks, load_body().points(torch.from_numpy(read_poses(poses_path, up).pose)))
 
 
 def _runs(tokens: Sequence[str], known: Sequence[bool]) -> tuple[str, ...]:

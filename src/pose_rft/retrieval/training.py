@@ -164,7 +164,7 @@ def train_retrieval(
         raise UserError(f"{len(pairs)} pairs of text and pose are fewer than batch_size {training.batch_size}")
     poses = stacked_poses(pairs).to(device)  # (P, 22, 3)
     body = load_body()
-    joints = body.joints(poses)  # (P, 22, 3)
+    points = body.points(poses)  # (P, 32, 3)
     text_id = _identity([pair.prompt for pair in pairs]).to(device)  # (P,)
     pose_id = _identity([pose.tobytes() for pose in poses.cpu().numpy()]).to(device)
 
@@ -190,10 +190,10 @@ def train_retrieval(
             text = model.text([pair.prompt for pair in chosen], training.forget_words)
             pose = model.pose(noisy)
             fits = (text_id[batch, None] == text_id[batch]) | (pose_id[batch, None] == pose_id[batch])
-            fits |= shares([pair.checks for pair in chosen], joints[batch]) == 1  # NaN where a text has no checks
+            fits |= shares([pair.checks for pair in chosen], points[batch]) == 1  # NaN where a text has no checks
             loss = contrastive_loss(normalize(text, dim=-1), normalize(pose, dim=-1), model.log_scale.exp(), fits)
             if training.posecodes:
-                read = codes(text, pose, batch, classify(body.joints(noisy), clearly=True))
+                read = codes(text, pose, batch, classify(body.points(noisy), clearly=True))
                 loss = loss + training.posecodes * (1 - step / training.steps) * read
             if not loss.isfinite():
                 raise UserError(
@@ -308,15 +308,15 @@ def contrastive_loss(text: Tensor, pose: Tensor, scale: Tensor, fits: Tensor) ->
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
-def shares(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
+def shares(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:
     """(T, N) share of the checks of text t that pose n fulfils, NaN where a text has none.
 
     Args:
         checks: the checks of T texts.
-        joints: (N, 22, 3) metres.
+        points: (N, 32, 3) joints and landmarks, metres; joints alone will do for checks that ask for no more.
     """
     different, stated = tabulated(checks)
-    held = satisfied(different, joints).float()  # (N, C)
+    held = satisfied(different, points).float()  # (N, C)
     stated = stated.clamp(max=1).to(held)
     return (stated @ held.T) / stated.sum(1, keepdim=True)
 
@@ -332,7 +332,7 @@ def evaluate_retrieval(model: RetrievalModel, samples: Sequence[Sample]) -> dict
     poses = stacked_poses(pairs)
     device = model.log_scale.device
     text, pose = model.embed_text([pair.prompt for pair in pairs]), model.embed_pose(poses.to(device))
-    share = shares([pair.checks for pair in pairs], load_body().joints(poses).to(device))
+    share = shares([pair.checks for pair in pairs], load_body().points(poses).to(device))
     return recall(text, pose) | {"agreement": rankings_agree(text @ pose.T, share)}
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.pose import Pose
+from pose_rft.body.skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,20 +15,26 @@ class PoseBatch:
     """M poses, one per graded item; a sequence of `Pose | None` that can also be read as tensors on the run's device.
 
     Attributes:
-        joints: (M, 22, 3) joint positions, metres.
+        points: (M, 32, 3) joints and landmarks, metres (``BodyModel.points``); what checks are asked of.
         axis_angle: (M, 22, 3) rotations, radians, SMPL order.
         valid: (M,) bool. False where the answer holds no usable `<POSE>`; the tensors mean nothing there.
     """
 
-    joints: Tensor
+    points: Tensor
     axis_angle: Tensor
     valid: Tensor
 
     def __post_init__(self) -> None:
         items = self.valid.shape[0]
-        for name, tensor in (("joints", self.joints), ("axis_angle", self.axis_angle)):
-            if tensor.shape != (items, 22, 3):
-                raise ValueError(f"{name} must be ({items}, 22, 3) to go with {items} flags, not {tuple(tensor.shape)}")
+        for name, tensor, rows in (("points", self.points, NUM_POINTS), ("axis_angle", self.axis_angle, NUM_JOINTS)):
+            if tensor.shape != (items, rows, 3):
+                shape = tuple(tensor.shape)
+                raise ValueError(f"{name} must be ({items}, {rows}, 3) to go with {items} flags, not {shape}")
+
+    @property
+    def joints(self) -> Tensor:
+        """(M, 22, 3) joint positions, metres."""
+        return self.points[:, :NUM_JOINTS]
 
     def __len__(self) -> int:
         return self.valid.shape[0]
@@ -41,4 +49,4 @@ class PoseBatch:
 
     def slice(self, start: int, stop: int) -> "PoseBatch":
         """Items `start` to `stop - 1` as a batch of their own."""
-        return PoseBatch(self.joints[start:stop], self.axis_angle[start:stop], self.valid[start:stop])
+        return PoseBatch(self.points[start:stop], self.axis_angle[start:stop], self.valid[start:stop])

@@ -13,8 +13,8 @@ credits:
 - "pose": one item per sampled pose, so that prompts and completions are repeated K times.
 
 `poses` is a :class:`pose_rft.rewards.batch.PoseBatch`: read it item by item (`poses[i]` is a `Pose` or None) or all at
-once (`poses.joints`, `poses.axis_angle`, `poses.valid`). A step may hold thousands of poses, so the built-in rewards do
-the latter. `columns` are the samples' other columns, such as `checks`, `pose` and `answer`.
+once (`poses.joints`, `poses.points`, `poses.axis_angle`, `poses.valid`). A step may hold thousands of poses, so the
+built-in rewards do the latter. `columns` are the samples' other columns, such as `checks`, `pose` and `answer`.
 """
 
 from collections.abc import Callable, Iterable

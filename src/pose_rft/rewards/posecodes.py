@@ -1,6 +1,6 @@
 """Posecode satisfaction: the share of a prompt's geometric statements that the pose fulfils.
 
-A verifiable reward: geometry on the joints, no learned model that could be fooled. It needs no recorded pose.
+A verifiable reward: geometry on the pose, no learned model that could be fooled. It needs no recorded pose.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def posecode_satisfaction(
     for start in range(0, len(items), size := _at_once(poses.joints.device)):
         some = items[start : start + size]
         try:
-            shares = _shares(list(texts), text_of[start : start + size], poses.joints[some])
+            shares = _shares(list(texts), text_of[start : start + size], poses.points[some])
         except UserError as error:
             raise ValueError(str(error)) from error
         for item, share in zip(some, shares.tolist(), strict=True):
@@ -54,10 +54,10 @@ def _at_once(device: torch.device) -> int:
     return 2048 if device.type == "cpu" else 2**17
 
 
-def _shares(texts: Sequence[Sequence[str]], text_of: Sequence[int], joints: Tensor) -> Tensor:
+def _shares(texts: Sequence[Sequence[str]], text_of: Sequence[int], points: Tensor) -> Tensor:
     """(n,) share of the checks of its text that each pose meets; what several texts state is looked at once."""
     present = {text: row for row, text in enumerate(dict.fromkeys(text_of))}
     checks, stated = tabulated([texts[text] for text in present])
-    held = satisfied(checks, joints).float()  # (n, C)
+    held = satisfied(checks, points).float()  # (n, C)
     own = stated.to(held)[[present[text] for text in text_of]]
     return (held * own).sum(dim=1) / own.sum(dim=1)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy, Rollout
@@ -76,7 +77,7 @@ class _Items:
     def grades_of(self, reward: ResolvedReward) -> list[float | None]:
         """What a reward says of copies: whatever it does to them, the next one gets what this one got."""
         columns = copy.deepcopy(self.columns)  # the items of a prompt share their columns, and go on sharing them
-        poses = PoseBatch(self.poses.joints.clone(), self.poses.axis_angle.clone(), self.poses.valid.clone())
+        poses = PoseBatch(self.poses.points.clone(), self.poses.axis_angle.clone(), self.poses.valid.clone())
         return reward(list(self.prompts), list(self.completions), poses, columns)
 
 
@@ -103,7 +104,7 @@ class RolloutRewarder:
             step,
             [sample.prompt for sample in samples],
             rollout.texts,
-            self.body.joints_from_rotations(rotations),
+            self.body.points_from_rotations(rotations),
             roma.rotmat_to_rotvec(rotations),
             rollout.valid,
             columns_of(samples),
@@ -126,7 +127,7 @@ class RolloutRewarder:
         given = [np.zeros((22, 3)) if sample.pose is None else sample.pose for sample in some]
         axis_angle = torch.from_numpy(np.stack(given).astype(np.float32)).to(self.policy.device)
         valid = torch.tensor([sample.pose is not None for sample in some], device=self.policy.device)
-        poses = PoseBatch(self.body.joints(axis_angle), axis_angle, valid)
+        poses = PoseBatch(self.body.points(axis_angle), axis_angle, valid)
         prompts, answers = [sample.prompt for sample in some], [sample.answer for sample in some]
         for reward in self.rewards:
             check_columns(reward, columns)
@@ -156,7 +157,7 @@ def grade(
     step: int,
     prompts: Sequence[str],
     completions: Sequence[Sequence[str]],
-    poses_joints: Tensor,
+    poses_points: Tensor,
     poses_axis_angle: Tensor,
     valid: Tensor,
     columns: Mapping[str, Sequence[Any]],
@@ -169,7 +170,7 @@ def grade(
         step: optimiser step, for the schedules of the weights.
         prompts: B prompts.
         completions: B x G decoded answers, special tokens kept.
-        poses_joints: (B, G, K, 22, 3) metres.
+        poses_points: (B, G, K, 32, 3) joints and landmarks, metres (``BodyModel.points``).
         poses_axis_angle: (B, G, K, 22, 3) radians.
         valid: (B, G) bool, the answer holds a `<POSE>`.
         columns: the samples' other columns, B values each.
@@ -180,17 +181,17 @@ def grade(
         RewardError: as above, naming reward, prompt and completion.
         UserError: a missing column or model; also under "skip", because it concerns the run and not an item.
     """
-    num_prompts, num_answers, num_poses = poses_joints.shape[:3]
+    num_prompts, num_answers, num_poses = poses_points.shape[:3]
     if len(prompts) != num_prompts or any(len(group) != num_answers for group in completions):
         raise ValueError(f"poses are for {num_prompts} prompts x {num_answers} answers; the texts are not")
     answers = [text for group in completions for text in group]  # B*G
-    device = poses_joints.device
+    device = poses_points.device
 
     def items(per_answer: int) -> _Items:
         """One item per answer, or per pose; prompt-major, so that an item's group is its row."""
         flat = num_prompts * num_answers * per_answer
         poses = PoseBatch(
-            joints=poses_joints[:, :, :per_answer].reshape(flat, 22, 3),
+            points=poses_points[:, :, :per_answer].reshape(flat, NUM_POINTS, 3),
             axis_angle=poses_axis_angle[:, :, :per_answer].reshape(flat, 22, 3),
             valid=valid.to(device).flatten().repeat_interleave(per_answer),
         )

@@ -38,6 +38,7 @@ class SftConfig(RunConfig):
         start: a trained policy to go on from, instead of building one.
         data_seed: of the mixture.
         encoder: gives a ``start`` that has none a pose-aware image encoder, e.g. "blazepose".
+        text_head: gives a ``start`` an untrained pose head of this shape for texts, in place of its own.
         image_head: gives a ``start`` an untrained pose head of this shape for pictures, in place of its own.
         head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts, with pictures
             in the same proportion.
@@ -49,7 +50,7 @@ class SftConfig(RunConfig):
     """
 
     FIXED: ClassVar[tuple[str, ...]] = (
-        *RunConfig.FIXED, "policy", "start", "data_seed", "encoder", "image_head", "loop.seed",
+        *RunConfig.FIXED, "policy", "start", "data_seed", "encoder", "text_head", "image_head", "loop.seed",
         *(f"{phase}.{name}" for phase in ("head", "attributes", "joint") for name in ("samples", "batch_size")),
     )  # fmt: skip
 
@@ -58,6 +59,7 @@ class SftConfig(RunConfig):
     output_dir: str = "runs/sft"
     data_seed: Seed = 0
     encoder: str | None = None
+    text_head: HeadConfig | None = None
     image_head: HeadConfig | None = None
     head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
     attributes: PhaseConfig = NO_ATTRIBUTES
@@ -68,7 +70,8 @@ class SftConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is None:
-            refuse_unread(self, ["encoder", "image_head"], "there is no start (a new policy has policy.encoder)")
+            not_new = ["encoder", "text_head", "image_head"]
+            refuse_unread(self, not_new, "there is no start (policy says what a new one is made of)")
         else:
             refuse_unread(self, ["policy"], "the policy is that of start")
         if not self.attributes.steps:
@@ -122,7 +125,12 @@ def _starting_policy(config: SftConfig, device: str) -> PosePolicy:
     if config.start is None:
         return PosePolicy.create(config.policy, device, shard=config.shard)
     return PosePolicy.from_pretrained(
-        config.start, device, encoder=config.encoder, shard=config.shard, image_head=config.image_head
+        config.start,
+        device,
+        encoder=config.encoder,
+        shard=config.shard,
+        image_head=config.image_head,
+        text_head=config.text_head,
     )
 
 

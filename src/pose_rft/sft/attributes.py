@@ -35,23 +35,23 @@ HEAVIEST = 20.0  # weight of the truths of a statement that next to never holds,
 
 def truths_of(samples: Sequence[Sample]) -> Tensor:
     """(N, F) int8 of encoded pictures: whether each of ``questions.statements`` holds, -1 where that is not clear."""
-    joints, standing = _joints(samples)
-    return torch.from_numpy(statement_truths(standing, Measurements(joints).front[:, 2]))
+    points, standing = _points(samples)
+    return torch.from_numpy(statement_truths(standing, Measurements(points).front[:, 2]))
 
 
 def answers_of(samples: Sequence[Sample]) -> Counter[tuple[str, str]]:
     """How often a question is about what and has which truth, over one about each encoded picture."""
-    questions = ask(_joints(samples)[1], 0, [kind for kind in KINDS if kind != "describe"])
+    questions = ask(_points(samples)[1], 0, [kind for kind in KINDS if kind != "describe"])
     return Counter((question.topic, question.truth) for question in questions)
 
 
-def _joints(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """(N, 22, 3) joints in the crops' frames, and upright."""
+def _points(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+    """(N, 32, 3) joints and landmarks in the crops' frames, and upright."""
     people = [sample.person for sample in samples if sample.person is not None]
     poses = torch.from_numpy(np.stack([person.pose for person in people]).astype(np.float32))
-    joints = load_body().joints(poses)
-    standing = upright(joints.numpy(), np.stack([person.up for person in people]))
-    return joints, torch.from_numpy(standing.astype(np.float32))
+    points = load_body().points(poses)
+    standing = upright(points.numpy(), np.stack([person.up for person in people]))
+    return points, torch.from_numpy(standing.astype(np.float32))
 
 
 def weights_as_asked(truths: Tensor, answers: Counter[tuple[str, str]]) -> tuple[Tensor, Tensor]:

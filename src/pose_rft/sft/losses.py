@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from pose_rft.body.distances import pa_mpjpe
-from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.body.landmarks import LANDMARKS, POINT_INDEX
+from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS
 from pose_rft.config import NonNegativeFloat, validate
-from pose_rft.policy.distribution import PoseGaussian
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.pose_head import PoseHead
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.measurements import Measurements
 
 HEAD = JOINT_INDEX["head"]
+OF_THE_HEAD = [HEAD, *(POINT_INDEX[name] for name, (joint, _) in LANDMARKS.items() if joint == "head")]
 TO_SPARE = 0.3  # of the checks' units, 6 degrees or 3 centimetres: what is met by that much costs nothing
 
 
@@ -25,7 +27,8 @@ class LossWeights:
     Attributes:
         text: cross-entropy per token.
         likelihood: Gaussian negative log-likelihood per number of the pose.
-        joints: distance of the mean pose's joints from the target's, per metre.
+        joints: distance of the mean pose's joints from the target's, per metre; of a mixture, the mean of the component
+            that most probably made the target.
         aligned: the same after the best rotation, translation and scale (PA-MPJPE); 0 leaves it out.
         checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
         sampled_checks: the same of a sampled pose, through its reparameterisation: narrows the Gaussian where the words
@@ -50,8 +53,8 @@ def cross_entropy(logp: Tensor, mask: Tensor) -> Tensor:
 
 def pose_losses(
     head: PoseHead,
-    offsets_to_joints: Callable[[Tensor], Tensor],
-    predicted: PoseGaussian,
+    rotations_to_points: Callable[[Tensor], Tensor],
+    predicted: PoseDistribution,
     poses: Tensor,
     checks: Sequence[Sequence[str]] | None = None,
     sampled: bool = True,
@@ -61,7 +64,7 @@ def pose_losses(
 
     Args:
         head: the head that made them (its action space).
-        offsets_to_joints: maps (M, 22, 3, 3) rotations to (M, 22, 3) joints in metres.
+        rotations_to_points: maps (M, 22, 3, 3) rotations to (M, 32, 3) joints and landmarks in metres.
         poses: (M, 22, 3) axis-angle targets.
         checks: M lists of what the words say, or None to leave that out.
         sampled: with checks, those of a sampled pose too; False draws none.
@@ -73,49 +76,53 @@ def pose_losses(
         ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a sampled one.
     """
     target = head.to_action(poses)  # (M, 22, 6)
-    mean = predicted.mean.unflatten(-1, target.shape[-2:])
+    mean = predicted.mean_near(target.flatten(1)).unflatten(-1, target.shape[-2:])
     if head.is_deterministic:
         likelihood = (mean - target).square().mean()
     else:
         likelihood = -predicted.log_prob(target[:, None]).sum(dim=-1).mean() / target[0].numel()
-    reached = offsets_to_joints(head.to_rotations(mean))
-    wanted = offsets_to_joints(head.to_rotations(target))
+    points = rotations_to_points(head.to_rotations(mean))
+    reached = points[:, :NUM_JOINTS]
+    wanted = rotations_to_points(head.to_rotations(target))[:, :NUM_JOINTS]
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
     if aligned:
         losses["aligned"] = pa_mpjpe(reached, wanted).mean()
     if checks is not None:
-        judged = [reached]
+        judged = [points]
         if sampled and not head.is_deterministic:
-            judged.append(offsets_to_joints(head.to_rotations(predicted.sample(1)[:, 0])))
+            judged.append(rotations_to_points(head.to_rotations(predicted.sample(1)[:, 0])))
         losses |= zip(("checks", "sampled_checks"), check_loss(checks, torch.stack(judged)), strict=False)
     return losses
 
 
-def check_loss(checks: Sequence[Sequence[str]], joints: Tensor) -> Tensor:
+def check_loss(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:
     """Hinge loss of geometric statements: how far each is from being met with something to spare.
 
     A recorded pose is one of many that fit its words. The statements say which of its details matter, and as functions
-    of the joints they can be descended directly, where a reward has to try. The head is held still: the rest of the
-    body has to do what is said.
+    of the pose they can be descended directly, where a reward has to try. The head's place is held still: the rest of
+    the body has to do what is said. How the head is turned is free.
 
     Args:
         checks: M lists of statements in the language of ``pose_rft.posescript.checks``; lists may be empty.
-        joints: (M, 22, 3) metres, or (P, M, 22, 3) of P poses to each.
+        points: (M, 32, 3) joints and landmarks in metres, or (P, M, 32, 3) of P poses to each. 22 joints will do for
+            statements that need no landmarks.
 
     Returns:
         Mean over the samples that have checks of the mean over their checks; 0 if none has any. () or (P,).
     """
-    # The head stays where likelihood and joints put it: bowing it is the cheap way to get it below the hands, and few
-    # statements mind where it looks.
-    still = joints.clone()
-    still[..., HEAD, :] = joints[..., HEAD, :].detach()
+    # The head stays where likelihood and joints put it: bowing it is the cheap way to get it below the hands. Face and
+    # crown move around it alone, so that statements of where it looks turn it.
+    still = points.clone()
+    of_the_head = OF_THE_HEAD if points.shape[-2] > NUM_JOINTS else [HEAD]
+    held = points[..., HEAD : HEAD + 1, :]
+    still[..., of_the_head, :] = points[..., of_the_head, :] - held + held.detach()
     measurements = Measurements(still.flatten(0, -3))
     column = {check: number for number, check in enumerate(dict.fromkeys(c for each in checks for c in each))}
     if not column:
-        return joints.new_zeros(joints.shape[:-3])
+        return points.new_zeros(points.shape[:-3])
     stated = [(column[check], row, len(each)) for row, each in enumerate(checks) for check in each]
-    columns, rows, counts = torch.tensor(stated, device=joints.device).unbind(dim=1)
+    columns, rows, counts = torch.tensor(stated, device=points.device).unbind(dim=1)
     # Every statement is evaluated on the whole batch: statements share their quantities, which cost next to nothing.
     margins = torch.stack([compile_check(text).margin(measurements) for text in column], dim=-1)  # (P * M, C)
-    missing = (TO_SPARE - margins.unflatten(0, joints.shape[:-2])[..., rows, columns]).clamp(min=0)
+    missing = (TO_SPARE - margins.unflatten(0, points.shape[:-2])[..., rows, columns]).clamp(min=0)
     return (missing / counts).sum(dim=-1) / sum(bool(statements) for statements in checks)

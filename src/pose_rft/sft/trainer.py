@@ -20,8 +20,8 @@ from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from pose_rft.data.sample import Sample, sample_name
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import CachedHead, HiddenStateCache, pack_samples
+from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.sft.losses import LossWeights, cross_entropy, pose_losses
 from pose_rft.trainer import CheckpointTrainer, check_tracker, training_arguments
 
@@ -157,7 +157,7 @@ class SupervisedTrainer(CheckpointTrainer):
             callbacks=callbacks,
         )
 
-    def pose_loss(self, predicted: PoseGaussian, poses: Tensor, checks: Checks) -> Tensor:
+    def pose_loss(self, predicted: PoseDistribution, poses: Tensor, checks: Checks) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
         pose_weight = self.rank_loss_weight(len(poses))
@@ -167,8 +167,8 @@ class SupervisedTrainer(CheckpointTrainer):
         if not len(poses):
             return predicted.mean.sum() * 0.0
         aligned = self.weights.aligned > 0
-        joints_of = self.body.joints_from_rotations
-        losses = pose_losses(self.policy.head, joints_of, predicted, poses, stated, sampled, aligned)
+        points_of = self.body.points_from_rotations
+        losses = pose_losses(self.policy.head, points_of, predicted, poses, stated, sampled, aligned)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
             getattr(self.weights, name) * loss * (check_weight if "checks" in name else pose_weight)

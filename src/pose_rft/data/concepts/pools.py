@@ -66,5 +66,5 @@ def concept_pools(size: int, seed: int, exclude: tuple[str, ...], part: Part) ->
 def meeting(pose: Tensor, checks: tuple[str, ...]) -> np.ndarray:
     """Of poses (N, 22, 3) those that meet all checks, (M, 22, 3) float32; M may be 0."""
     if checks:
-        pose = pose[satisfied(checks, load_body().joints(pose)).all(dim=1)]
+        pose = pose[satisfied(checks, load_body().points(pose)).all(dim=1)]
     return pose.float().numpy()

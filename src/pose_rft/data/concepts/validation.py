@@ -19,9 +19,9 @@ def problems(concept: Concept, n: int = 256, seed: int = 0) -> tuple[list[str], 
     """What is wrong with a concept, in words, and `n` sampled poses (n, 22, 3)."""
     solved = solve(concept.spec, n, seed)
     found = []
-    joints = load_body().joints(solved.pose)
-    at_mean = satisfied(concept.checks, load_body().joints(mean_pose(solved.pose)[None]))[0]
-    shares = satisfied(concept.checks, joints).float().mean(0)
+    points = load_body().points(solved.pose)
+    at_mean = satisfied(concept.checks, load_body().points(mean_pose(solved.pose)[None]))[0]
+    shares = satisfied(concept.checks, points).float().mean(0)
     for check, share, mean in zip(concept.checks, shares.tolist(), at_mean.tolist(), strict=True):
         if share < 0.95:
             found.append(f"only {share:.0%} of samples meet {check!r}")

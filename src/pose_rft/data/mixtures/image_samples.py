@@ -133,11 +133,11 @@ def _questions(to_ask: Sequence[tuple[PicturedPerson, int, bool]]) -> list[Quest
     if not to_ask:
         return []
     poses = np.stack([person.pose for person, _, _ in to_ask])
-    joints = load_body().joints(torch.from_numpy(poses)).numpy()
+    points = load_body().points(torch.from_numpy(poses)).numpy()
     up = np.stack([person.up for person, _, _ in to_ask])
-    asked = ask(upright(joints, up), [own for _, own, _ in to_ask])
+    asked = ask(upright(points, up), [own for _, own, _ in to_ask])
     return [
-        (facing(joints[row : row + 1], own)[0] if about_facing else None) or asked[row]
+        (facing(points[row : row + 1], own)[0] if about_facing else None) or asked[row]
         for row, (_, own, about_facing) in enumerate(to_ask)
     ]
 

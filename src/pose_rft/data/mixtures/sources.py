@@ -12,7 +12,7 @@ from pose_rft.data.concepts.concept import Concept
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
-from pose_rft.data.mocap.clips import MocapClips, everyday_phrases
+from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
 from pose_rft.data.sample import Sample
@@ -57,7 +57,7 @@ def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[S
     samples = []
     for start in range(0, len(poses), CAPTION_BATCH):
         part = poses[start : start + CAPTION_BATCH]
-        said = caption(load_body().joints(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
+        said = caption(load_body().points(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
         rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
         samples += [drawing.sample(one.text, pose, one.checks, name) for one, pose, name in rows]
     return samples
@@ -76,11 +76,9 @@ def draw_captions_procedural(drawing: Drawing, count: int) -> list[Sample]:
 
 
 def _frames(drawing: Drawing, clips: MocapClips, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames drawn by the square root of their clip's length, half of them mirrored: row, pose, mirrored."""
+    """Frames drawn as ``drawing_weights`` says, half of them mirrored: row, pose, mirrored."""
     rng = drawing.rng
-    _, clip, frames = np.unique(clips.sequence, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(frames[clip])
-    rows = rng.choice(len(clips), size=count, p=weights / weights.sum())
+    rows = rng.choice(len(clips), size=count, p=drawing_weights(clips))
     turned = rng.random(count) < 0.5
     pose = torch.from_numpy(clips.pose[rows])
     pose[turned] = mirror_pose(pose[turned])

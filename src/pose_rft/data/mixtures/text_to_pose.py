@@ -19,6 +19,7 @@ from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, 
 from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import Part, in_part
+from pose_rft.data.wordings import is_wording_prompt
 from pose_rft.errors import UserError
 from pose_rft.parallel import ordered_map
 
@@ -37,7 +38,7 @@ class MixtureConfig:
         compositions: several concepts in one sentence.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
-        mocap: a file like cmu_poses.npz; its held-out clips are never used.
+        mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
         amass: a directory of AMASS .npz files; its held-out files are never used.
         concept_poses: poses drawn for each concept; samples choose among them.
         exclude_concepts: ids (their mirrored twins go too) that no sample is made of.
@@ -76,8 +77,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order, less those that ask what everyday-prompts or canonical ask (about 1 in 4,000).
-        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        n samples in random order, less those that ask what everyday-prompts, wordings or canonical ask (about 1 in
+        4,000). Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "chat".
 
@@ -90,12 +91,11 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
-    return [sample for shard in shards for sample in shard if not _is_asked(sample.prompt)]
+    return [sample for shard in shards for sample in shard if not _is_asked_by_a_benchmark(sample.prompt)]
 
 
-def _is_asked(prompt: str) -> bool:
-    """Whether a benchmark asks the same."""
-    return is_everyday_prompt(prompt) or is_canonical_prompt(prompt)
+def _is_asked_by_a_benchmark(prompt: str) -> bool:
+    return is_everyday_prompt(prompt) or is_canonical_prompt(prompt) or is_wording_prompt(prompt)
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:

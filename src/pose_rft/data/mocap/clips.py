@@ -1,6 +1,7 @@
 """Motion capture: clips of real poses from .npz files, their split into training and test, everyday words for them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +15,12 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.data.mocap.recordings import find_recordings
-from pose_rft.data.splits import is_held_out
+from pose_rft.data.splits import is_held_out, subject_of
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import measure
 from pose_rft.storage import package_table
+
+EXERCISE = re.compile(r"^uiprmd_s\d\d_(?P<exercise>m\d\d)_.*")  # UI-PRMD: ten exercises, ten subjects, many times each
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,19 @@ class MocapClips:
 
 
 def read_mocap(path: str | Path, up: Up | None = None) -> MocapClips:
-    """Read a pose file with ``sequence`` (N,), the clip of each pose, and, if there is one, ``description`` (N,).
+    """Read pose files with ``sequence`` (N,), the clip of each pose, and, if there is one, ``description`` (N,).
 
     Args:
-        path: of the file, or its name in the folder ``POSE_RFT_MOCAP``.
-        up: the axis that points up in it; see ``read_poses``.
+        path: a file, a folder or a pattern, see ``find_recordings``.
+        up: the axis that points up in the files; see ``read_poses``.
 
     Raises:
         UserError: no such file, unreadable poses, or no ``sequence``.
     """
-    path = find_recordings(path)
+    return concatenated([_read_file(file, up) for file in find_recordings(path)])
+
+
+def _read_file(path: Path, up: Up | None) -> MocapClips:
     found = read_poses(path, up)
     if found.sequence is None:
         raise UserError(f"{path}: no readable 'sequence' (N,), the name of one recording for each pose; add it")
@@ -73,6 +79,21 @@ def train_test_split(clips: MocapClips) -> tuple[MocapClips, MocapClips]:
     """
     test = np.isin(clips.sequence, [name for name in clips.names if is_held_out(name)])
     return clips.where(~test), clips.where(test)
+
+
+def drawing_weights(clips: MocapClips) -> np.ndarray:
+    """How often each pose is to be drawn, (N,) summing to 1: a clip counts by the square root of its length.
+
+    So neither long clips nor the many short ones decide alone. An exercise that many subjects repeat (``EXERCISE``)
+    counts as one clip of the length that a subject's repetitions have on average.
+    """
+    motions = [EXERCISE.sub(r"\g<exercise>", name) for name in clips.names]
+    subjects = Counter(motion for motion, _ in {(m, subject_of(n)) for m, n in zip(motions, clips.names, strict=True)})
+    motion_of = dict(zip(clips.names, motions, strict=True))
+    motion = [motion_of[name] for name in clips.sequence.tolist()]
+    frames = Counter(motion)
+    weights = np.array([1 / np.sqrt(frames[name] * subjects[name]) for name in motion])
+    return weights / weights.sum()
 
 
 def facing_forward(poses: Tensor) -> Tensor:

@@ -276,7 +276,7 @@ def edit_satisfaction(
     if not instruction.checks and not instruction.changes:
         raise UserError("this instruction states nothing that could be checked")
     pair = PosePair(joints_from, joints_to)
-    of_target = satisfied(instruction.checks, pair.target.joints).expand(pair.size, -1)
+    of_target = satisfied(instruction.checks, pair.target.points).expand(pair.size, -1)
     of_both = compare(instruction.changes, joints_from, joints_to)
     return torch.cat([of_target, of_both], dim=1).float().mean(dim=1)
 
@@ -316,7 +316,7 @@ def edit_file(
         )
 
     def say_once(rows: slice, seed: int) -> Sequence[EditInstruction]:
-        before, after = (load_body().joints(pose[rows]) for pose in (source, target))
+        before, after = (load_body().points(pose[rows]) for pose in (source, target))
         return edit_instructions(before, after, seed)
 
     return write_texts(out_path, say_once, len(source), CHUNK, captions, seed)

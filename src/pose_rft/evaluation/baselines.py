@@ -1,0 +1,66 @@
+"""What poses of the training data answer without a policy: the average, and those that a retrieval model finds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.concepts.pools import concept_pools
+from pose_rft.data.mocap.clips import MocapClips, drawing_weights, facing_forward
+from pose_rft.policy.selection import CANDIDATES, choose_poses
+from pose_rft.retrieval.model import RetrievalModel
+
+AVERAGE, NEAREST = "average training pose", "nearest training pose"
+CONCEPT, RERANKED = "nearest concept pose", "best of the nearest concept poses"
+CONCEPT_POSES = 8  # of each concept
+
+
+def average_pose(poses: Tensor, weights: np.ndarray | None = None) -> Tensor:
+    """The mean of poses (P, 22, 3) axis-angle, joint by joint on the rotations: (22, 3).
+
+    Args:
+        weights: (P,) summing to 1; None weighs all alike.
+    """
+    shares = torch.full((len(poses),), 1 / len(poses)) if weights is None else torch.from_numpy(weights).to(poses)
+    matrices = torch.einsum("p,pjkl->jkl", shares, roma.rotvec_to_rotmat(poses))
+    mean: Tensor = roma.rotmat_to_rotvec(roma.special_procrustes(matrices))
+    return mean
+
+
+def nearest_poses(retrieval: RetrievalModel, prompts: Sequence[str], poses: Tensor) -> Tensor:
+    """For each prompt the one of the poses (P, 22, 3) that the model scores highest, (N, 22, 3)."""
+    scores = retrieval.embed_text(prompts) @ retrieval.embed_pose(poses).T  # (N, P)
+    return poses[scores.argmax(1)]
+
+
+def concept_baselines(prompts: Sequence[str]) -> dict[str, Tensor]:
+    """Answers (N, 1, 22, 3) to each prompt from the poses of the concept bank, by the bundled reward model.
+
+    The pose that it scores highest, and of as many as a policy samples for an answer the one that ``choose_poses``
+    takes: what a policy has to beat, alone and with its best of K.
+    """
+    pools, retrieval = concept_pools(CONCEPT_POSES, 0, (), "all"), RetrievalModel.load("reward")
+    poses = torch.from_numpy(np.concatenate([pools.poses(concept) for concept in pools.concepts])).float()
+    scores = retrieval.embed_text(prompts) @ retrieval.embed_pose(poses).T  # (N, P)
+    nearest = poses[scores.topk(min(CANDIDATES, len(poses)), dim=1).indices]  # (N, K, 22, 3)
+    chosen = [choose_poses(prompt, some[None]) for prompt, some in zip(prompts, nearest, strict=True)]
+    return {
+        CONCEPT: nearest[:, :1],
+        RERANKED: nearest[torch.arange(len(prompts))[:, None], torch.stack(chosen)],
+    }
+
+
+def training_baselines(prompts: Sequence[str], training: MocapClips) -> dict[str, Tensor]:
+    """Answers (N, 1, 22, 3) to each prompt: the average pose, as training draws poses, and the reward model's nearest.
+
+    All face +z.
+    """
+    poses = facing_forward(torch.from_numpy(training.pose))
+    average = average_pose(poses, drawing_weights(training))
+    return {
+        AVERAGE: average.expand(len(prompts), 1, NUM_JOINTS, 3),
+        NEAREST: nearest_poses(RetrievalModel.load("reward"), prompts, poses).unsqueeze(1),
+    }

@@ -1,0 +1,103 @@
+"""Best of K: of many poses that a policy sampled for its answer, the one that does what the words say.
+
+K poses cost K samples of a distribution and no pass of the language model. All candidates are samples of the policy;
+three judges choose among them: what the words state (``posescript.parsing``), the bundled reward model, which has
+read what people call poses, and what looks wrong whatever the words say (``posescript.plausibility``). The model that
+judges policies in evaluation takes no part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import roma
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.policy.outputs import Rollout
+from pose_rft.policy.prompt_encoder import PromptInput
+from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.parsing import parse
+from pose_rft.posescript.plausibility import plausibility
+from pose_rft.retrieval.model import RetrievalModel
+
+CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
+STATED, LIKED, WRONG = 4.0, 1.0, 0.25  # weights, chosen on dev splits (docs/evaluation.md)
+UNITS = {"nod": 20.0, "sole": 20.0, "support": 0.1, "overlap": 0.1}  # of what looks wrong: degrees, metres
+ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
+
+
+@lru_cache(maxsize=1)
+def _reward_model() -> RetrievalModel:
+    return RetrievalModel.load("reward")
+
+
+@torch.no_grad()
+def choose_poses(prompt: str, poses: Tensor) -> Tensor:
+    """Which candidate each answer to a prompt takes.
+
+    Args:
+        prompt: what the user said.
+        poses: (G, K, 22, 3) axis-angle radians, K candidates for each of G answers.
+
+    Returns:
+        (G,) indices in 0..K-1. The first answer takes the best; later ones the best that is not like an earlier one.
+    """
+    answers, candidates = poses.shape[:2]
+    flat = poses.reshape(-1, NUM_JOINTS, 3).float().cpu()
+    points = load_body().points(flat)
+    scores = score_candidates(prompt, flat, points).view(answers, candidates)
+    joints = points[:, :NUM_JOINTS].view(answers, candidates, NUM_JOINTS, 3)
+    joints = joints - joints[:, :, :1]
+    chosen: list[int] = []
+    for answer in range(answers):
+        score = scores[answer].clone()
+        for earlier, index in enumerate(chosen):
+            apart = (joints[answer] - joints[earlier, index]).norm(dim=-1).amax(dim=-1)  # (K,)
+            score[apart < ALIKE] -= STATED
+        chosen.append(int(score.argmax()))
+    return torch.tensor(chosen, device=poses.device)
+
+
+def with_chosen_poses(rollout: Rollout, rotations: Tensor, inputs: Sequence[PromptInput]) -> tuple[Rollout, Tensor]:
+    """A rollout of K poses to an answer -> the same with the chosen one of each.
+
+    Args:
+        rotations: (B, G, K, 22, 3, 3) of its poses.
+        inputs: the B prompts; of those about pictures the first poses are taken.
+
+    Returns:
+        The rollout with K = 1, and (B, G, 22, 3, 3) rotations.
+    """
+    prompts, answers, candidates = rotations.shape[:3]
+    chosen = torch.zeros(prompts, answers, dtype=torch.long, device=rotations.device)
+    if candidates > 1:
+        poses = roma.rotmat_to_rotvec(rotations)
+        for number, asked in enumerate(inputs):
+            if asked.image is None:
+                chosen[number] = choose_poses(asked.prompt, poses[number])
+    place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
+    action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
+    return replace(rollout, action=action, logp_pose=logp_pose), rotations[place]
+
+
+def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:
+    """How well candidates answer a prompt, (N,): comparable among them only.
+
+    Args:
+        poses: (N, 22, 3) axis-angle radians.
+        points: (N, 32, 3) their joints and landmarks, metres.
+    """
+    score = torch.zeros(len(poses))
+    stated = parse(prompt).checks
+    if stated:
+        score += STATED * satisfied(stated, points).float().mean(dim=1)
+    model = _reward_model()
+    if len(poses) > 1 and model.knows(prompt):
+        liked = model.score([prompt], poses)
+        score += LIKED * (liked - liked.mean()) / liked.std().clamp_min(1e-4)
+    for measure, wrong in plausibility(points).items():
+        score -= WRONG * wrong / UNITS[measure]
+    return score
