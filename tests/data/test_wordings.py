@@ -169,6 +169,7 @@ def test_every_form_of_contrast_is_used() -> None:
     used = Counter()
     for seed in range(300):
         scene = draw_scene(rng(seed))
+        scene = Scene(scene.stance, scene.statements[: 1 if seed % 4 == 0 else None])
         for form, _ in FORMS:
             used[form.__name__] += form(scene, rng(seed)) is not None
     assert min(used[form.__name__] for form, _ in FORMS) > 20

@@ -176,6 +176,26 @@ def as_one_and_other(scene: Scene, rng: np.random.Generator) -> Said | None:
     ), checks
 
 
+def as_one(scene: Scene, rng: np.random.Generator) -> Said | None:
+    """ "one elbow bent at 45 degrees": either side will do."""
+    form = pick(rng, ("be", "do"))
+    mentions = scene.mentions(form, rng)
+    if mentions is None or len(mentions) != 1 or scene.statements[0].side == "both" or _is_sided(scene):
+        return None
+    (mention,) = mentions
+    if mention.statement.state.limb not in ("arm", "leg"):
+        return None
+    mention.phrase = f"one {mention.noun}"
+    text = mention.do(rng) if form == "do" else f"{mention.phrase} {mention.be(rng)}"
+    if has_side(text):
+        return None
+    checks, stance = either_side(_stated(mentions)), scene.says_stance(rng)
+    if stance:
+        text = f"{scene.doing(rng)} {'and' if form == 'do' else 'with'} {text}"
+        checks = (*scene.stance_checks, *checks)
+    return say_doing(text, rng) if stance or form == "do" else say_with(text, False, rng), checks
+
+
 def as_only(scene: Scene, rng: np.random.Generator) -> Said | None:
     """ "only the left arm is raised": the other one does not do it."""
     if len(scene.statements) != 2 or "rest" not in scene.statements[1].state.flags:
@@ -241,6 +261,7 @@ FORMS: list[tuple[Form, float]] = [
     (as_notes, 2),
     (as_pair, 1),
     (as_one_and_other, 2),
+    (as_one, 1.5),
     (as_only, 1.5),
     (as_exception, 1.2),
 ]

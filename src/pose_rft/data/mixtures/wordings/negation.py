@@ -69,6 +69,7 @@ class Negated:
         places = {"n": name, "m": bare, "N": sentence(name, "").rstrip(), "is": "are" if plural else "is"}
         places["isnt"] = "aren't" if plural else "isn't"
         if plural:
+            places["two"] = name
             places["s"] = SINGULAR.get(bare, bare.removesuffix("s"))
         if said.get("do"):
             named = pick(rng, (name, name, f"both {bare}" if self.both else name)) if noun else ""
@@ -151,7 +152,7 @@ def _worded(
         return owned(text, whose, rng)
 
 
-PLACES = {"g", "o", "d", "v", "n", "m", "s", "b", "is", "isnt", "y", "N"}
+PLACES = {"g", "o", "d", "v", "n", "m", "s", "b", "is", "isnt", "y", "N", "two"}
 
 
 def subject_for(template: str, rng: np.random.Generator) -> Subject:
