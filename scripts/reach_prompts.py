@@ -9,7 +9,7 @@ kept. Prompts without a pose are listed: their checks contradict each other or t
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +20,20 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, mirror_pose
 from pose_rft.data.canonical import POSES, canonical_prompts
 from pose_rft.data.concepts.pools import concept_pools
-from pose_rft.data.everyday import everyday_prompts
+from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward, read_mocap
 from pose_rft.data.sample import Sample
 from pose_rft.posescript.checks import compile_check, satisfied, tabulated
 from pose_rft.posescript.measurements import Measurements
 
-TABLES = {  # of each benchmark its prompts, and the file of poses below the repository's root
+# Of each benchmark its prompts, and the file of poses below the repository's root.
+TABLES: dict[str, tuple[Callable[[Split], list[Sample]], str]] = {
     "canonical": (canonical_prompts, f"src/pose_rft/data/{POSES}"),
     "everyday-prompts": (everyday_prompts, "tests/evaluation/everyday_poses.npz"),
 }
 CONCEPT_POSES = 16  # of each concept
 STARTS = 8  # for each prompt
-STEPS, STEPS_AFTER_THE_FIRST = 300, 30  # until a pose meets the checks, and from there on
+STEPS, STEPS_AFTER_THE_FIRST = 300, 5  # until a pose meets the checks, and from there on
 STEP_SIZE = 0.02  # radians
 SLACK = 0.1  # margin to spare, 2 degrees or 1 cm: poses are stored as float16
 STAY = 0.3  # weight of the squared distance from the start, radians

@@ -19,9 +19,9 @@ def test_there_are_at_least_160_prompts_and_none_twice() -> None:
     assert len({words(sample.prompt) for sample in PROMPTS}) == len(PROMPTS)
 
 
-def test_every_prompt_has_three_to_ten_checks_that_compile() -> None:
+def test_every_prompt_has_three_to_eight_checks_that_compile() -> None:
     for sample in PROMPTS:
-        assert 3 <= len(sample.checks) <= 10, sample.prompt
+        assert 3 <= len(sample.checks) <= 8, sample.prompt
         for check in sample.checks:
             mirrored(check)
 
@@ -50,7 +50,7 @@ def test_checks_look_at_what_people_see_first() -> None:
     assert share("overlap()") > 0.95
     assert share("support()") > 0.6
     assert share("sole(", "height(left_toes)") > 0.6
-    assert share("gap(") > 0.35
+    assert share("gap(") > 0.3
 
 
 def test_for_every_prompt_a_pose_is_known_that_meets_all_of_its_checks() -> None:
