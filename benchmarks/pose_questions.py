@@ -68,11 +68,11 @@ def main() -> None:
             float(truth == sample.question.truth)
             for sample, truth in zip(batch, found(policy, batch, cuts), strict=True)
         ]
-        for sample, cut, joints in zip(batch, cuts, load_body().joints(poses).numpy(), strict=True):
+        for sample, cut, points in zip(batch, cuts, load_body().points(poses).numpy(), strict=True):
             about, recorded = sample.question.topic, torch.from_numpy(sample.image.camera_pose()[0])
-            guess = truth_in(about, standing(joints @ cut.turn.T, sample))  # from the crop's frame to the picture's
+            guess = truth_in(about, standing(points @ cut.turn.T, sample))  # from the crop's frame to the picture's
             right["own pose"].append(float(guess == sample.question.truth))
-            clear.append(clearness(about, standing(load_body().joints(recorded).numpy(), sample)))
+            clear.append(clearness(about, standing(load_body().points(recorded).numpy(), sample)))
     if not policy.image_branch.attributes:
         del right["attributes"]
     usual = commonest(training.pose)
@@ -91,11 +91,11 @@ def main() -> None:
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def standing(joints: np.ndarray, sample: Sample) -> torch.Tensor:
-    """Joints (22, 3) in a picture's frame as its question means them."""
+def standing(points: np.ndarray, sample: Sample) -> torch.Tensor:
+    """Joints and landmarks (32, 3) in a picture's frame as its question means them."""
     if sample.question.topic != "facing":
-        joints = upright(joints[None], sample.image.up()[None])[0]
-    return torch.from_numpy(joints.astype(np.float32))
+        points = upright(points[None], sample.image.up()[None])[0]
+    return torch.from_numpy(points.astype(np.float32))
 
 
 @torch.no_grad()
@@ -127,10 +127,10 @@ def asked(clips: MocapClips, limit: int) -> list[Sample]:
 
 def commonest(poses: np.ndarray) -> dict[str, str]:
     """The most frequent truth of each question, asked of poses (N, 22, 3)."""
-    joints = load_body().joints(torch.from_numpy(poses))
+    points = load_body().points(torch.from_numpy(poses))
     truths: dict[str, Counter[str]] = defaultdict(Counter, {"facing": Counter({"yes": 1})})
     for seed in range(4):
-        for question in ask(joints, seed, ("yes_no", "which")):
+        for question in ask(points, seed, ("yes_no", "which")):
             truths[question.topic][question.truth] += 1
     return defaultdict(lambda: "yes", {about: counts.most_common(1)[0][0] for about, counts in truths.items()})
 

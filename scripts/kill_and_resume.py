@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-DATA = {"captions_procedural": 0, "captions_mocap": 0, "compositions": 0, "clips": 0, "chat": 0.1, "concept_poses": 2}
+NO_SOURCE = ("captions_procedural", "captions_mocap", "compositions", "wordings", "clips")
+DATA = {**dict.fromkeys(NO_SOURCE, 0), "chat": 0.1, "concept_poses": 2}
 REWARD = "def letters(completions, **columns):\n    return [text.count('e') - len(text) / 50 for text in completions]\n"
 BEGUN = "run.json"  # what a run writes first
 

@@ -1,4 +1,4 @@
-"""The picture in the README: the default policy's mean poses for prompts that no training saw.
+"""The picture in the README: what the default policy answers to every twentieth test prompt of canonical, unchosen.
 
 python scripts/readme_picture.py docs/images/prompts.png
 """
@@ -7,22 +7,17 @@ import sys
 
 from pose_rft import PosePolicy
 from pose_rft.body.render import render_answers
+from pose_rft.data.canonical import canonical_prompts
 
-PROMPTS = (
-    "Both arms are raised above the head and the left knee is bent.",
-    "a boxer throwing a left jab",
-    "hands on hips, one foot forward",
-    "goalkeeper diving to the right",
-    "a waiter carrying a tray in the right hand",
-    "touching your toes with straight legs",
-)
+ANSWERS, EVERY = 12, 20
 
 
 def main() -> None:
-    policy = PosePolicy.from_pretrained("default")
-    answers = policy.generate(PROMPTS, temperature=0)
-    poses = [group[0].pose.axis_angle() for group in answers]
-    render_answers(poses, PROMPTS, size=260, columns=3).save(sys.argv[1], optimize=True)
+    prompts = [sample.prompt for sample in canonical_prompts("test")][::EVERY][:ANSWERS]
+    answers = PosePolicy.from_pretrained("default").generate(prompts)
+    shown = [(group[0].pose.axis_angle(), p) for group, p in zip(answers, prompts, strict=True) if group[0].pose]
+    poses, captions = zip(*shown, strict=True)
+    render_answers(poses, captions, size=200, columns=4).save(sys.argv[1], optimize=True)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,8 @@ from pose_rft.storage import atomic_file
 CONFIGS = Path(__file__).parents[1] / "configs"
 INTERPOLATE = Path(__file__).parent / "interpolate_weights.py"
 CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
-    ("sft", "default_sft"),  # pose head for texts, then the words
-    ("sft", "default_polish"),
-    ("sft", "default_posture"),
-    ("sft", "default_contacts"),
+    ("sft", "default_sft"),  # the words
+    ("sft", "default_text_head"),  # pose head for texts
     ("sft", "default_images"),  # pose head for pictures
     ("rft", "default_images_rft"),
     ("half way", "default_images/policy", "default_images_rft/policy", "default_images_between"),

@@ -17,7 +17,7 @@ def truth_in(topic: str, joints: Tensor) -> str:
 
     Args:
         topic: of the ``Question``.
-        joints: (22, 3) metres; upright, or in the camera's frame for ``facing``.
+        joints: (22, 3) metres, or (32, 3) with landmarks; upright, or in the camera's frame for ``facing``.
 
     Raises:
         UserError: no question is about that.

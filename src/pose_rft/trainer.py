@@ -10,6 +10,7 @@ older checkpoint is deleted only when the step after a newer one has shown that 
 """
 
 import json
+import math
 import os
 import random
 import shutil
@@ -119,8 +120,9 @@ class CheckpointTrainer(Trainer):
 
     def _check_weights(self) -> None:
         trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        if not torch.stack([weight.isfinite().all() for weight in trained.values()]).all():
-            broken = next(name for name, weight in trained.items() if not weight.isfinite().all())
+        sums = torch.stack([weight.detach().sum() for weight in trained.values()])  # not finite if any weight is not
+        if not sums.isfinite().all():
+            broken = next(name for name, total in zip(trained, sums.tolist(), strict=True) if not math.isfinite(total))
             raise FloatingPointError(f"the last update made weights ({broken}) that are not finite")
 
     def split(self, batch: Any) -> Sequence[tuple[str, Any]]:

@@ -55,8 +55,9 @@ def kind(sample: Sample) -> str:
 
 def test_a_mixture_holds_every_source_in_about_its_share() -> None:
     share = {name: count / 300 for name, count in Counter(kind(s) for s in samples()).items()}
-    # Weights 0.32, 0.25, 0.23, 0.05 of 0.85 without mocap; five standard deviations at n = 300.
-    for name, expected in {"caption": 0.376, "phrase": 0.294, "composition": 0.271, "chat": 0.059}.items():
+    # Weights 0.25, 0.27, 0.20, 0.15, 0.04 of 0.91 without mocap; five standard deviations at n = 300.
+    expected_share = {"caption": 0.275, "phrase": 0.297, "composition": 0.22, "wording": 0.165, "chat": 0.044}
+    for name, expected in expected_share.items():
         assert share[name] == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 300) ** 0.5)
 
 
@@ -84,7 +85,7 @@ def test_answers_keep_the_format_and_talk_has_no_pose() -> None:
 
 
 def test_the_same_seed_gives_the_same_mixture_and_another_seed_another() -> None:
-    config = MixtureConfig(concept_poses=SMALL, captions_procedural=0.2, phrases=0.7, compositions=0.0)
+    config = MixtureConfig(concept_poses=SMALL, captions_procedural=0.2, phrases=0.5, compositions=0, wordings=0.2)
     once = text_to_pose_mixture(25, 5, config)
     assert same(once, text_to_pose_mixture(25, 5, config))
     assert not same(once, text_to_pose_mixture(25, 6, config))
@@ -92,23 +93,29 @@ def test_the_same_seed_gives_the_same_mixture_and_another_seed_another() -> None
 
 def test_shards_differ_and_do_not_depend_on_how_many_follow(monkeypatch) -> None:
     monkeypatch.setattr(mixtures, "SHARD", 20)
-    config = MixtureConfig(concept_poses=SMALL, captions_procedural=0, compositions=0, phrases=0.9, chat=0.1)
-    both = text_to_pose_mixture(40, 1, config)
+    config = MixtureConfig(
+        concept_poses=SMALL, captions_procedural=0, compositions=0, wordings=0, phrases=0.9, chat=0.1
+    )
+    both = text_to_pose_mixture(40, 4, config)
     assert len(both) == 40
-    assert same(both[:20], text_to_pose_mixture(20, 1, config))
+    assert same(both[:20], text_to_pose_mixture(20, 4, config))
     assert not same(both[:20], both[20:])
 
 
 @pytest.mark.slow
 def test_two_processes_draw_what_one_draws(monkeypatch) -> None:
     monkeypatch.setattr(mixtures, "SHARD", 20)
-    config = MixtureConfig(concept_poses=SMALL, captions_procedural=0, compositions=0, phrases=0.5, chat=0.5)
+    config = MixtureConfig(
+        concept_poses=SMALL, captions_procedural=0, compositions=0, wordings=0.1, phrases=0.4, chat=0.5
+    )
     assert same(text_to_pose_mixture(40, 1, config), text_to_pose_mixture(40, 1, config, processes=2))
 
 
 @pytest.mark.slow
 def test_the_whole_bank_composes_and_its_poses_do_what_is_said() -> None:
-    config = MixtureConfig(concept_poses=SMALL, captions_procedural=0, phrases=0.5, compositions=0.5, chat=0)
+    config = MixtureConfig(
+        concept_poses=SMALL, captions_procedural=0, phrases=0.5, compositions=0.5, wordings=0, chat=0
+    )
     drawn = text_to_pose_mixture(200, 7, config)
     assert len({s.source for s in drawn}) > 60
     assert share_doing_what_is_said(drawn) >= 0.95
@@ -117,7 +124,13 @@ def test_the_whole_bank_composes_and_its_poses_do_what_is_said() -> None:
 def test_excluded_concepts_and_their_twins_are_in_no_sample() -> None:
     gone = ["tree_pose", "hands_on_hips", "wave_right_hand"]
     config = MixtureConfig(
-        concept_poses=SMALL, captions_procedural=0, compositions=0.2, phrases=0.8, chat=0, exclude_concepts=gone
+        concept_poses=SMALL,
+        captions_procedural=0,
+        compositions=0.2,
+        phrases=0.8,
+        wordings=0,
+        chat=0,
+        exclude_concepts=gone,
     )
     used = {name for s in text_to_pose_mixture(150, 2, config) for name in s.source.split(":")[1].split("+")}
     assert not used & {*gone, "wave_right_hand~mirrored", "tree_pose~mirrored"}
@@ -149,6 +162,7 @@ def test_recordings_are_captioned_and_named_but_held_out_clips_are_not_used(tmp_
         captions_procedural=0,
         phrases=0,
         compositions=0,
+        wordings=0,
         chat=0,
         clips=0.5,
         captions_mocap=0.5,

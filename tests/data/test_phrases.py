@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from pose_rft.data.phrases import owned, say_doing, say_name, say_who, say_with, slipped, typed
+from pose_rft.data.keyboard import mistyped, odd_capitals, respelt, slipped, with_slips
+from pose_rft.data.phrases import owned, say_doing, say_name, say_who, say_with, typed
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -85,3 +86,31 @@ def test_typed_text_varies_in_capitals_and_stops_only() -> None:
 @pytest.mark.parametrize("say", [say_doing, say_name])
 def test_the_same_seed_says_the_same(say) -> None:
     assert [say("waving", rng(3)) for _ in range(5)] == [say("waving", rng(3)) for _ in range(5)]
+
+
+def test_one_prompt_in_eight_has_a_slip() -> None:
+    text = "someone standing with both hands behind the head"
+    said = [with_slips(text, rng(seed)) for seed in range(2000)]
+    # a binomial share of 0.12: five standard deviations at n = 2000 are 0.036; some slips change nothing
+    assert np.mean([each != text for each in said]) == pytest.approx(0.12, abs=0.036)
+    assert {len(each.split()) for each in said} >= {7, 8}  # words run together as well
+
+
+def test_a_mistake_leaves_most_of_the_text_alone() -> None:
+    text = "kneeling on the floor with the arms stretched forward"
+    said = {mistyped(text, rng(seed)) for seed in range(300)}
+    assert len(said) > 60
+    assert all(abs(len(each) - len(text)) <= 2 for each in said)
+
+
+def test_british_and_american_words_stand_for_one_another() -> None:
+    said = {respelt("a push-up with the belly towards the floor", rng(seed)) for seed in range(300)}
+    assert "a press-up with the tummy toward the floor" in said
+    assert all(each.endswith("the floor") for each in said)
+
+
+def test_odd_capitals_change_no_letter() -> None:
+    text = "he's raising the left arm"
+    said = {odd_capitals(text, rng(seed)) for seed in range(100)}
+    assert {text.upper(), "He's Raising The Left Arm"} <= said
+    assert {each.lower() for each in said} == {text}

@@ -74,8 +74,8 @@ def test_wordings_come_with_what_is_right_in_each_category_first(fake_policy: An
     assert result["prompts"] == 175
     assert [found["prompts"] for found in result["categories"].values()] == [25] * 7
     labels = [str(cell) for cell in results_table(result).columns[0].cells]
-    assert labels[0] == "right: negation"
-    assert labels[6:8] == ["right: long", "satisfaction"]
+    assert labels[0] == "kept: negation"
+    assert labels[6:8] == ["kept: long", "kept"]
 
 
 def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:

@@ -69,7 +69,8 @@ def write_config(tmp_path) -> Callable[[str, dict], Path]:
 
 
 DATA = {  # phrases only: their poses are solved in a second
-    "captions_procedural": 0, "captions_mocap": 0, "compositions": 0, "clips": 0, "chat": 0.1, "concept_poses": 2,
+    "captions_procedural": 0, "captions_mocap": 0, "compositions": 0, "wordings": 0, "clips": 0, "chat": 0.1,
+    "concept_poses": 2,
 }  # fmt: skip
 
 

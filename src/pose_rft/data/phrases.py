@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from pose_rft.data.keyboard import VARIANT_RATE, odd_capitals, respelt, with_slips
 from pose_rft.data.verbs import with_verb
 from pose_rft.storage import package_table
 
@@ -46,7 +47,6 @@ _ADJECTIVES = "left|right|front|back|rear|other|opposite|same|upper|lower|standi
 _THE_PART = re.compile(rf"\bthe ((?:(?:{_ADJECTIVES}) )*(?:{_PARTS}))\b(?! of\b)(?! (?:pose|position|stance))")
 _WHOSE = re.compile(r"\b(?:his|her|their|your|one's)(?= )")
 _SELF = re.compile(r"\b(?:himself|herself|themselves|themself|yourself|oneself)\b")
-KEYBOARD_TYPO_RATE = 0.02
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
@@ -54,16 +54,17 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def owned(text: str, whose: str, rng: np.random.Generator) -> str:
+def owned(text: str, whose: str, rng: np.random.Generator, rate: float = 0.4) -> str:
     """Give the body parts of a phrase to their owner: "the left arm raised" -> "her left arm raised".
 
     Args:
         whose: his, her, their, your, my, or "the" for nobody's in particular.
+        rate: how often "the" gives way.
     """
     if whose == "the":
         return text
     text = _SELF.sub(REFLEXIVES[whose], _WHOSE.sub(whose, text))
-    return _THE_PART.sub(lambda match: f"{whose} {match[1]}", text) if rng.random() < 0.4 else text
+    return _THE_PART.sub(lambda match: f"{whose} {match[1]}", text) if rng.random() < rate else text
 
 
 def say_doing(doing: str, rng: np.random.Generator) -> str:
@@ -119,34 +120,20 @@ def say_with(text: str, standing: bool, rng: np.random.Generator) -> str:
 
 
 def typed(text: str, rng: np.random.Generator) -> str:
-    """Capitals, full stops and the occasional slip of the finger."""
+    """Capitals, full stops, British and American words, and slips of the finger, as people type."""
+    if rng.random() < VARIANT_RATE:
+        text = respelt(text, rng)
+    text = with_slips(text, rng)
     chance = rng.random()
-    if rng.random() < KEYBOARD_TYPO_RATE:
-        text = slipped(text, rng)
     question = text.endswith("?")
-    if chance < 0.45:  # as it is; question marks are often left out
+    if chance < 0.42:  # as it is; question marks are often left out
         return text.removesuffix("?") if question and rng.random() < 0.5 else text
-    if chance < 0.49:
+    if chance < 0.47:
         text = text.lower()
-    elif chance < 0.495:
-        return text.upper()
-    elif chance < 0.505:
-        return text.title().replace("'S ", "'s ").replace("'M ", "'m ").replace("'D ", "'d ")
+    elif chance < 0.51:
+        return odd_capitals(text, rng)
     else:
         text = text[0].upper() + text[1:]
-    if question or chance < 0.6:
+    if text.endswith(("?", ".", "!")) or chance < 0.6:
         return text
     return text + ("!" if chance > 0.99 else "." if chance < 0.985 else "..")
-
-
-def slipped(text: str, rng: np.random.Generator) -> str:
-    """One typing error in one longer word; "left" and "right" are spared."""
-    places = [m for m in re.finditer(r"[a-z]{5,}", text) if m[0] not in ("right",)]
-    if not places:
-        return text
-    word = pick(rng, places)
-    at = word.start() + 1 + int(rng.integers(len(word[0]) - 2))
-    kind = rng.integers(3)
-    if kind == 0:
-        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-    return text[:at] + (text[at + 1 :] if kind == 1 else text[at] + text[at:])

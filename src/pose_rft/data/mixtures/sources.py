@@ -1,6 +1,7 @@
 """Where training samples come from: one function for each source of the mixture."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from pose_rft.data.concepts.concept import Concept
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
+from pose_rft.data.mixtures.wordings.drawing import draw_wording, of_joints, poses_of
+from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
@@ -20,7 +23,10 @@ from pose_rft.posescript.captions import caption
 from pose_rft.storage import package_table
 
 CAPTION_BATCH = 2_000
-PER_COMPOSITION = 24  # samples of one composition, where many are drawn
+PER_COMPOSITION = 24  # samples of one composition or wording, where many are drawn
+TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
+LONG_RATE = 0.15  # of the wordings, that are told at length
+LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
 ANSWER = "The SMPL pose of this person is <POSE>."
 OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
 
@@ -59,8 +65,14 @@ def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[S
         part = poses[start : start + CAPTION_BATCH]
         said = caption(load_body().points(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
         rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
-        samples += [drawing.sample(one.text, pose, one.checks, name) for one, pose, name in rows]
+        samples += [
+            drawing.sample(_typed_sometimes(one.text, drawing.rng), pose, one.checks, name) for one, pose, name in rows
+        ]
     return samples
+
+
+def _typed_sometimes(text: str, rng: np.random.Generator) -> str:
+    return typed(text, rng) if rng.random() < TYPED_CAPTION_RATE else text
 
 
 def draw_captions_procedural(drawing: Drawing, count: int) -> list[Sample]:
@@ -151,6 +163,26 @@ def draw_compositions(drawing: Drawing, count: int) -> list[Sample]:
     return samples
 
 
+def draw_wordings(drawing: Drawing, count: int) -> list[Sample]:
+    """Words that decide: contrasts, negations, numbers, degrees, and one sentence that matters in a long prompt."""
+    rng = drawing.rng
+    size = min(PER_COMPOSITION, max(4, count // 40))
+    phrases = draw_phrases(drawing, int(rng.binomial(count, LONG_RATE * LONG_PHRASE_RATE)))
+    samples = [replace(each, prompt=told_at_length(each.prompt, rng), source="wording:long") for each in phrases]
+    told = LONG_RATE * (1 - LONG_PHRASE_RATE)
+    while len(samples) < count:
+        wording = draw_wording(rng)
+        for pose in poses_of(wording, min(size, count - len(samples)), rng):
+            prompt, checks = wording.say(rng)
+            at_length = rng.random() < told
+            prompt = typed(prompt, rng)
+            prompt = told_at_length(prompt, rng) if at_length else prompt
+            samples.append(
+                drawing.sample(prompt, pose, of_joints(checks), f"wording:{'long' if at_length else wording.kind}")
+            )
+    return samples
+
+
 def draw_chat(drawing: Drawing, count: int) -> list[Sample]:
     """Questions that want words and no pose."""
     return [Sample(*chat_pair(drawing.rng), task="chat", source="chat") for _ in range(count)]
@@ -161,6 +193,7 @@ SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
     "captions_mocap": draw_captions_mocap,
     "phrases": draw_phrases,
     "compositions": draw_compositions,
+    "wordings": draw_wordings,
     "clips": draw_clips,
     "chat": draw_chat,
 }

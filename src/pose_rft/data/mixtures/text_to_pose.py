@@ -36,6 +36,7 @@ class MixtureConfig:
         captions_mocap: captions made by rule, of motion capture; left out without ``mocap`` and ``amass``.
         phrases: what people call poses, with the concept's poses and checks.
         compositions: several concepts in one sentence.
+        wordings: words that decide: contrasts, negations, numbers, degrees, one sentence of a long prompt.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
@@ -50,6 +51,7 @@ class MixtureConfig:
     captions_mocap: NonNegativeFloat = 0.22
     phrases: NonNegativeFloat = 0.27
     compositions: NonNegativeFloat = 0.20
+    wordings: NonNegativeFloat = 0.15
     clips: NonNegativeFloat = 0.02
     chat: NonNegativeFloat = 0.04
     mocap: str | None = None
@@ -77,10 +79,10 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
             ``if __name__ == "__main__"``); the first shard of a process takes longer: it solves the concepts' poses.
 
     Returns:
-        n samples in random order, less those that ask what the benchmarks everyday-prompts and wordings ask (about 1 in
-        4,000). Every prompt's checks are met by its pose. ``source`` says where a sample is from:
+        n samples in random order, less those that ask what a benchmark of typed prompts asks (about 1 in 4,000).
+        Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
-        "chat".
+        "wording:<contrast, negation, number, degree or long>", "chat".
 
     Raises:
         UserError: an unreadable file, an unknown concept, or nothing to draw from.
@@ -91,10 +93,11 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
     _recordings(config.mocap, config.amass, config.part)  # a wrong path fails here, before any process starts
     sizes = [min(SHARD, n - start) for start in range(0, n, SHARD)]
     shards = ordered_map(partial(_shard, seed=seed, config=config), list(enumerate(sizes)), processes, "samples")
-    return [sample for shard in shards for sample in shard if not _is_asked_by_a_benchmark(sample.prompt)]
+    return [sample for shard in shards for sample in shard if not _is_asked(sample.prompt)]
 
 
-def _is_asked_by_a_benchmark(prompt: str) -> bool:
+def _is_asked(prompt: str) -> bool:
+    """Whether a benchmark asks the same."""
     return is_everyday_prompt(prompt) or is_canonical_prompt(prompt) or is_wording_prompt(prompt)
 
 
