@@ -13,7 +13,7 @@ from pose_rft.storage import package_table
 
 Kind = Literal["named", "described"]
 KINDS = ("named", "described")
-POSES = "canonical_poses.npz"  # written by scripts/reach_canonical.py
+POSES = "canonical_poses.npz"  # written by scripts/reach_prompts.py
 
 
 def canonical_prompts(split: Split = "test", kind: Kind | None = None) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""The benchmark everyday-prompts: what people type, with the geometry that any fitting pose shows."""
+"""The benchmark everyday-prompts: what people type, with what a pose must show to be kept."""
 
 import re
 from functools import cache

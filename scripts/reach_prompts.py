@@ -1,6 +1,6 @@
-"""Find a pose for every prompt of the benchmark canonical; writes src/pose_rft/data/canonical_poses.npz.
+"""Find a pose for every prompt of canonical or everyday-prompts; writes the benchmark's file of ``TABLES``.
 
-POSE_RFT_MOCAP=FOLDER python scripts/reach_canonical.py [--only WORDS]     # half an hour of one core
+POSE_RFT_MOCAP=FOLDER python scripts/reach_prompts.py canonical [--only WORDS]     # half an hour of one core
 
 A prompt is fair if some pose meets all of its checks. The nearest among recorded poses, poses of the concepts and what
 is mixed of both are moved down the checks' margins until one meets them; of those that do, the one that moved least is
@@ -9,7 +9,7 @@ kept. Prompts without a pose are listed: their checks contradict each other or t
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,17 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, mirror_pose
 from pose_rft.data.canonical import POSES, canonical_prompts
 from pose_rft.data.concepts.pools import concept_pools
+from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward, read_mocap
 from pose_rft.data.sample import Sample
 from pose_rft.posescript.checks import compile_check, satisfied, tabulated
 from pose_rft.posescript.measurements import Measurements
 
-OUT = Path(__file__).parents[1] / "src/pose_rft/data" / POSES
+# Of each benchmark its prompts, and the file of poses below the repository's root.
+TABLES: dict[str, tuple[Callable[[Split], list[Sample]], str]] = {
+    "canonical": (canonical_prompts, f"src/pose_rft/data/{POSES}"),
+    "everyday-prompts": (everyday_prompts, "tests/evaluation/everyday_poses.npz"),
+}
 CONCEPT_POSES = 16  # of each concept
 STARTS = 8  # for each prompt
 STEPS, STEPS_AFTER_THE_FIRST = 300, 5  # until a pose meets the checks, and from there on
@@ -136,18 +141,21 @@ def search(samples: Iterable[Sample], known: Tensor) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("benchmark", choices=TABLES)
     parser.add_argument("--only", help="search again only for prompts with these words; keep what is stored of others")
-    only = parser.parse_args().only
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    every = canonical_prompts("all")
-    chosen = [sample for sample in every if only is None or only in sample.prompt]
+    prompts_of, name = TABLES[arguments.benchmark]
+    out = Path(__file__).parents[1] / name
+    every = prompts_of("all")
+    chosen = [sample for sample in every if arguments.only is None or arguments.only in sample.prompt]
     stored: dict[str, np.ndarray] = {}
-    if only is not None:
-        with np.load(OUT, allow_pickle=False) as file:
+    if arguments.only is not None:
+        with np.load(out, allow_pickle=False) as file:
             stored = dict(zip(file["prompt"].tolist(), file["pose"], strict=True))
     stored |= search(chosen, known_poses(Path(os.environ["POSE_RFT_MOCAP"])))
     prompts = [sample.prompt for sample in every if sample.prompt in stored]
-    np.savez_compressed(OUT, prompt=np.array(prompts), pose=np.stack([stored[prompt] for prompt in prompts]))
+    np.savez_compressed(out, prompt=np.array(prompts), pose=np.stack([stored[prompt] for prompt in prompts]))
     print(f"{len(prompts)} of {len(every)} prompts have a pose")
 
 
