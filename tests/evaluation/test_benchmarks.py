@@ -118,3 +118,12 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) 
     assert json.loads(path.read_text()) == {"score": 1}
     with pytest.raises(UserError, match="cannot be written"):
         save_result({}, path / "below" / "a-file.json")
+
+
+def test_a_category_has_no_figure_for_what_none_of_its_prompts_measures(fake_policy: Any, tmp_path: Any) -> None:
+    asked = Sample("sit", "", checks=("lean() < 90",), category="typed")
+    recorded = Sample("a caption", "", pose=REST.numpy(), category="captions")
+    result = evaluate_samples([asked, recorded], fake_policy(lambda *_: REST), num_samples=1)
+    assert set(result["categories"]["typed"]) == {"prompts", "satisfaction", "kept"}
+    assert set(result["categories"]["captions"]) == {"prompts", "heading_mpjpe_mm"}
+    save_result(result, tmp_path / "result.json")

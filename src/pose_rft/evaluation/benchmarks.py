@@ -289,26 +289,20 @@ def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: 
 
 
 def _by_category(samples: Sequence[Sample], graded: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
-    """Of each category the number of prompts, and for every way to answer what it measures, with intervals."""
+    """Of each category the number of prompts, and for every way to answer what can be measured, with intervals."""
     groups: dict[str, list[int]] = {}
     for n, sample in enumerate(samples):
         if sample.category:
             groups.setdefault(sample.category, []).append(n)
-    columns = {
-        measure: {way: column(rows, measure) for way, rows in graded.items() if any(measure in row for row in rows)}
-        for measure in BY_PROMPT
-    }
-    return {
-        category: {
-            "prompts": len(members),
-            **{
-                measure: {way: asdict(bootstrap_interval(values[members])) for way, values in ways.items()}
-                for measure, ways in columns.items()
-                if ways
-            },
-        }
-        for category, members in groups.items()
-    }
+    columns = {(measure, way): column(rows, measure) for measure in BY_PROMPT for way, rows in graded.items()}
+    result: dict[str, dict[str, Any]] = {}
+    for category, members in groups.items():
+        result[category] = {"prompts": len(members)}
+        for (measure, way), values in columns.items():
+            interval = bootstrap_interval(values[members])
+            if interval.n:
+                result[category].setdefault(measure, {})[way] = asdict(interval)
+    return result
 
 
 def results_table(result: dict[str, Any]) -> Table:
