@@ -1,12 +1,11 @@
 """The benchmark canonical: poses that people ask for by name or in a few words, checked as an animator would."""
 
-from functools import cache
 from importlib.resources import files
 from typing import Literal
 
 import numpy as np
 
-from pose_rft.data.everyday import SPLITS, Split, words
+from pose_rft.data.everyday import Split, is_prompt_of, samples_of_split
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.storage import package_table
@@ -29,21 +28,10 @@ def canonical_prompts(split: Split = "test", kind: Kind | None = None) -> list[S
     Raises:
         UserError: an unknown split or kind.
     """
-    if split not in SPLITS:
-        raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
     if kind not in (*KINDS, None):
         raise UserError(f"no kind of prompt is called {kind!r}; there are: {', '.join(KINDS)}")
-    return [
-        Sample(
-            prompt=entry["text"],
-            answer="",
-            checks=tuple(entry["checks"]),
-            source="canonical",
-            category=entry["kind"],
-        )
-        for entry in package_table(__package__, "canonical_prompts.yaml")
-        if split in ("all", entry["split"]) and kind in (None, entry["kind"])
-    ]
+    entries = ((entry["kind"], entry) for entry in package_table(__package__, "canonical_prompts.yaml"))
+    return [sample for sample in samples_of_split(entries, "canonical", split) if kind in (None, sample.category)]
 
 
 def canonical_poses() -> dict[str, np.ndarray]:
@@ -55,11 +43,6 @@ def canonical_poses() -> dict[str, np.ndarray]:
         return dict(zip(stored["prompt"].tolist(), stored["pose"].astype(np.float32), strict=True))
 
 
-@cache
-def _benchmark_words() -> set[str]:
-    return {words(sample.prompt) for sample in canonical_prompts("all")}
-
-
 def is_canonical_prompt(prompt: str) -> bool:
     """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
-    return words(prompt) in _benchmark_words()
+    return is_prompt_of(canonical_prompts, prompt)

@@ -1,8 +1,9 @@
 """The benchmark everyday-prompts: what people type, with what a pose must show to be kept."""
 
 import re
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -33,18 +34,23 @@ def read_prompts(table: str, source: str, split: Split) -> list[Sample]:
     Raises:
         UserError: an unknown split.
     """
+    groups = package_table(__package__, table)
+    return samples_of_split(
+        ((group["category"], entry) for group in groups for entry in group["prompts"]), source, split
+    )
+
+
+def samples_of_split(entries: Iterable[tuple[str, dict[str, Any]]], source: str, split: Split) -> list[Sample]:
+    """Entries of a benchmark's table (``text``, ``checks``, ``split``), each behind its category, as samples.
+
+    Raises:
+        UserError: an unknown split.
+    """
     if split not in SPLITS:
         raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
     return [
-        Sample(
-            prompt=entry["text"],
-            answer="",
-            checks=tuple(entry["checks"]),
-            source=source,
-            category=group["category"],
-        )
-        for group in package_table(__package__, table)
-        for entry in group["prompts"]
+        Sample(prompt=entry["text"], answer="", checks=tuple(entry["checks"]), source=source, category=category)
+        for category, entry in entries
         if split in ("all", entry["split"])
     ]
 
@@ -55,10 +61,15 @@ def words(prompt: str) -> str:
 
 
 @cache
-def _benchmark_words() -> set[str]:
-    return {words(sample.prompt) for sample in everyday_prompts("all")}
+def _words_of(benchmark: Callable[[Split], list[Sample]]) -> frozenset[str]:
+    return frozenset(words(sample.prompt) for sample in benchmark("all"))
+
+
+def is_prompt_of(benchmark: Callable[[Split], list[Sample]], prompt: str) -> bool:
+    """Whether a prompt is one of a benchmark's, up to case, punctuation and articles."""
+    return words(prompt) in _words_of(benchmark)
 
 
 def is_everyday_prompt(prompt: str) -> bool:
     """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
-    return words(prompt) in _benchmark_words()
+    return is_prompt_of(everyday_prompts, prompt)

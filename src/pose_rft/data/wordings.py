@@ -1,8 +1,6 @@
 """The benchmark wordings: prompts whose words decide, such as a negation or a number, and whose spelling may be odd."""
 
-from functools import cache
-
-from pose_rft.data.everyday import Split, read_prompts, words
+from pose_rft.data.everyday import Split, is_prompt_of, read_prompts
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 
@@ -29,11 +27,6 @@ def wording_prompts(split: Split = "test", category: str | None = None) -> list[
     return [sample for sample in prompts if category in (None, sample.category)]
 
 
-@cache
-def _benchmark_words() -> set[str]:
-    return {words(sample.prompt) for sample in wording_prompts("all")}
-
-
 def is_wording_prompt(prompt: str) -> bool:
     """Whether a prompt is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
-    return words(prompt) in _benchmark_words()
+    return is_prompt_of(wording_prompts, prompt)

@@ -32,8 +32,17 @@ def average_pose(poses: Tensor, weights: np.ndarray | None = None) -> Tensor:
 
 def nearest_poses(retrieval: RetrievalModel, prompts: Sequence[str], poses: Tensor) -> Tensor:
     """For each prompt the one of the poses (P, 22, 3) that the model scores highest, (N, 22, 3)."""
+    return top_poses(retrieval, prompts, poses, 1)[:, 0]
+
+
+def top_poses(retrieval: RetrievalModel, prompts: Sequence[str], poses: Tensor, count: int) -> Tensor:
+    """For each prompt those of the poses (P, 22, 3) that the model scores highest, the best first: (N, K, 22, 3).
+
+    Args:
+        count: K; all P where there are fewer.
+    """
     scores = retrieval.embed_text(prompts) @ retrieval.embed_pose(poses).T  # (N, P)
-    return poses[scores.argmax(1)]
+    return poses[scores.topk(min(count, len(poses)), dim=1).indices]
 
 
 def concept_baselines(prompts: Sequence[str]) -> dict[str, Tensor]:
@@ -44,8 +53,7 @@ def concept_baselines(prompts: Sequence[str]) -> dict[str, Tensor]:
     """
     pools, retrieval = concept_pools(CONCEPT_POSES, 0, (), "all"), RetrievalModel.load("reward")
     poses = torch.from_numpy(np.concatenate([pools.poses(concept) for concept in pools.concepts])).float()
-    scores = retrieval.embed_text(prompts) @ retrieval.embed_pose(poses).T  # (N, P)
-    nearest = poses[scores.topk(min(CANDIDATES, len(poses)), dim=1).indices]  # (N, K, 22, 3)
+    nearest = top_poses(retrieval, prompts, poses, CANDIDATES)
     chosen = [choose_poses(prompt, some[None]) for prompt, some in zip(prompts, nearest, strict=True)]
     return {
         CONCEPT: nearest[:, :1],

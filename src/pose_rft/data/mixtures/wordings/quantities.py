@@ -87,34 +87,9 @@ def twist(value: float, rng: np.random.Generator) -> Fragment:
     return {"trunk": {"twist": _around(1.05 * value, 1)}, "root": {"turn": 0}}
 
 
-def arm_side(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle between the arm and the trunk, sideways."""
-    return {"arm": between("down", "out", value)}
-
-
-def arm_front(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle between the arm and the trunk, to the front."""
-    return {"arm": between("down", "forward", value)}
-
-
-def arm_back(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle between the arm and the trunk, to the back."""
-    return {"arm": between("down", "back", value)}
-
-
-def leg_front(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle of a straight leg from plumb, to the front."""
-    return {"leg": between("down", "forward", value)}
-
-
-def leg_side(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle of a straight leg from plumb, sideways."""
-    return {"leg": between("down", "out", value)}
-
-
-def leg_back(value: float, rng: np.random.Generator) -> Fragment:
-    """Angle of a straight leg from plumb, to the back."""
-    return {"leg": between("down", "back", value)}
+def straight(limb: str, towards: str) -> Callable[[float, np.random.Generator], Fragment]:
+    """Angle of a straight limb from where it hangs, towards a side."""
+    return lambda value, rng: {limb: between("down", towards, value)}
 
 
 def feet_apart(value: float, rng: np.random.Generator) -> Fragment:
@@ -189,14 +164,14 @@ POSES: Mapping[str, Callable[[float, np.random.Generator], Fragment]] = {
     "lean_back": lean_back,
     "lean_side": lean_side,
     "twist": twist,
-    "arm_side": arm_side,
-    "arm_front": arm_front,
-    "arm_almost_up": arm_side,
-    "arm_back": arm_back,
-    "leg_front": leg_front,
-    "leg_side": leg_side,
-    "leg_back": leg_back,
-    "legs_lying": leg_front,
+    "arm_side": straight("arm", "out"),
+    "arm_front": straight("arm", "forward"),
+    "arm_almost_up": straight("arm", "out"),
+    "arm_back": straight("arm", "back"),
+    "leg_front": straight("leg", "forward"),
+    "leg_side": straight("leg", "out"),
+    "leg_back": straight("leg", "back"),
+    "legs_lying": straight("leg", "forward"),
     "feet_apart": feet_apart,
     "legs_angle": legs_angle,
     "hands_apart": hands_apart,
