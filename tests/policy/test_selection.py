@@ -6,7 +6,8 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.errors import UserError
-from pose_rft.policy.selection import choose_poses, score_candidates
+from pose_rft.policy.prompt_encoder import PromptInput
+from pose_rft.policy.selection import candidate_temperatures, choose_poses, score_candidates
 from pose_rft.posescript.checks import satisfied
 
 
@@ -37,6 +38,21 @@ def test_what_looks_wrong_is_avoided_where_words_leave_it_open():
     bowed[12, 0] = bowed[15, 0] = np.radians(40)
     pose = torch.stack([bowed, raised(0)])
     assert score_candidates("qwerty", pose, load_body().points(pose)).argmax() == 1
+
+
+def test_candidates_go_from_the_mean_pose_to_what_the_temperature_allows(tiny_policy):
+    assert candidate_temperatures(0.8, 1).tolist() == pytest.approx([0.8])
+    several = candidate_temperatures(0.5, 5)
+    assert several[0] == 0
+    assert (several.diff() > 0).all()
+    assert several[-1] <= 0.5
+    asked = [PromptInput("wave")]
+    wide, mean, each = (
+        tiny_policy.rollout(asked, 1, 3, pose_temperatures=torch.tensor(temperatures)).action[0, 0]
+        for temperatures in ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.5, 1.0])
+    )
+    share = torch.tensor([0.0, 0.5, 1.0])[:, None, None]
+    torch.testing.assert_close(each, mean + share * (wide - mean))
 
 
 def test_generate_takes_more_candidates_to_better_answers(tiny_policy):

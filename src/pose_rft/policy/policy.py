@@ -34,7 +34,7 @@ from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferenceWeights
-from pose_rft.policy.selection import CANDIDATES, with_chosen_poses
+from pose_rft.policy.selection import CANDIDATES, candidate_temperatures, with_chosen_poses
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
@@ -125,8 +125,8 @@ class PosePolicy(nn.Module):
             config = replace(config, encoder=encoder or config.encoder, image_head=image_head or config.image_head)
         attributes = [] if untrained else read_attributes(directory)
         policy = cls.create(config, device, dtype, shard, attributes)
-        fresh = text_head is not None
-        load_checkpoint(directory, policy.language_model, policy.head, policy.image_branch, untrained, fresh)
+        parts = (policy.language_model, policy.head, policy.image_branch)
+        load_checkpoint(directory, *parts, untrained, text_head is not None)
         return policy
 
     @classmethod
@@ -247,10 +247,9 @@ class PosePolicy(nn.Module):
         max_new_tokens: int = 48,
         flip: bool = False,
         before_pass: Callable[[], None] | None = None,
+        pose_temperatures: Tensor | None = None,
     ) -> Rollout:
-        """Sample ``num_answers`` texts to every prompt and ``num_poses`` poses to every text.
-
-        K poses cost K samples of the distribution, not K passes of the language model.
+        """Sample ``num_answers`` texts to every prompt and, at no pass more, ``num_poses`` poses to every text.
 
         Args:
             seeds: one per prompt, or one from which those of the prompts are made. A prompt's seed alone decides what
@@ -258,6 +257,7 @@ class PosePolicy(nn.Module):
             flip: take the mean of the features of a picture and of the flipped picture, as the distribution that
                 ``forward`` gives does not.
             before_pass: as for ``generate``.
+            pose_temperatures: (K,) of the poses of a text, where they are not that of the words.
         """
         check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
         check_temperature(temperature)
@@ -270,10 +270,10 @@ class PosePolicy(nn.Module):
         token = self.backbone.pose_token
         distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
         count, numbers = len(prompts) * num_answers, distribution.noise_size
-        if self.head.is_deterministic or temperature == 0:
-            noise = torch.zeros(count, num_poses, numbers)
-        else:
-            noise = random_streams.normal(seeds, num_answers, num_poses, numbers).flatten(0, 1) * temperature
+        noise = torch.zeros(count, num_poses, numbers)
+        if temperature and not self.head.is_deterministic:
+            scale = temperature if pose_temperatures is None else pose_temperatures[:, None]
+            noise = random_streams.normal(seeds, num_answers, num_poses, numbers).flatten(0, 1) * scale
         action = distribution.from_noise(noise)
         shape = (len(prompts), num_answers)
         return Rollout(
@@ -341,8 +341,7 @@ class PosePolicy(nn.Module):
         candidates = CANDIDATES if best_of is None else best_of
         check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size, best_of=candidates)
         check_temperature(temperature)
-        if temperature == 0 or self.head.is_deterministic:
-            candidates = 1
+        candidates = 1 if temperature == 0 or self.head.is_deterministic else candidates
         seeds = random_streams.generation_seeds(checked_seeds(seed, len(inputs)), len(inputs))
         distinct = num_samples if temperature > 0 else 1  # at temperature 0 all samples are the same: decode once
         result: list[list[Answer]] = []
@@ -350,7 +349,8 @@ class PosePolicy(nn.Module):
             for start in range(0, len(inputs), batch_size):
                 batch, flip = slice(start, start + batch_size), self.config.flip_augmentation
                 asked, own = inputs[batch], seeds[batch]
-                drawn = self.rollout(asked, distinct, candidates, temperature, own, max_new_tokens, flip, before_pass)
+                how = (candidates, temperature, own, max_new_tokens, flip, before_pass)
+                drawn = self.rollout(asked, distinct, *how, candidate_temperatures(temperature, candidates))
                 rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked)
                 groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]

@@ -24,7 +24,8 @@ from pose_rft.posescript.plausibility import plausibility
 from pose_rft.retrieval.model import RetrievalModel
 
 CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
-STATED, LIKED, WRONG = 4.0, 1.0, 0.25  # weights, chosen on dev splits (docs/evaluation.md)
+STATED, LIKED, WRONG = 4.0, 0.5, 1.0  # weights, chosen on dev splits (docs/evaluation.md)
+NARROWEST, WIDEST = 0.0, 0.7  # temperatures of candidates, as shares of the asked one; likewise
 UNITS = {"nod": 20.0, "sole": 20.0, "support": 0.1, "overlap": 0.1}  # of what looks wrong: degrees, metres
 ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
 
@@ -32,6 +33,16 @@ ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the 
 @lru_cache(maxsize=1)
 def _reward_model() -> RetrievalModel:
     return RetrievalModel.load("reward")
+
+
+def candidate_temperatures(temperature: float, count: int) -> Tensor:
+    """(K,) temperatures of the candidates: evenly from ``NARROWEST`` to ``WIDEST`` of the asked one; one alone has it.
+
+    Likely poses are among them and unlikely ones too, whatever the width of the distribution.
+    """
+    if count == 1:
+        return torch.tensor([temperature])
+    return temperature * torch.linspace(NARROWEST, WIDEST, count)
 
 
 @torch.no_grad()
