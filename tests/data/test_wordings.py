@@ -12,7 +12,7 @@ from pose_rft.body import load_body
 from pose_rft.data.mixtures.sources import SOURCES, Drawing
 from pose_rft.data.mixtures.wordings import amounts, negation
 from pose_rft.data.mixtures.wordings.contrast import FORMS, say
-from pose_rft.data.mixtures.wordings.drawing import KINDS, draw_wording, of_joints, poses_of
+from pose_rft.data.mixtures.wordings.drawing import KINDS, draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mixtures.wordings.numerals import angle_words, degree_words, metre_words, number_words
 from pose_rft.data.mixtures.wordings.quantities import POSES, between
@@ -189,13 +189,6 @@ def test_a_long_prompt_holds_its_sentence_among_others() -> None:
     assert np.median([len(text.split()) for text in said]) > 25
 
 
-def test_checks_of_samples_are_decided_by_joints() -> None:
-    assert of_joints(("nod() < 14", "lean() < 20", "abs(head_turn()) < 14", "turn() > 20")) == (
-        "lean() < 20",
-        "turn() > 20",
-    )
-
-
 class Nothing:
     """A drawing without concepts."""
 
@@ -212,4 +205,4 @@ def test_the_same_seed_gives_the_same_samples(monkeypatch) -> None:
     assert np.array_equal(np.stack([s.pose for s in once]), np.stack([s.pose for s in again]))
     assert {s.source.split(":")[0] for s in once} == {"wording"}
     for sample in once:
-        assert satisfied(sample.checks, load_body().joints(torch.from_numpy(sample.pose[None]))).all()
+        assert satisfied(sample.checks, load_body().points(torch.from_numpy(sample.pose[None]))).all()

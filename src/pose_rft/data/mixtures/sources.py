@@ -13,7 +13,7 @@ from pose_rft.data.concepts.concept import Concept
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
-from pose_rft.data.mixtures.wordings.drawing import draw_wording, of_joints, poses_of
+from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
@@ -177,9 +177,7 @@ def draw_wordings(drawing: Drawing, count: int) -> list[Sample]:
             at_length = rng.random() < told
             prompt = typed(prompt, rng)
             prompt = told_at_length(prompt, rng) if at_length else prompt
-            samples.append(
-                drawing.sample(prompt, pose, of_joints(checks), f"wording:{'long' if at_length else wording.kind}")
-            )
+            samples.append(drawing.sample(prompt, pose, checks, f"wording:{'long' if at_length else wording.kind}"))
     return samples
 
 

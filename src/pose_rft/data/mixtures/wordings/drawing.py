@@ -1,6 +1,5 @@
 """Draws wordings with poses that do what they say; many poses and prompts of each, as solving costs the same."""
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +12,6 @@ from pose_rft.data.mixtures.wordings.contrast import draw_contrast
 from pose_rft.data.mixtures.wordings.negation import draw_negation
 from pose_rft.data.mixtures.wordings.scenes import Wording
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.measurements import QUANTITIES
 
 KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Wording]]] = {
     "contrast": (0.35, draw_contrast),
@@ -39,11 +37,3 @@ def poses_of(wording: Wording, size: int, rng: np.random.Generator) -> np.ndarra
     pose = solve(parse_pose(wording.pose), n, int(rng.integers(2**31))).pose
     kept = pose[satisfied(wording.checks, load_body().points(pose)).all(dim=1)]
     return kept[:size].float().numpy() if len(kept) >= KEPT_SHARE * n else kept[:0].float().numpy()
-
-
-def of_joints(checks: tuple[str, ...]) -> tuple[str, ...]:
-    """The checks that 22 joints decide; how the head or a sole is turned needs landmarks, which rewards do not get."""
-    return tuple(check for check in checks if not _NEEDS_LANDMARKS.search(check))
-
-
-_NEEDS_LANDMARKS = re.compile(rf"\b({'|'.join(name for name, quantity in QUANTITIES.items() if quantity.landmarks)})\(")
