@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import mirror_pose
+from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
 from pose_rft.data.concepts.landmarks import LANDMARKS
 from pose_rft.data.concepts.pose_language import load_bases, mirrored, parse_pose
 from pose_rft.data.concepts.procedural import sample_poses, solve
 from pose_rft.data.concepts.validation import mean_pose
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.measurements import Measurements
+from pose_rft.posescript.plausibility import supporting_soles
 
 
 def joints(pose: dict, n: int = 64, seed: int = 0) -> torch.Tensor:
@@ -71,6 +75,50 @@ def test_both_feet_stand_on_the_floor_in_a_standing_stance(base: str) -> None:
     heights = joints({"base": base})[:, [7, 8], 1]
     raised = 0.10 if "lunge" in base else 0.0  # the hind foot of a lunge is on its toes
     assert ((heights[:, 0] - heights[:, 1]).abs() < raised + 0.03).all()
+
+
+def off_balance_of(pose: dict) -> torch.Tensor:
+    """Metres (64,) from the weight to over what the body stands on."""
+    points = load_body().points(torch.from_numpy(sample_poses(parse_pose(pose), 64, 0)))
+    return Measurements(points).measure("support", ())
+
+
+@pytest.mark.parametrize(
+    "pose",
+    [
+        {"base": "bend_over"},
+        {"base": "squat", "arms": "up"},
+        {"base": "stand", "trunk": {"bend": 60}},
+        {"base": "stand", "left_leg": {"thigh": "forward", "shin": "down"}},
+        {
+            "base": "stand",
+            "right_leg": {"thigh": "down"},
+            "left_leg": {"thigh": "back", "shin": "straight"},
+            "trunk": {"bend": 80},
+        },
+    ],
+)
+def test_who_stands_has_the_weight_over_the_feet(pose: dict) -> None:
+    assert (off_balance_of(pose) < 0.06).float().mean() > 0.9
+
+
+def test_who_runs_need_not_be_in_balance() -> None:
+    assert not parse_pose({"base": "squat"}).off_balance
+    assert parse_pose({"base": "run_left"}).off_balance
+    assert off_balance_of({"base": "run_left"}).max() > 0.06
+
+
+def test_balancing_turns_the_legs_and_keeps_the_soles_on_the_floor() -> None:
+    spec = parse_pose({"base": "stand", "trunk": {"bend": 60}})
+    body = load_body()
+    balanced, as_solved = (solve(each, 32, 3).pose for each in (spec, replace(spec, off_balance=True)))
+    trunk = [JOINT_INDEX[name] for name in ("pelvis", "spine1", "spine2", "spine3")]
+    hips = [JOINT_INDEX[f"{side}_hip"] for side in ("left", "right")]
+    torch.testing.assert_close(balanced[:, trunk], as_solved[:, trunk])
+    assert ((balanced - as_solved)[:, hips].abs().amax(dim=-1) > 0.1).float().mean() > 0.5
+    tilt, supports = supporting_soles(body.points(balanced))
+    assert supports.all()
+    assert (tilt < 12).all()
 
 
 @pytest.mark.parametrize("name", [n for n in LANDMARKS if n in ("head_top", "mouth", "chest", "hip", "belly", "ear")])

@@ -75,11 +75,11 @@ def off_balance(points: Tensor) -> Tensor:
     # What is in the air is put where one of them is, and thus adds nothing to the hull.
     some = standing.byte().argmax(dim=1)
     stand_in = ground[torch.arange(len(ground), device=ground.device), some].unsqueeze(1)
-    return _distance_to_hull(torch.where(standing.unsqueeze(-1), ground, stand_in))
+    return way_to_hull(torch.where(standing.unsqueeze(-1), ground, stand_in)).norm(dim=-1)
 
 
-def _distance_to_hull(corners: Tensor) -> Tensor:
-    """Distance (N,) of the origin from the convex hulls of points (N, P, 2).
+def way_to_hull(corners: Tensor) -> Tensor:
+    """From the origin to the nearest point of the convex hulls of points (N, P, 2), (N, 2); 0 from inside.
 
     The origin is outside if the points leave a gap of more than half a turn around it; the hull is then nearest on one
     of the segments between two points.
@@ -90,5 +90,6 @@ def _distance_to_hull(corners: Tensor) -> Tensor:
     first, second = torch.tensor(list(combinations(range(corners.shape[1]), 2)), device=corners.device).T
     start, along = corners[:, first], corners[:, second] - corners[:, first]  # (N, S, 2)
     place = (-(start * along).sum(dim=-1) / along.square().sum(dim=-1).clamp_min(1e-12)).clamp(0, 1)
-    nearest = (start + place.unsqueeze(-1) * along).norm(dim=-1).amin(dim=1)
-    return torch.where(around > torch.pi, nearest, torch.zeros_like(nearest))
+    ways = start + place.unsqueeze(-1) * along
+    nearest = ways[torch.arange(len(ways), device=ways.device), ways.detach().norm(dim=-1).argmin(dim=1)]
+    return torch.where((around > torch.pi)[:, None], nearest, torch.zeros_like(nearest))

@@ -21,10 +21,10 @@ from pose_rft.storage import SAFE_LOADER
 CONCEPT_DIR = Path(__file__).parent / "bank"
 PART_KEYS = {
     "body": None,  # anything
-    "legs": {"base", "vary", "root", "legs", "left_leg", "right_leg", "feet", "left_foot", "right_foot"},
+    "legs": {"base", "vary", "off_balance", "root", "legs", "left_leg", "right_leg", "feet", "left_foot", "right_foot"},
     "arms": {"base", "vary", "arms", "hands", "palms"}
     | {f"{side}_{end}" for side in ("left", "right") for end in ("arm", "hand", "palm")},
-    "trunk": {"base", "vary", "trunk", "root"},
+    "trunk": {"base", "vary", "off_balance", "trunk", "root"},
     "head": {"base", "vary", "head"},
 }
 PHRASE_KEYS = ("doing", "name", "who", "with")

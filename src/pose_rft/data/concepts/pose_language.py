@@ -35,6 +35,7 @@ PAIRS = {"arms": "arm", "hands": "hand", "palms": "palm", "legs": "leg", "feet":
 POSE_KEYS = {
     "base",
     "vary",
+    "off_balance",
     *NUMBERS,
     *PAIRS,
     *(f"{side}_{limb}" for side in ("left", "right") for limb in PAIRS.values()),
@@ -84,6 +85,7 @@ class PoseSpec:
         limbs: left_arm, right_arm, left_leg, right_leg.
         vary: factor on all default noise.
         level: both feet stand on the floor, so that ankle heights are made equal.
+        off_balance: the body moves, leans on or hangs from something, so its weight need not be over the feet.
         fixed: limbs and groups ("trunk", "head", "root") that the writer set, as opposed to the stance's defaults.
         arms_free: whether the stance leaves the arms free for something else.
     """
@@ -94,6 +96,7 @@ class PoseSpec:
     look: Direction | str | None = None
     vary: float = 1.0
     level: bool = False
+    off_balance: bool = False
     fixed: frozenset[str] = frozenset()
     arms_free: bool = True
 
@@ -277,6 +280,9 @@ def parse_pose(pose: object) -> PoseSpec:
     vary = parse_span(pose.get("vary", 1.0))[0]
     if not 0 <= vary <= 3:
         raise UserError(f"vary is a factor from 0 to 3, not {vary:g}")
+    off_balance = pose.get("off_balance", entry.get("off_balance", False))
+    if not isinstance(off_balance, bool):
+        raise UserError(f"off_balance is true or false, not {off_balance!r}")
     return PoseSpec(
         base=name,
         numbers=numbers,
@@ -284,6 +290,7 @@ def parse_pose(pose: object) -> PoseSpec:
         look=look,
         vary=vary * float(entry.get("vary", 1.0)),
         level=bool(entry.get("level", False)) and not fixed & {"left_leg", "right_leg"},
+        off_balance=off_balance,
         fixed=frozenset(fixed),
         arms_free=bool(entry.get("arms_free", True)),
     )

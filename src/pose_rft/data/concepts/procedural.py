@@ -18,9 +18,14 @@ from pose_rft.data.concepts.figure import DIRECTION_NOISE, Figure, X, Y, Z
 from pose_rft.data.concepts.landmarks import LANDMARKS
 from pose_rft.data.concepts.limb_geometry import about, angle_between, frame, limb_rotations, reach, rotate, unit
 from pose_rft.data.concepts.pose_language import NUMBER_LIMITS, Direction, Limb, PoseSpec, parse_direction
+from pose_rft.posescript.balance import centre_of_mass, way_to_hull
 
 STANCE_NOISE = 2.5  # of legs that carry the body
 TARGET_NOISE = 0.015  # metres
+UPRIGHT = 0.6  # metres of the hips above the ankles; seated on a chair it is 0.5
+BALANCING = 3  # times that a body is turned about its feet
+INSIDE, AT_ONCE = 0.02, math.radians(6)  # how far over the feet, metres, and by how much a time, radians
+ABOVE_THE_FEET = [i for i, name in enumerate(JOINT_NAMES) if not name.endswith(("_ankle", "_foot"))]
 MAX_ELBOW, MAX_KNEE = math.radians(150), math.radians(160)
 
 
@@ -67,15 +72,14 @@ class _Solver(Figure):
         left = self.spec.limbs["left_leg"].reach
         for side in order if not (left and left.side == "right") else order[::-1]:
             self.place_leg(side)
-        if self.spec.level:
-            self.level_feet()
-        for side in order:
-            self.place_foot(side)
+        self.place_feet()
         look_at_hand = isinstance(self.spec.look, str)
         self.place_head(None if look_at_hand else self.spec.look)
-        left = self.spec.limbs["left_arm"].reach
-        for side in order if not (left and LANDMARKS[left.landmark].of_arm and left.side == "right") else order[::-1]:
-            self.place_arm(side)
+        self.place_arms()
+        if not self.spec.off_balance:
+            turned = [self.balance() for _ in range(BALANCING)]
+            if any(turned):
+                self.place_arms()  # hands may be told to touch a leg
         if look_at_hand:
             self.place_head(self.spec.look)
         world = torch.stack([self.rotation[name] for name in JOINT_NAMES], dim=1)
@@ -195,6 +199,46 @@ class _Solver(Figure):
             upper, lower = reach(hip, target, pole, thigh, shin, MAX_KNEE)
             self.set_leg(side, upper, lower, torch.zeros(self.n))
 
+    def balance(self) -> bool:
+        """Turn the legs that bodies stand on, so that the weight comes over the feet; whether any had to be turned.
+
+        People bring their hips to where arms and trunk are held up. Who touches the floor with more than the feet is
+        left alone.
+        """
+        joints = torch.stack([self.position[name] for name in JOINT_NAMES], dim=1)
+        ankles = joints[:, [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]]
+        lowest = ankles[..., 1].amin(dim=1)
+        over = joints[..., 1] - lowest[:, None]
+        stands = (over[:, ABOVE_THE_FEET] > 0.15).all(dim=1) & ((over[:, 0] > UPRIGHT) | self.spec.level)
+        carries = ankles[..., 1] < lowest[:, None] + 0.08  # (N, 2)
+        weight = centre_of_mass(joints)[:, None, [0, 2]]
+        feet = [JOINT_INDEX["left_foot"], JOINT_INDEX["right_foot"]]
+        corners = torch.cat([ankles, joints[:, feet]], dim=1)[..., [0, 2]]
+        some = corners[torch.arange(self.n), carries.byte().argmax(dim=1)]
+        corners = torch.where(carries.repeat(1, 2)[..., None], corners, some[:, None])
+        way = way_to_hull(corners - weight) * stands[:, None]
+        if not way.any():
+            return False
+        length = way.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        way = way / length
+        height = over[:, :1].clamp_min(0.3)
+        angle = torch.where(length > 1e-3, (length + INSIDE) / height, 0).clamp(max=AT_ONCE)
+        axis = torch.stack([way[:, 1], torch.zeros(self.n), -way[:, 0]], dim=-1)
+        for column, side in enumerate(("left", "right")):
+            turns = carries[:, column] | (self.spec.limbs[f"{side}_leg"].reach is not None)
+            turn = roma.rotvec_to_rotmat(axis * angle * turns[:, None])
+            for joint in ("hip", "knee"):
+                self.place(f"{side}_{joint}", turn @ self.rotation[f"{side}_{joint}"])
+            self.position[f"{side}_ankle"] = self.end(f"{side}_knee", f"{side}_ankle")
+        self.place_feet()
+        return True
+
+    def place_feet(self) -> None:
+        if self.spec.level:
+            self.level_feet()
+        for side in ("left", "right"):
+            self.place_foot(side)
+
     def place_foot(self, side: str) -> None:
         mode = self.spec.limbs[f"{side}_leg"].foot
         shin, ankle = self.rotation[f"{side}_knee"], self.position[f"{side}_ankle"]
@@ -223,6 +267,11 @@ class _Solver(Figure):
         self.place(f"{side}_foot", self.rotation[f"{side}_ankle"] @ about(X, toes + 0.04 * self.normal()))
 
     # -- arms ------------------------------------------------------------------------------------------------------
+
+    def place_arms(self) -> None:
+        left, order = self.spec.limbs["left_arm"].reach, ("left", "right")
+        for side in order if not (left and LANDMARKS[left.landmark].of_arm and left.side == "right") else order[::-1]:
+            self.place_arm(side)
 
     def place_arm(self, side: str) -> None:
         limb = self.spec.limbs[f"{side}_arm"]
