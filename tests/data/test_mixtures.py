@@ -64,8 +64,8 @@ def test_a_mixture_holds_every_source_in_about_its_share() -> None:
 def share_doing_what_is_said(drawn: Sequence[Sample]) -> float:
     graded = [s for s in drawn if s.checks]
     assert len(graded) > len(drawn) / 2
-    joints = load_body().joints(torch.from_numpy(np.stack([s.pose for s in graded])))
-    return np.mean([satisfied(s.checks, j[None]).all().item() for s, j in zip(graded, joints, strict=True)])
+    points = load_body().points(torch.from_numpy(np.stack([s.pose for s in graded])))
+    return np.mean([satisfied(s.checks, j[None]).all().item() for s, j in zip(graded, points, strict=True)])
 
 
 def test_poses_do_what_their_prompts_say() -> None:

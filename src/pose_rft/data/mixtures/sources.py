@@ -9,10 +9,11 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.concepts.compositions import STANDING, Composer
-from pose_rft.data.concepts.concept import Concept
+from pose_rft.data.concepts.concept import Concept, has_side
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
+from pose_rft.data.mixtures.viewer import from_the_viewer
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
@@ -24,6 +25,7 @@ from pose_rft.storage import package_table
 
 CAPTION_BATCH = 2_000
 PER_COMPOSITION = 24  # samples of one composition or wording, where many are drawn
+VIEWER_RATE = 0.08  # of captions and phrases that say a side, that say it as a viewer would
 TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
 LONG_RATE = 0.15  # of the wordings, that are told at length
 LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
@@ -66,9 +68,15 @@ def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[S
         said = caption(load_body().points(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
         rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
         samples += [
-            drawing.sample(_typed_sometimes(one.text, drawing.rng), pose, one.checks, name) for one, pose, name in rows
+            drawing.sample(_typed_sometimes(_seen(one.text, drawing.rng), drawing.rng), pose, one.checks, name)
+            for one, pose, name in rows
         ]
     return samples
+
+
+def _seen(text: str, rng: np.random.Generator) -> str:
+    """A text, sometimes from the viewer's side."""
+    return from_the_viewer(text, rng) if rng.random() < VIEWER_RATE and has_side(text) else text
 
 
 def _typed_sometimes(text: str, rng: np.random.Generator) -> str:
@@ -143,7 +151,9 @@ def draw_phrases(drawing: Drawing, count: int) -> list[Sample]:
             prompt, phrase = say(concept, rng)
             checks = pools.checks(concept, phrase)
             samples.append(
-                drawing.sample(typed(prompt, rng), poses[rng.integers(len(poses))], checks, f"phrase:{concept.id}")
+                drawing.sample(
+                    typed(_seen(prompt, rng), rng), poses[rng.integers(len(poses))], checks, f"phrase:{concept.id}"
+                )
             )
     return samples
 
