@@ -20,8 +20,8 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def rollout(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, flip, before_pass):
-        return original(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens)
+    def rollout(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, flip, before_pass, widths):
+        return original(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, pose_temperatures=widths)
 
     original = tiny_policy.rollout
     inner = tiny_policy.language_model.logits

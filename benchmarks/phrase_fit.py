@@ -1,0 +1,116 @@
+"""Phrase fit and posture: how well a policy does what its own training phrases say, and how its bodies hold themselves.
+
+    POSE_RFT_MOCAP=FOLDER python -m benchmarks.phrase_fit --checkpoint default
+
+Phrases of the concept bank, word for word, answered with the mean pose: the share of the concept's checks, all of them
+met, and the distance to the nearest of the concept's poses (of either side where the phrase names none). Then the nod
+of the head and the soles of those who stand, of recordings for training, of captions of held-out recordings, and of
+the prompts of canonical (dev).
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from benchmarks.command_line import add_recordings
+from pose_rft.body import load_body
+from pose_rft.body.distances import mpjpe
+from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.canonical import canonical_prompts
+from pose_rft.data.concepts.concept import Concept, has_side
+from pose_rft.data.concepts.pools import ConceptPools
+from pose_rft.data.mocap.clips import drawing_weights
+from pose_rft.evaluation.caption_benchmark import captioned_poses, recorded_poses
+from pose_rft.evaluation.metrics import bootstrap_interval
+from pose_rft.policy import PosePolicy
+from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.measurements import Measurements
+from pose_rft.posescript.plausibility import FLAT_SOLE, supporting_soles
+
+POSES = 16  # targets of a concept
+SEED = 20_260
+BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="default")
+    parser.add_argument("--phrases", type=int, default=400, help="how many (default: %(default)s)")
+    add_recordings(parser)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(SEED)
+    held_out, training = recorded_poses(arguments.poses)
+    policy = PosePolicy.from_pretrained(arguments.checkpoint)
+    console = Console(soft_wrap=True)
+    console.print(fit_table(policy, arguments.phrases, rng))
+    captions = captioned_poses(torch.from_numpy(held_out.pose), "held out", weights=drawing_weights(held_out))
+    real = training.pose[rng.choice(len(training), size=2000, p=drawing_weights(training))]
+    table = Table("bodies", "head's nod, median", f"supporting soles tilted over {FLAT_SOLE:.0f} degrees")
+    for name, poses in (
+        ("recordings for training", torch.from_numpy(real)),
+        ("mean poses, captions of held-out recordings", mean_poses(policy, [each.prompt for each in captions])),
+        ("mean poses, canonical (dev)", mean_poses(policy, [each.prompt for each in canonical_prompts("dev")])),
+    ):
+        table.add_row(name, *posture(poses))
+    console.print(table)
+
+
+def fit_table(policy: PosePolicy, count: int, rng: np.random.Generator) -> Table:
+    """How well ``count`` phrases of the bank are done."""
+    pools = ConceptPools(POSES, SEED)
+    every = [(concept, phrase) for concept in pools.concepts for phrase in concept.phrases]
+    asked = [every[row] for row in rng.permutation(len(every))[:count]]
+    points = load_body().points(mean_poses(policy, [phrase for _, phrase in asked]))
+    met = [satisfied(pools.checks(*pair), body[None])[0].float() for pair, body in zip(asked, points, strict=True)]
+    apart = [nearest(body, targets(pools, *pair)) for pair, body in zip(asked, points, strict=True)]
+    table = Table("training phrases", "checks met", "kept", "to the nearest target")
+    checked = [each for each in met if len(each)]
+    shares, kept = (
+        bootstrap_interval(torch.stack(values).double())
+        for values in ([each.mean() for each in checked], [each.amin() for each in checked])
+    )
+    distance = bootstrap_interval(torch.tensor(apart).double() * 1000)
+    table.add_row(
+        str(len(asked)),
+        f"{shares.mean:.1%} ({shares.low:.1%} to {shares.high:.1%})",
+        f"{kept.mean:.1%} ({kept.low:.1%} to {kept.high:.1%})",
+        f"{distance.mean:.0f} mm ({distance.low:.0f} to {distance.high:.0f})",
+    )
+    return table
+
+
+def mean_poses(policy: PosePolicy, prompts: list[str]) -> Tensor:
+    """(N, 22, 3) of the answers at temperature 0; answers without a pose are left standing at rest."""
+    parts = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
+    answers = [group[0] for part in parts for group in policy.generate(part, temperature=0.0)]
+    poses = [np.zeros((NUM_JOINTS, 3)) if each.pose is None else each.pose.axis_angle() for each in answers]
+    return torch.from_numpy(np.stack(poses)).float()
+
+
+def targets(pools: ConceptPools, concept: Concept, phrase: str) -> Tensor:
+    """(M, 22, 3) poses that a phrase was learned with; of both sides where it names none."""
+    name = concept.id.removesuffix("~mirrored")
+    mates = [concept] if has_side(phrase) else [c for c in pools.concepts if c.id.removesuffix("~mirrored") == name]
+    return torch.from_numpy(np.concatenate([pools.poses(mate) for mate in mates]))
+
+
+def nearest(body: Tensor, poses: Tensor) -> float:
+    """Metres from a body (32, 3) to the nearest of poses (M, 22, 3), pelvis on pelvis."""
+    joints = load_body().joints(poses)
+    return float(mpjpe(body[None, :NUM_JOINTS].expand_as(joints), joints).min())
+
+
+def posture(poses: Tensor) -> tuple[str, str]:
+    """Median nod, and share of supporting soles that are tilted, of poses (N, 22, 3)."""
+    points = load_body().points(poses)
+    nod = Measurements(points).measure("nod", ()).median()
+    tilt, supporting = supporting_soles(points)
+    return f"{nod:.0f} degrees", f"{(tilt > FLAT_SOLE)[supporting].float().mean():.1%} of {int(supporting.sum())}"
+
+
+if __name__ == "__main__":
+    main()
