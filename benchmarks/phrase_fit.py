@@ -25,6 +25,7 @@ from pose_rft.data.concepts.concept import Concept, has_side
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.mocap.clips import drawing_weights
 from pose_rft.evaluation.caption_benchmark import captioned_poses, recorded_poses
+from pose_rft.evaluation.grading import answered_poses
 from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.policy import PosePolicy
 from pose_rft.posescript.checks import satisfied
@@ -33,7 +34,6 @@ from pose_rft.posescript.plausibility import FLAT_SOLE, supporting_soles
 
 POSES = 16  # targets of a concept
 SEED = 20_260
-BATCH = 32
 
 
 def main() -> None:
@@ -85,10 +85,7 @@ def fit_table(policy: PosePolicy, count: int, rng: np.random.Generator) -> Table
 
 def mean_poses(policy: PosePolicy, prompts: list[str]) -> Tensor:
     """(N, 22, 3) of the answers at temperature 0; answers without a pose are left standing at rest."""
-    parts = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
-    answers = [group[0] for part in parts for group in policy.generate(part, temperature=0.0)]
-    poses = [np.zeros((NUM_JOINTS, 3)) if each.pose is None else each.pose.axis_angle() for each in answers]
-    return torch.from_numpy(np.stack(poses)).float()
+    return answered_poses(policy.generate(prompts, temperature=0.0))[:, 0].nan_to_num(0.0)
 
 
 def targets(pools: ConceptPools, concept: Concept, phrase: str) -> Tensor:

@@ -20,7 +20,6 @@ from pose_rft.devices import pick_device
 from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.policy import PosePolicy
 
-BATCH = 32
 WANT_WORDS = (
     "Hello, dear computer!", "hi, long time no see", "Good afternoon", "How are you doing?", "Thanks a lot!",
     "ok bye", "What can I ask you?", "Nice to talk to you", "I feel a bit tired today.", "Do you like music?",
@@ -65,8 +64,7 @@ def main() -> None:
 
 def answers(policy: PosePolicy, prompts: list[str]) -> list[str]:
     """What a policy says to each prompt at temperature 0."""
-    parts = [prompts[at : at + BATCH] for at in range(0, len(prompts), BATCH)]
-    return [group[0].text for part in parts for group in policy.generate(part, temperature=0.0)]
+    return [group[0].text for group in policy.generate(prompts, temperature=0.0)]
 
 
 if __name__ == "__main__":

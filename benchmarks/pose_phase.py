@@ -32,6 +32,7 @@ from pose_rft.evaluation.benchmarks import load_benchmark
 from pose_rft.hygrpo import HyGRPOTrainer
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
+from pose_rft.policy.mixture import PoseMixture
 from pose_rft.policy.pose_only import PoseOnlyPolicy
 from pose_rft.posescript.checks import satisfaction
 from pose_rft.rewards import RolloutRewarder, resolve, reward_specs
@@ -46,16 +47,20 @@ def judge_head(
 ) -> dict[str, float]:
     """Shares of checks met, MPJPE in millimetres and spread of the head's answers to cached prompts."""
     body, generator = load_body(), torch.Generator().manual_seed(0)
-    gaussian = policy.predict(*cache.batch(torch.arange(len(samples))))
+    predicted = policy.predict(*cache.batch(torch.arange(len(samples))))
     recorded = torch.stack([body.joints(torch.from_numpy(sample.pose)) for sample in samples])
     result = {}
-    for name, action in (("mean", gaussian.from_noise(torch.zeros_like(gaussian.mean)[:, None])), ("sampled", None)):
-        action = gaussian.sample(poses, generator=generator) if action is None else action
+    for name, action in (
+        ("mean", predicted.sample(1, temperature=0.0)),
+        ("sampled", predicted.sample(poses, generator=generator)),
+    ):
         points = body.points_from_rotations(policy.head.to_rotations(action)).cpu()  # (N, K, 32, 3)
         met = [satisfaction(sample.checks, points[row]).mean() for row, sample in enumerate(samples)]
         result[name] = torch.stack(met).mean().item()
         result[f"{name} mpjpe"] = (points[:, :, :NUM_JOINTS] - recorded[:, None]).norm(dim=-1).mean().item() * 1000
-    result["log std"] = gaussian.scale_tril.diagonal(dim1=-2, dim2=-1).log().mean().item()
+    mixture = isinstance(predicted, PoseMixture)
+    std = predicted.std if mixture else predicted.scale_tril.diagonal(dim1=-2, dim2=-1)
+    result["log std"] = std.log().mean().item()
     return result
 
 

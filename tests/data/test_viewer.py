@@ -5,7 +5,7 @@ import pytest
 
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.sources import _seen
-from pose_rft.data.mixtures.viewer import TABLE, from_the_viewer
+from pose_rft.data.mixtures.wordings.viewer import TABLE, from_the_viewer
 from pose_rft.posescript.parsing import parse
 
 TEXTS = ["The left arm is raised above the head. The right knee is bent.", "a boxer throwing a left jab"]

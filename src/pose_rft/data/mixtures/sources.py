@@ -13,9 +13,9 @@ from pose_rft.data.concepts.concept import Concept, has_side
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
-from pose_rft.data.mixtures.viewer import from_the_viewer
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
+from pose_rft.data.mixtures.wordings.viewer import from_the_viewer
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
