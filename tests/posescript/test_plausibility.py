@@ -5,7 +5,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.errors import UserError
-from pose_rft.posescript.plausibility import plausibility, supporting_soles
+from pose_rft.posescript.plausibility import implausibility, plausibility, supporting_soles
 from tests.posescript.stick_figure import random_poses
 from tests.posescript.test_posture import ARMS_DOWN, CROSSED, STANDING, TIPTOE, T, pose
 
@@ -51,6 +51,12 @@ def test_it_can_be_descended():
     points = load_body().points(random_poses(50, seed=3)).requires_grad_()
     sum(each.sum() for each in plausibility(points).values()).backward()
     assert points.grad.isfinite().all()
+
+
+def test_one_number_adds_the_measures_in_their_units():
+    wrong = values(TIPTOE)
+    assert float(implausibility(TIPTOE)) == pytest.approx(wrong["sole"] / 20 + wrong["support"] / 0.1, abs=1e-4)
+    assert float(implausibility(CROSSED)) == pytest.approx(values(CROSSED)["overlap"] / 0.1, abs=1e-4)
 
 
 def test_joints_alone_are_refused():

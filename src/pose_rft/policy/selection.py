@@ -20,13 +20,12 @@ from pose_rft.policy.outputs import Rollout
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.parsing import parse
-from pose_rft.posescript.plausibility import plausibility
+from pose_rft.posescript.plausibility import implausibility
 from pose_rft.retrieval.model import RetrievalModel
 
 CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
 STATED, LIKED, WRONG = 4.0, 0.5, 1.0  # weights, chosen on dev splits (docs/evaluation.md)
 NARROWEST, WIDEST = 0.0, 0.7  # temperatures of candidates, as shares of the asked one; likewise
-UNITS = {"nod": 20.0, "sole": 20.0, "support": 0.1, "overlap": 0.1}  # of what looks wrong: degrees, metres
 ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
 
 
@@ -109,6 +108,4 @@ def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:
     if len(poses) > 1 and model.knows(prompt):
         liked = model.score([prompt], poses)
         score += LIKED * (liked - liked.mean()) / liked.std().clamp_min(1e-4)
-    for measure, wrong in plausibility(points).items():
-        score -= WRONG * wrong / UNITS[measure]
-    return score
+    return score - WRONG * implausibility(points)

@@ -16,6 +16,7 @@ from pose_rft.posescript.measurements import Measurements
 COMFORTABLE_NOD = 30.0  # degrees, down or up
 FLAT_SOLE = 15.0  # degrees within which a sole counts as flat
 STANDING = 0.5  # metres of the seat above the floor, 0.81 in the rest pose; who is lower sits, squats or kneels
+UNITS = {"nod": 20.0, "sole": 20.0, "support": 0.1, "overlap": 0.1}  # that look equally wrong: degrees, metres
 ANKLES = ("left_ankle", "right_ankle")
 _FEET = [[POINT_INDEX[f"{side}_{point}"] for point in ("ankle", "foot", "heel", "toes")] for side in ("left", "right")]
 _OTHERS = [index for index in range(len(POINT_NAMES)) if not any(index in foot for foot in _FEET)]
@@ -64,3 +65,8 @@ def plausibility(points: Tensor) -> dict[str, Tensor]:
         "support": torch.where(supporting.any(dim=1), off_balance, torch.zeros_like(off_balance)),
         "overlap": measured.measure("overlap", ()),
     }
+
+
+def implausibility(points: Tensor) -> Tensor:
+    """All four measures of poses in one number (N,), each in ``UNITS``; ``points`` as in ``plausibility``."""
+    return torch.stack([wrong / UNITS[measure] for measure, wrong in plausibility(points).items()]).sum(dim=0)

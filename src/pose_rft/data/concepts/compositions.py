@@ -1,5 +1,6 @@
 """Concepts put together: "sitting on a chair with arms crossed, looking to the left", with poses that do all of it."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pose_rft.data.concepts.concept import Concept
-from pose_rft.data.concepts.pools import ConceptPools, meeting
+from pose_rft.data.concepts.pools import SPARE, ConceptPools, tidiest
 from pose_rft.data.concepts.pose_language import expanded, parse_pose
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.phrases import pick, say_doing, say_who, say_with
@@ -132,13 +133,13 @@ class Composer:
         except UserError:  # each hand would have to hold the other arm, or the like
             return None
         checks = tuple(dict.fromkeys(check for concept in concepts for check in concept.checks))
-        n = max(PROBE, round(size / 0.9))
+        n = max(PROBE, SPARE * size)
         solved = solve(spec, n, int(rng.integers(2**31)))
         too_far = any(miss.mean() > 0.06 for miss in solved.miss.values())
         if too_far or any(bent.mean() > 0.4 for bent in solved.bent.values()):
             return None
-        kept = meeting(solved.pose, checks)
-        return kept[:size] if len(kept) >= KEPT_SHARE * n else None
+        kept = tidiest(solved.pose, checks, size, math.ceil(KEPT_SHARE * n))
+        return kept if len(kept) else None
 
     def say(self, composition: Composition, rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         """A prompt for a composition and the checks that its words state."""

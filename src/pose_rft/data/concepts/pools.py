@@ -4,6 +4,7 @@ import zlib
 from functools import lru_cache
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
@@ -12,6 +13,9 @@ from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.splits import Part
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.plausibility import implausibility
+
+SPARE = 4  # poses solved for each that is kept
 
 
 class ConceptPools:
@@ -42,11 +46,13 @@ class ConceptPools:
         self._checks: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def poses(self, concept: Concept) -> np.ndarray:
-        """Poses (M, 22, 3) that meet the concept's checks; M is the pool's size or a little less."""
+        """Poses (M, 22, 3) that meet the concept's checks; M is the pool's size, less where most poses miss a check."""
         if concept.id not in self._poses:
             named = f"{self.seed} {concept.id}" if self.part == "all" else f"{self.part} {self.seed} {concept.id}"
             seed = zlib.crc32(named.encode())
-            self._poses[concept.id] = meeting(solve(concept.spec, self.size, seed).pose, concept.checks)
+            self._poses[concept.id] = tidiest(
+                solve(concept.spec, SPARE * self.size, seed).pose, concept.checks, self.size
+            )
         return self._poses[concept.id]
 
     def checks(self, concept: Concept, phrase: str) -> tuple[str, ...]:
@@ -63,8 +69,16 @@ def concept_pools(size: int, seed: int, exclude: tuple[str, ...], part: Part) ->
     return ConceptPools(size, seed, exclude, part)
 
 
-def meeting(pose: Tensor, checks: tuple[str, ...]) -> np.ndarray:
-    """Of poses (N, 22, 3) those that meet all checks, (M, 22, 3) float32; M may be 0."""
-    if checks:
-        pose = pose[satisfied(checks, load_body().points(pose)).all(dim=1)]
-    return pose.float().numpy()
+def tidiest(pose: Tensor, checks: tuple[str, ...], count: int, least: int = 0) -> np.ndarray:
+    """Of poses (N, 22, 3) that meet all checks the most plausible ones, (M, 22, 3) float32.
+
+    Args:
+        count: M at most.
+        least: how many have to meet the checks, or M is 0.
+    """
+    points = load_body().points(pose)
+    meeting = torch.ones(len(pose), dtype=torch.bool) if not checks else satisfied(checks, points).all(dim=1)
+    if meeting.sum() < least:
+        return np.empty((0, *pose.shape[1:]), np.float32)
+    order = implausibility(points[meeting]).argsort(stable=True)[:count]
+    return pose[meeting][order].float().numpy()

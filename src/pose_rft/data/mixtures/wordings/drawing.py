@@ -1,17 +1,17 @@
 """Draws wordings with poses that do what they say; many poses and prompts of each, as solving costs the same."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
-from pose_rft.body import load_body
 from pose_rft.data.concepts.pose_language import parse_pose
+from pose_rft.data.concepts.pools import tidiest
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.mixtures.wordings.amounts import draw_degree, draw_number
 from pose_rft.data.mixtures.wordings.contrast import draw_contrast
 from pose_rft.data.mixtures.wordings.negation import draw_negation
 from pose_rft.data.mixtures.wordings.scenes import Wording
-from pose_rft.posescript.checks import satisfied
 
 KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Wording]]] = {
     "contrast": (0.35, draw_contrast),
@@ -35,5 +35,4 @@ def poses_of(wording: Wording, size: int, rng: np.random.Generator) -> np.ndarra
     """Poses (M, 22, 3), M at most `size`, that meet every check of a wording; none where most do not."""
     n = 2 * size + 8
     pose = solve(parse_pose(wording.pose), n, int(rng.integers(2**31))).pose
-    kept = pose[satisfied(wording.checks, load_body().points(pose)).all(dim=1)]
-    return kept[:size].float().numpy() if len(kept) >= KEPT_SHARE * n else kept[:0].float().numpy()
+    return tidiest(pose, wording.checks, size, math.ceil(KEPT_SHARE * n))

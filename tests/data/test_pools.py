@@ -1,0 +1,34 @@
+"""Of the poses solved for a concept, the pool keeps those that look least wrong."""
+
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.data.concepts.pools import tidiest
+from pose_rft.posescript.plausibility import implausibility
+
+BENT = "angle(left_elbow) < 120"
+
+
+def poses(bends: list[float], nods: list[float]) -> torch.Tensor:
+    """(N, 22, 3) standing bodies with a bent left elbow and a bowed head, degrees."""
+    pose = torch.zeros(len(bends), 22, 3)
+    pose[:, 18, 1] = -torch.deg2rad(torch.tensor(bends))
+    pose[:, 15, 0] = torch.deg2rad(torch.tensor(nods))
+    return pose
+
+
+def test_the_most_plausible_poses_of_those_that_meet_the_checks_are_kept() -> None:
+    pose = poses(bends=[90, 90, 10, 90], nods=[60, 0, 0, 45])
+    kept = torch.from_numpy(tidiest(pose, (BENT,), 2))
+    assert torch.equal(kept, pose[[1, 3]])
+    assert implausibility(load_body().points(kept)).diff() > 0
+
+
+def test_none_are_kept_where_too_few_meet_the_checks() -> None:
+    pose = poses(bends=[90, 10, 10], nods=[0, 0, 0])
+    assert tidiest(pose, (BENT,), 3, least=2).shape == (0, 22, 3)
+    assert len(tidiest(pose, (BENT,), 3, least=1)) == 1
+
+
+def test_without_checks_all_poses_are_candidates() -> None:
+    assert len(tidiest(poses(bends=[0, 0, 0], nods=[0, 50, 60]), (), 2)) == 2
