@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pose_rft.data.concepts.pose_language import parse_pose
 from pose_rft.data.concepts.pools import tidiest
+from pose_rft.data.concepts.pose_language import parse_pose
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.mixtures.wordings.amounts import draw_degree, draw_number
 from pose_rft.data.mixtures.wordings.contrast import draw_contrast
