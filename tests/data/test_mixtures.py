@@ -19,6 +19,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.data.splits import in_part, is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.parsing import parse
 from pose_rft.rewards.format import keeps_format
 
 SMALL = 8  # poses per concept
@@ -51,6 +52,20 @@ def same(first: list[Sample], second: list[Sample]) -> bool:
 
 def kind(sample: Sample) -> str:
     return sample.source.split(":")[0]
+
+
+def test_outlined_answers_say_what_is_true_of_the_pose() -> None:
+    said = text_to_pose_mixture(300, 0, MixtureConfig(concept_poses=SMALL, chat=0, outlined=1.0))
+    stated = [(sample, parse(sample.answer).checks) for sample in said]
+    assert sum(bool(checks) for _, checks in stated) > 250
+    points = load_body().points(torch.from_numpy(np.stack([sample.pose for sample in said])))
+    held = [satisfied(checks, points[row : row + 1]).float().mean() for row, (_, checks) in enumerate(stated) if checks]
+    assert torch.stack(held).mean() > 0.98
+    assert all(keeps_format(sample.answer, wants_pose=True) for sample in said)
+
+
+def test_no_answer_says_what_the_body_does_unless_asked_to() -> None:
+    assert not any(parse(sample.answer).checks for sample in samples() if sample.pose is not None)
 
 
 def test_a_mixture_holds_every_source_in_about_its_share() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -63,7 +64,9 @@ def preference() -> np.ndarray:
     return np.log(-np.log(np.clip(load_statistics().frequency, RAREST, 0.97)) * salience)
 
 
-def _table() -> Table:
+@cache
+def preference_table() -> Table:
+    """What is chosen from where posecodes are stated."""
     codes, index, statistics = load_posecodes(), posecode_index(), load_statistics()
     return Table(
         weight=preference(),
@@ -111,7 +114,7 @@ def select(joints: Tensor, counts: list[int], seed: int) -> Iterator[list[Statem
         counts: N, how many statements to aim at.
         seed: the choice is a function of the pose, its place in the batch and the seed.
     """
-    codes, table = load_posecodes(), _table()
+    codes, table = load_posecodes(), preference_table()
     clear = satisfied([code.clearly for code in codes], joints).cpu()
     generator = np.random.default_rng(seed)
     wish = table.weight + generator.gumbel(size=(len(joints), len(codes))) * CHANCE

@@ -12,9 +12,12 @@ from pose_rft.data.concepts.concept import Concept, has_side, load_concepts
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.splits import Part
 from pose_rft.errors import UserError
+from pose_rft.posescript.captions import Caption
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.outline import outline
 from pose_rft.posescript.plausibility import implausibility
 
+FEWEST_OUTLINED, MOST_OUTLINED = 4, 24  # poses that are looked at for what words have in common
 SPARE = 4  # poses solved for each that is kept
 
 
@@ -43,6 +46,7 @@ class ConceptPools:
         self.weights = weights / weights.sum()
         self.size, self.seed, self.part = size, seed, part
         self._poses: dict[str, np.ndarray] = {}
+        self._outlines: dict[str, Caption | None] = {}
         self._checks: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def poses(self, concept: Concept) -> np.ndarray:
@@ -55,12 +59,25 @@ class ConceptPools:
             )
         return self._poses[concept.id]
 
+    def outline(self, concept: Concept) -> Caption | None:
+        """What the poses of a concept have in common, remembered."""
+        if concept.id not in self._outlines:
+            self._outlines[concept.id] = common_outline(self.poses(concept))
+        return self._outlines[concept.id]
+
     def checks(self, concept: Concept, phrase: str) -> tuple[str, ...]:
         """`concept.checks_for(phrase)`, remembered."""
         key = (concept.id, has_side(phrase))
         if key not in self._checks:
             self._checks[key] = concept.checks_for(phrase)
         return self._checks[key]
+
+
+def common_outline(poses: np.ndarray) -> Caption | None:
+    """What poses (M, 22, 3) of the same words have in common; None where they are too few to tell."""
+    if len(poses) < FEWEST_OUTLINED:
+        return None
+    return outline(load_body().points(torch.from_numpy(poses[:MOST_OUTLINED])))
 
 
 @lru_cache(maxsize=2)

@@ -10,7 +10,7 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.concepts.compositions import STANDING, Composer
 from pose_rft.data.concepts.concept import Concept, has_side
-from pose_rft.data.concepts.pools import ConceptPools
+from pose_rft.data.concepts.pools import ConceptPools, common_outline
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
@@ -20,7 +20,8 @@ from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phra
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
 from pose_rft.data.sample import Sample
-from pose_rft.posescript.captions import caption
+from pose_rft.posescript.captions import Caption, caption
+from pose_rft.posescript.outline import outline_of_facts
 from pose_rft.storage import package_table
 
 CAPTION_BATCH = 2_000
@@ -30,6 +31,7 @@ TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
 LONG_RATE = 0.15  # of the wordings, that are told at length
 LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
 ANSWER = "The SMPL pose of this person is <POSE>."
+OUTLINED_ANSWER = "{}: <POSE>."
 OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
 
 
@@ -40,11 +42,14 @@ class Drawing:
         pools: concepts with their poses.
         recordings: motion capture for training, or None.
         rng: decides everything.
+        outlined: share of the answers that say what the body does, where that can be told.
         words: description of a recording -> what people would type.
     """
 
-    def __init__(self, pools: ConceptPools, recordings: MocapClips | None, rng: np.random.Generator) -> None:
-        self.pools, self.recordings, self.rng = pools, recordings, rng
+    def __init__(
+        self, pools: ConceptPools, recordings: MocapClips | None, rng: np.random.Generator, outlined: float = 0.0
+    ) -> None:
+        self.pools, self.recordings, self.rng, self.outlined = pools, recordings, rng, outlined
         phrases_of = {} if recordings is None else {d: everyday_phrases(d) for d in sorted(set(recordings.description))}
         self.words = {description: phrases for description, phrases in phrases_of.items() if phrases}
 
@@ -54,10 +59,19 @@ class Drawing:
             return self.recordings is not None
         return source != "clips" or bool(self.words)
 
-    def sample(self, prompt: str, pose: np.ndarray, checks: tuple[str, ...], source: str) -> Sample:
-        """A sample with one of the answers."""
-        answer = ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
+    def sample(
+        self, prompt: str, pose: np.ndarray, checks: tuple[str, ...], source: str, said: Caption | None = None
+    ) -> Sample:
+        """A sample with one of the answers; `said` is what an outlined one says of the pose."""
+        if said is not None and self.rng.random() < self.outlined:
+            answer = OUTLINED_ANSWER.format(said.text)
+        else:
+            answer = ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
         return Sample(prompt, answer, pose, checks=checks, source=source)
+
+    def shared(self, poses: np.ndarray) -> Caption | None:
+        """What poses (M, 22, 3) of the same words have in common, where answers are to say it."""
+        return common_outline(poses) if self.outlined else None
 
 
 def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[Sample]:
@@ -68,7 +82,13 @@ def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[S
         said = caption(load_body().points(torch.from_numpy(part)), seed=int(drawing.rng.integers(2**31)))
         rows = zip(said, part, names[start : start + CAPTION_BATCH], strict=True)
         samples += [
-            drawing.sample(_typed_sometimes(_seen(one.text, drawing.rng), drawing.rng), pose, one.checks, name)
+            drawing.sample(
+                _typed_sometimes(_seen(one.text, drawing.rng), drawing.rng),
+                pose,
+                one.checks,
+                name,
+                outline_of_facts(one.posecodes) if drawing.outlined else None,
+            )
             for one, pose, name in rows
         ]
     return samples
@@ -149,12 +169,9 @@ def draw_phrases(drawing: Drawing, count: int) -> list[Sample]:
             if not len(poses := pools.poses(concept)):
                 continue
             prompt, phrase = say(concept, rng)
-            checks = pools.checks(concept, phrase)
-            samples.append(
-                drawing.sample(
-                    typed(_seen(prompt, rng), rng), poses[rng.integers(len(poses))], checks, f"phrase:{concept.id}"
-                )
-            )
+            checks, pose = pools.checks(concept, phrase), poses[rng.integers(len(poses))]
+            said = pools.outline(concept) if drawing.outlined else None
+            samples.append(drawing.sample(typed(_seen(prompt, rng), rng), pose, checks, f"phrase:{concept.id}", said))
     return samples
 
 
@@ -167,9 +184,10 @@ def draw_compositions(drawing: Drawing, count: int) -> list[Sample]:
         composition = composer.draw(min(size, count - len(samples)), rng)
         if composition is None:
             return samples + draw_phrases(drawing, count - len(samples))
+        said = drawing.shared(composition.poses)
         for pose in composition.poses:
             prompt, checks = composer.say(composition, rng)
-            samples.append(drawing.sample(typed(prompt, rng), pose, checks, f"composition:{composition.name}"))
+            samples.append(drawing.sample(typed(prompt, rng), pose, checks, f"composition:{composition.name}", said))
     return samples
 
 
@@ -182,12 +200,15 @@ def draw_wordings(drawing: Drawing, count: int) -> list[Sample]:
     told = LONG_RATE * (1 - LONG_PHRASE_RATE)
     while len(samples) < count:
         wording = draw_wording(rng)
-        for pose in poses_of(wording, min(size, count - len(samples)), rng):
+        poses = poses_of(wording, min(size, count - len(samples)), rng)
+        said = drawing.shared(poses)
+        for pose in poses:
             prompt, checks = wording.say(rng)
             at_length = rng.random() < told
             prompt = typed(prompt, rng)
             prompt = told_at_length(prompt, rng) if at_length else prompt
-            samples.append(drawing.sample(prompt, pose, checks, f"wording:{'long' if at_length else wording.kind}"))
+            kind = "long" if at_length else wording.kind
+            samples.append(drawing.sample(prompt, pose, checks, f"wording:{kind}", said))
     return samples
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
-from pose_rft.config import NonNegativeFloat, PositiveInt, refuse_unread, validate
+from pose_rft.config import Fraction, NonNegativeFloat, PositiveInt, refuse_unread, validate
 from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
@@ -39,6 +39,8 @@ class MixtureConfig:
         wordings: words that decide: contrasts, negations, numbers, degrees, one sentence of a long prompt.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
+        outlined: share of the answers that say what the body does before they show the pose ("The left hand is on the
+            hip, both legs are straight: <POSE>."), where the words leave no doubt.
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
         amass: a directory of AMASS .npz files; its held-out files are never used.
         concept_poses: poses drawn for each concept; samples choose among them.
@@ -54,6 +56,7 @@ class MixtureConfig:
     wordings: NonNegativeFloat = 0.15
     clips: NonNegativeFloat = 0.02
     chat: NonNegativeFloat = 0.04
+    outlined: Fraction = 0.0
     mocap: str | None = None
     amass: str | None = None
     concept_poses: PositiveInt = 128
@@ -106,7 +109,7 @@ def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sampl
     index, size = job
     rng = np.random.default_rng([abs(seed), int(seed < 0), index, *PART_SEED[config.part]])
     pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts), config.part)
-    drawing = Drawing(pools, _recordings(config.mocap, config.amass, config.part), rng)
+    drawing = Drawing(pools, _recordings(config.mocap, config.amass, config.part), rng, config.outlined)
     weights = {name: getattr(config, name) for name in SOURCES if drawing.can_draw(name)}
     total = sum(weights.values())
     if not total:
