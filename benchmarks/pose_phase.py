@@ -24,9 +24,8 @@ from transformers import TrainerCallback
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import read_config
-from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.data.mixtures.text_to_pose import text_to_pose_mixture
-from pose_rft.data.sample import Sample
+from pose_rft.data.sample import SHORT_ANSWER, Sample
 from pose_rft.devices import pick_device
 from pose_rft.evaluation.benchmarks import load_benchmark
 from pose_rft.hygrpo import HyGRPOTrainer
@@ -95,7 +94,7 @@ def main() -> None:
     drawn = text_to_pose_mixture(config.prompts, config.hygrpo.seed, config.data)
     samples = [sample for sample in drawn if sample.pose is not None and sample.checks]
     captions, _ = load_benchmark("captions", limit=200)
-    held_out = [replace(sample, answer=ANSWER) for sample in captions]
+    held_out = [replace(sample, answer=SHORT_ANSWER) for sample in captions]
     start = PosePolicy.from_pretrained(config.policy, device)
     arguments.out.mkdir(parents=True, exist_ok=True)
     cache = cache_hidden_states(start, samples, config.hygrpo.row_tokens, file=arguments.out / "states.safetensors")

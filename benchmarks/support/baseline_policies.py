@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.support.pose_vae import PoseVae
 from pose_rft.body.pose import Pose
-from pose_rft.data.mixtures.sources import ANSWER
+from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.evaluation.baselines import average_pose
 from pose_rft.retrieval.model import RetrievalModel
 
@@ -22,7 +22,7 @@ class BaselineAnswer:
     """An answer whose words are always the same."""
 
     pose: Pose
-    text: str = ANSWER
+    text: str = SHORT_ANSWER
     valid: bool = True
 
 

@@ -84,6 +84,7 @@ def answer(
     temperature: float,
     seed: int,
     best_of: int | None = None,
+    words: bool = True,
 ) -> Iterator[tuple[PromptInput, list[Answer]]]:
     """Answer prompts in their order, each as it would be answered alone.
 
@@ -94,7 +95,9 @@ def answer(
         some = inputs[start : start + AT_ONCE]
         prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
         seeds = [seed] * len(some)
-        groups = policy.generate(prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of)
+        groups = policy.generate(
+            prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of, words=words
+        )
         yield from zip(some, groups, strict=True)
 
 

@@ -88,6 +88,10 @@ def generate(
             "say. 1 takes the first. By default 64, and none is chosen at temperature 0.",
         ),
     ] = None,
+    words: Annotated[
+        bool,
+        typer.Option(help="--no-words: the same short sentence with every pose, which comes sooner."),
+    ] = True,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
     npz: Annotated[
@@ -117,7 +121,7 @@ def generate(
     inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
-    answered = answer(policy, inputs, num_samples, temperature, seed, best_of)
+    answered = answer(policy, inputs, num_samples, temperature, seed, best_of, words)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))

@@ -183,7 +183,7 @@ def test_a_data_url_without_base64_is_told_so(client):
 
 
 def test_fields_of_a_form_that_were_left_empty_say_nothing(client):
-    fields = ["num_samples", "temperature", "seed", "format", "box"]
+    fields = ["num_samples", "temperature", "seed", "words", "format", "box"]
     form = [("prompt", (None, "wave")), *((name, (None, "")) for name in fields), ("image", ("", b""))]
     answer = client.post("/v1/poses", files=form)
     assert answer.status_code == 200, answer.text

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pose_rft.answers import read_inputs
+from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.policy import PromptInput
 
 PROMPT = "Both arms are raised."
@@ -74,6 +75,13 @@ def test_two_samples_are_two_poses_and_the_same_seed_gives_them_again(generate, 
     assert not np.allclose(joints("a", 0), joints("a", 1), atol=1e-3)
     for number in (0, 1):
         np.testing.assert_array_equal(joints("a", number), joints("b", number))
+
+
+def test_without_words_every_pose_comes_with_the_same_sentence(generate, tmp_path):
+    generate(tmp_path, "--no-words", "--num-samples", 2)
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [line["text"] for line in lines] == [SHORT_ANSWER] * 2
+    assert all(line["valid"] for line in lines)
 
 
 def test_temperature_zero_gives_the_mean_pose_whatever_the_seed(generate, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.errors import UserError
 from pose_rft.generation.decoders import DecoderInput
 from pose_rft.generation.sampling import SampledAnswers, sample_answers
@@ -20,10 +21,6 @@ def speaking_policy(tiny_policy):
     """The small policy, made to answer "<POSE>" and stop."""
     token = tiny_policy.backbone.pose_token
 
-    def rollout(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, flip, before_pass, widths):
-        return original(prompts, num_answers, num_poses, temperature, seeds, max_new_tokens, pose_temperatures=widths)
-
-    original = tiny_policy.rollout
     inner = tiny_policy.language_model.logits
 
     def logits(hidden):
@@ -34,7 +31,7 @@ def speaking_policy(tiny_policy):
             values[:, token if said % 2 == 0 else 0] += 1e4
         return values
 
-    tiny_policy.rollout, tiny_policy.language_model.logits = rollout, logits
+    tiny_policy.language_model.logits = logits
     return tiny_policy
 
 
@@ -48,6 +45,28 @@ def test_generate_gives_one_list_per_prompt_with_words_and_poses(speaking_policy
     assert answer.pose.body_pose.shape == (21, 3)
     assert answer.pose.joints().shape == (22, 3)
     assert not np.allclose(answers[0][0].pose.body_pose, answers[0][1].pose.body_pose)
+
+
+def test_without_words_the_short_answer_is_read_as_if_it_had_been_sampled(tiny_policy):
+    ids = tiny_policy.backbone.answer_ids(SHORT_ANSWER)
+    prompts = ["a squat", "both arms raised above the head"]
+    rollout = tiny_policy.rollout(prompts, num_answers=2, num_poses=3, seeds=4, words=False)
+    assert rollout.texts == [[SHORT_ANSWER] * 2] * 2
+    assert rollout.answer_ids == [[ids] * 2] * 2
+    assert rollout.valid.all()
+    scores = tiny_policy(tiny_policy.pack(rollout))
+    logp = scores.pose.log_prob(rollout.action.flatten(0, 1)).sum(dim=-1)
+    assert torch.allclose(logp.unflatten(0, (2, 2)), rollout.logp_pose, atol=1e-3)
+
+
+def test_answers_without_words_differ_in_their_poses_alone(tiny_policy):
+    (first, second), (other, _) = tiny_policy.generate(["a squat", "a lunge"], num_samples=2, words=False)
+    assert first.text == second.text == other.text == SHORT_ANSWER
+    assert not np.allclose(first.pose.axis_angle(), second.pose.axis_angle())
+    assert not np.allclose(first.pose.axis_angle(), other.pose.axis_angle())
+    (alone,) = tiny_policy.generate(["a lunge"], temperature=0, words=False)
+    (_, together) = tiny_policy.generate(["a squat", "a lunge"], temperature=0, words=False)
+    assert np.allclose(alone[0].pose.axis_angle(), together[0].pose.axis_angle(), atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_answers(tiny_policy):

@@ -108,6 +108,7 @@ class PoseRequest(BaseModel):
         1.0, ge=0, le=2, allow_inf_nan=False, description="Variety: 0 gives the most typical pose, 1 what was learnt."
     )
     seed: int = Field(0, ge=0, le=2**53 - 1, description="The same question with the same seed has the same answer.")
+    words: bool = Field(True, description="false: the same short sentence with every pose, which comes sooner.")
     format: Formats = Field([], description="Files to send along with every pose; `glb,bvh` is two.")
 
     @model_validator(mode="after")

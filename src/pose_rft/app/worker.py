@@ -39,11 +39,12 @@ class QueuedPrompt:
     seed: int = 0
     box: Box | None = None
     client: str = ""
+    words: bool = True
 
     @property
-    def kind(self) -> tuple[int, float]:
+    def kind(self) -> tuple[int, float, bool]:
         """Questions of one kind go into one call."""
-        return self.num_samples, self.temperature
+        return self.num_samples, self.temperature, self.words
 
 
 class QueueFull(Exception):
@@ -204,7 +205,7 @@ class PoseWorker:
 
     def _fitting(self, asked: Sequence[Asked]) -> list[Asked]:
         """The first of these, and what fits beside it."""
-        samples, _ = kind = asked[0].question.kind
+        kind, samples = asked[0].question.kind, asked[0].question.num_samples
         room = max(1, min(self.limits.prompts_per_call, self.limits.answers_per_call // samples))
         batch, tokens = [asked[0]], asked[0].tokens
         for each in asked[1:]:
@@ -235,6 +236,7 @@ class PoseWorker:
                 batch_size=len(questions),
                 boxes=[question.box for question in questions],
                 before_pass=see_who_waits,
+                words=questions[0].words,
             )
         except Unwanted:
             return

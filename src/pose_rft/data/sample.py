@@ -14,6 +14,7 @@ from pose_rft.vision.crops import Crop
 from pose_rft.vision.encoded_images import EncodedImages
 
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
+SHORT_ANSWER = "The SMPL pose of this person is <POSE>."  # says nothing but that there is one
 Picture = str | Path | Image | RenderSpec | Crop | EncodedImages
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from pose_rft.generation.decoders import DecoderInput
 from pose_rft.generation.packing import PackedGroups, deepstack_arguments, pack_groups
+from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -153,3 +154,11 @@ def image_numbers(prompts: Sequence[EncodedPrompt]) -> Tensor:
 def numbered(has: Tensor) -> Tensor:
     """(N,) bool -> (N,) numbers 0, 1, ... of those that have; -1 of the others."""
     return torch.where(has, has.long().cumsum(dim=0) - 1, -1)
+
+
+def packed_projections(packed: PackedGroups, branch: ImageBranch | None) -> Tensor | None:
+    """(Q, S, H) embeddings of images' features, for the copies of prompts that have places for them."""
+    if not isinstance(packed, PackedPrompts) or packed.encoded is None or not len(packed.projected_at):
+        return None
+    assert branch is not None
+    return branch.project_to_embeddings(packed.encoded)[packed.projected_of]

@@ -25,7 +25,7 @@ from pose_rft.policy.checkpoint import (
 )
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
-from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts
+from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_projections
 from pose_rft.policy.language_model import LanguageModel
 from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.notes import note_answers
@@ -35,6 +35,7 @@ from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferenceWeights
 from pose_rft.policy.selection import CANDIDATES, candidate_temperatures, with_chosen_poses
+from pose_rft.policy.short_answer import short_answers
 from pose_rft.vision.crops import Crop
 from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
@@ -105,8 +106,7 @@ class PosePolicy(nn.Module):
             shard: share the language model out among all processes of a run, which then act and score together.
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
                 that is trained on its features: untrained.
-            text_head: an untrained pose head of texts of this shape, in place of the policy's own; its action space,
-                the pose head of pictures and the words stay.
+            text_head: likewise of texts; its action space, the pose head of pictures and the words stay.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -248,6 +248,7 @@ class PosePolicy(nn.Module):
         flip: bool = False,
         before_pass: Callable[[], None] | None = None,
         pose_temperatures: Tensor | None = None,
+        words: bool = True,
     ) -> Rollout:
         """Sample ``num_answers`` texts to every prompt and, at no pass more, ``num_poses`` poses to every text.
 
@@ -258,15 +259,19 @@ class PosePolicy(nn.Module):
                 ``forward`` gives does not.
             before_pass: as for ``generate``.
             pose_temperatures: (K,) of the poses of a text, where they are not that of the words.
+            words: False takes ``SHORT_ANSWER`` as given and samples poses alone.
         """
         check_counts(num_answers=num_answers, num_poses=num_poses, max_new_tokens=max_new_tokens)
         check_temperature(temperature)
         seeds = random_streams.one_per_prompt(checked_seeds(seeds, len(prompts)), len(prompts))
         flip = flip and self.image_branch is not None and self.image_branch.has_head
         encoded = [self.encode(prompt, flip=flip) for prompt in prompts]
-        uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
-        inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
-        sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
+        if words:
+            uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
+            inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
+            sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
+        else:
+            sampled = short_answers(self, encoded, num_answers)
         token = self.backbone.pose_token
         distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
         count, numbers = len(prompts) * num_answers, distribution.noise_size
@@ -315,6 +320,7 @@ class PosePolicy(nn.Module):
         boxes: Sequence[Box | None] | None = None,
         before_pass: Callable[[], None] | None = None,
         best_of: int | None = None,
+        words: bool = True,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -331,6 +337,7 @@ class PosePolicy(nn.Module):
             best_of: how many poses are sampled for an answer to a text, of which it takes the one that does what the
                 words say (``choose_poses``); 1 takes what is sampled first. None samples ``CANDIDATES`` where the
                 temperature is above 0. At temperature 0, and about pictures, nothing is chosen.
+            words: False answers every prompt with ``SHORT_ANSWER``, which is not sampled, and a pose.
 
         Raises:
             UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
@@ -350,7 +357,7 @@ class PosePolicy(nn.Module):
                 batch, flip = slice(start, start + batch_size), self.config.flip_augmentation
                 asked, own = inputs[batch], seeds[batch]
                 how = (candidates, temperature, own, max_new_tokens, flip, before_pass)
-                drawn = self.rollout(asked, distinct, *how, candidate_temperatures(temperature, candidates))
+                drawn = self.rollout(asked, distinct, *how, candidate_temperatures(temperature, candidates), words)
                 rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked)
                 groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]
@@ -371,7 +378,7 @@ class PosePolicy(nn.Module):
 
     def forward(self, packed: PackedGroups) -> Scores:
         """Log-probabilities of the layout's answers, and their pose distributions."""
-        last, read = self.language_model(packed, self._packed_projections(packed))
+        last, read = self.language_model(packed, packed_projections(packed, self.image_branch))
         mask = packed.target_mask
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
         logits = self.language_model.logits(last[packed.predictors[mask]])  # only the answers' tokens
@@ -390,11 +397,4 @@ class PosePolicy(nn.Module):
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
         """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""
-        return self.language_model.read_states(packed, self._packed_projections(packed))
-
-    def _packed_projections(self, packed: PackedGroups) -> Tensor | None:
-        """(Q, S, H) embeddings of images' features, for the copies of prompts that have places for them."""
-        if not isinstance(packed, PackedPrompts) or packed.encoded is None or not len(packed.projected_at):
-            return None
-        assert self.image_branch is not None
-        return self.image_branch.project_to_embeddings(packed.encoded)[packed.projected_of]
+        return self.language_model.read_states(packed, packed_projections(packed, self.image_branch))

@@ -11,12 +11,11 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.config import NonNegativeFloat, PositiveInt, validate
-from pose_rft.data.mixtures.sources import ANSWER
 from pose_rft.data.phrases import pick
 from pose_rft.data.questions.questions import Question, ask, facing
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.rendering.truths import upright
-from pose_rft.data.sample import PicturedPerson, QuestionTruth, Sample
+from pose_rft.data.sample import SHORT_ANSWER, PicturedPerson, QuestionTruth, Sample
 from pose_rft.errors import UserError
 from pose_rft.storage import package_table
 
@@ -104,7 +103,7 @@ def _single(
     pose: np.ndarray, seed: int, row: int, config: ImageMixtureConfig, source: str, rng: np.random.Generator
 ) -> Sample:
     spec = RenderSpec(pose, seed, row, config.size, config.photos)
-    answer = ANSWER if rng.random() < 0.6 else pick(rng, OTHER_ANSWERS)
+    answer = SHORT_ANSWER if rng.random() < 0.6 else pick(rng, OTHER_ANSWERS)
     person = pictured_person(spec)
     return Sample(pick(rng, ASK_POSE), answer, person.pose, spec, "image_to_pose", source=source, person=person)
 
@@ -123,7 +122,7 @@ def _pair(
     side = ("left", "right")[index]
     spec = RenderSpec(np.stack([other, pose] if index else [pose, other]), seed, row, config.size, config.photos)
     person = pictured_person(spec, index)
-    answer = ONE_OF_TWO_ANSWER.format(side=side) if rng.random() < 0.5 else pick(rng, (ANSWER, *OTHER_ANSWERS))
+    answer = ONE_OF_TWO_ANSWER.format(side=side) if rng.random() < 0.5 else pick(rng, (SHORT_ANSWER, *OTHER_ANSWERS))
     prompt = pick(rng, ASK_ONE_OF_TWO).format(side=side)
     return Sample(prompt, answer, person.pose, spec, "image_text_to_pose", source=source, person=person)
 

@@ -19,7 +19,7 @@ from pose_rft.data.mixtures.wordings.viewer import from_the_viewer
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
-from pose_rft.data.sample import Sample
+from pose_rft.data.sample import SHORT_ANSWER, Sample
 from pose_rft.posescript.captions import Caption, caption
 from pose_rft.posescript.outline import outline_of_facts
 from pose_rft.storage import package_table
@@ -30,7 +30,6 @@ VIEWER_RATE = 0.08  # of captions and phrases that say a side, that say it as a 
 TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
 LONG_RATE = 0.15  # of the wordings, that are told at length
 LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
-ANSWER = "The SMPL pose of this person is <POSE>."
 OUTLINED_ANSWER = "{}: <POSE>."
 OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
 
@@ -66,7 +65,7 @@ class Drawing:
         if said is not None and self.rng.random() < self.outlined:
             answer = OUTLINED_ANSWER.format(said.text)
         else:
-            answer = ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
+            answer = SHORT_ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
         return Sample(prompt, answer, pose, checks=checks, source=source)
 
     def shared(self, poses: np.ndarray) -> Caption | None:
