@@ -19,8 +19,8 @@ from pose_rft.data.sample import Sample
 from pose_rft.data.splits import in_part, is_held_out
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.parsing import parse
 from pose_rft.rewards.format import keeps_format
+from pose_rft.rewards.words_agree import stated_checks
 
 SMALL = 8  # poses per concept
 
@@ -56,16 +56,16 @@ def kind(sample: Sample) -> str:
 
 def test_outlined_answers_say_what_is_true_of_the_pose() -> None:
     said = text_to_pose_mixture(300, 0, MixtureConfig(concept_poses=SMALL, chat=0, outlined=1.0))
-    stated = [(sample, parse(sample.answer).checks) for sample in said]
-    assert sum(bool(checks) for _, checks in stated) > 250
+    stated = [stated_checks(sample.answer) for sample in said]
+    assert sum(map(bool, stated)) > 250
     points = load_body().points(torch.from_numpy(np.stack([sample.pose for sample in said])))
-    held = [satisfied(checks, points[row : row + 1]).float().mean() for row, (_, checks) in enumerate(stated) if checks]
+    held = [satisfied(checks, points[row : row + 1]).float().mean() for row, checks in enumerate(stated) if checks]
     assert torch.stack(held).mean() > 0.98
     assert all(keeps_format(sample.answer, wants_pose=True) for sample in said)
 
 
 def test_no_answer_says_what_the_body_does_unless_asked_to() -> None:
-    assert not any(parse(sample.answer).checks for sample in samples() if sample.pose is not None)
+    assert not any(stated_checks(sample.answer) for sample in samples() if sample.pose is not None)
 
 
 def test_a_mixture_holds_every_source_in_about_its_share() -> None:

@@ -15,6 +15,7 @@ def test_every_built_in_name_resolves_to_a_reward_with_the_part_that_it_credits(
     assert parts == {
         "format": "text",
         "posecodes": "pose",
+        "words_agree": "pose",
         "spatial": "pose",
         "spatial_bounded": "pose",
         "spatial_aligned": "pose",
