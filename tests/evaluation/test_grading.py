@@ -1,6 +1,7 @@
 """Rows and summaries, on poses whose grades can be told by hand."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.sample import Sample
-from pose_rft.evaluation.grading import column, compare, grade_poses, summarise
+from pose_rft.evaluation.grading import answered_poses, column, compare, grade_poses, summarise, words_held
 
 REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()
@@ -57,6 +58,15 @@ def test_distances_are_those_of_the_metrics_in_millimetres() -> None:
     assert row["best_mpjpe_mm"] == 0
     assert row["diversity_mm"] == pytest.approx(expected)
     assert row["nearest_mm"] == pytest.approx(expected / 2, abs=1e-3)
+
+
+def test_what_answers_say_is_graded_on_their_own_poses() -> None:
+    rest = SimpleNamespace(axis_angle=lambda: np.zeros((22, 3)))
+    answers = [
+        [SimpleNamespace(text=f"{said}: <POSE>.", valid=True, pose=rest) for said in group]
+        for group in (["The arms are spread out like wings", "Both knees are bent"], ["The pose is"] * 2)
+    ]
+    assert words_held(answers, answered_poses(answers)) == [0.5, None]
 
 
 def test_a_summary_holds_only_what_was_measured() -> None:

@@ -31,7 +31,16 @@ from pose_rft.evaluation.caption_benchmark import (
     procedural_poses,
     recorded_poses,
 )
-from pose_rft.evaluation.grading import MEASURES, GradedAnswer, Row, answered_poses, column, grade_poses, summarise
+from pose_rft.evaluation.grading import (
+    MEASURES,
+    GradedAnswer,
+    Row,
+    answered_poses,
+    column,
+    grade_poses,
+    summarise,
+    words_held,
+)
 from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
@@ -220,14 +229,16 @@ def evaluate_samples(
         sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=own_seed, best_of=1)
         if best_of > 1 and not any(image is not None for image in images):
             chosen += policy.generate(prompts, images, 1, temperature=temperature, seed=own_seed, best_of=best_of)
-    answered = {"mean_pose": answered_poses(greedy), "sampled": answered_poses(sampled)}  # (N, K, 22, 3)
-    if chosen:
-        answered["best_of"] = answered_poses(chosen)
+    answers = {"mean_pose": greedy, "sampled": sampled} | ({"best_of": chosen} if chosen else {})
+    answered = {way: answered_poses(given) for way, given in answers.items()}  # (N, K, 22, 3)
     references = reference_poses(samples, reference, seed) | dict(baselines or {})
     rivals = None
     if retrieval is not None and RANDOM in references:
         rivals = judge_scores(retrieval, [sample.prompt for sample in samples], references[RANDOM])
     graded = {way: grade_poses(samples, poses, reference, retrieval, rivals) for way, poses in answered.items()}
+    for way, given in answers.items():
+        for row, share in zip(graded[way], words_held(given, answered[way]), strict=True):
+            row["words_held"] = share
     graded_references = _grade_references(samples, references, reference, retrieval, rivals)
     rows = [
         {

@@ -18,6 +18,7 @@ from pose_rft.evaluation import metrics
 from pose_rft.evaluation.retrieval_judge import judge_scores
 from pose_rft.posescript.checks import satisfied
 from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.rewards.words_agree import stated_checks
 from pose_rft.storage import package_table
 
 MILLIMETRES = 1000.0
@@ -89,6 +90,22 @@ def grade_poses(
         }
         for n, sample in enumerate(samples)
     ]
+
+
+def words_held(answers: Sequence[Sequence[GradedAnswer]], poses: Tensor) -> list[float | None]:
+    """Of each prompt the share of what its answers state of the body that their own poses do; None if they state none.
+
+    Args:
+        answers, poses: as ``answered_poses`` takes and gives them.
+    """
+    body = load_body()
+    shares = []
+    for group, own in zip(answers, poses, strict=True):
+        stated = [stated_checks(answer.text) if answer.valid else () for answer in group]
+        pairs = [(checks, pose) for checks, pose in zip(stated, own, strict=True) if checks]
+        held = [satisfied(checks, body.points(pose[None])).float().mean() for checks, pose in pairs]
+        shares.append(float(torch.stack(held).mean()) if held else None)
+    return shares
 
 
 def _checks_met(checks: Sequence[str], points: Tensor) -> Row:
