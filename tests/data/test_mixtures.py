@@ -17,10 +17,10 @@ from pose_rft.data.mixtures import text_to_pose as mixtures
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import in_part, is_held_out
+from pose_rft.data.stated import stated_checks
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 from pose_rft.rewards.format import keeps_format
-from pose_rft.rewards.words_agree import stated_checks
 
 SMALL = 8  # poses per concept
 

@@ -26,6 +26,12 @@ def test_what_the_words_state_decides():
     assert satisfied(["y(left_wrist) > y(head)"], load_body().joints(poses[0])).flatten().tolist()[1]
 
 
+def test_what_an_answer_itself_says_decides_where_the_prompt_does_not():
+    poses = torch.stack([raised(0), raised(150), raised(150, "right")])[None].expand(2, 3, 22, 3)
+    said = ["The left arm is stretched straight up: <POSE>.", "The right arm is stretched straight up: <POSE>."]
+    assert choose_poses("qwerty", poses, said).tolist() == [1, 2]
+
+
 def test_answers_to_one_prompt_differ_from_each_other():
     best, other = raised(170), raised(120)
     poses = torch.stack([best, other, raised(0)]).expand(2, 3, 22, 3)

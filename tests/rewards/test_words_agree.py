@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from pose_rft.data.stated import stated_checks
 from pose_rft.rewards import PoseBatch
-from pose_rft.rewards.words_agree import stated_checks, words_agree
+from pose_rft.rewards.words_agree import words_agree
 from tests.rewards.rest_pose import rest_poses
 
 SPREAD = "The arms are spread out like wings, both legs are straight: <POSE>."

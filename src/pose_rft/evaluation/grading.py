@@ -14,11 +14,11 @@ from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
+from pose_rft.data.stated import stated_checks
 from pose_rft.evaluation import metrics
 from pose_rft.evaluation.retrieval_judge import judge_scores
 from pose_rft.posescript.checks import satisfied
 from pose_rft.retrieval.model import RetrievalModel
-from pose_rft.rewards.words_agree import stated_checks
 from pose_rft.storage import package_table
 
 MILLIMETRES = 1000.0

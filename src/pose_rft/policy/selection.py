@@ -1,9 +1,9 @@
 """Best of K: of many poses that a policy sampled for its answer, the one that does what the words say.
 
 K poses cost K samples of a distribution and no pass of the language model. All candidates are samples of the policy;
-three judges choose among them: what the words state (``posescript.parsing``), the bundled reward model, which has
-read what people call poses, and what looks wrong whatever the words say (``posescript.plausibility``). The model that
-judges policies in evaluation takes no part.
+three judges choose among them: what prompt and answer state (``posescript.parsing``), the bundled reward model, which
+has read what people call poses, and what looks wrong whatever the words say (``posescript.plausibility``). The model
+that judges policies in evaluation takes no part.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.stated import stated_checks
 from pose_rft.policy.outputs import Rollout
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.posescript.checks import satisfied
@@ -25,6 +27,7 @@ from pose_rft.retrieval.model import RetrievalModel
 
 CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
 STATED, LIKED, WRONG = 4.0, 0.5, 1.0  # weights, chosen on dev splits (docs/evaluation.md)
+SAID = 4.0  # weight of what the answer's own words state: that of what the prompt's words do
 NARROWEST, WIDEST = 0.0, 0.7  # temperatures of candidates, as shares of the asked one; likewise
 ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
 
@@ -45,24 +48,29 @@ def candidate_temperatures(temperature: float, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def choose_poses(prompt: str, poses: Tensor) -> Tensor:
+def choose_poses(prompt: str, poses: Tensor, answers: Sequence[str] = ()) -> Tensor:
     """Which candidate each answer to a prompt takes.
 
     Args:
         prompt: what the user said.
         poses: (G, K, 22, 3) axis-angle radians, K candidates for each of G answers.
+        answers: the words of the G answers, which their poses should fulfil too; empty for poses without words.
 
     Returns:
         (G,) indices in 0..K-1. The first answer takes the best; later ones the best that is not like an earlier one.
     """
-    answers, candidates = poses.shape[:2]
+    count, candidates = poses.shape[:2]
     flat = poses.reshape(-1, NUM_JOINTS, 3).float().cpu()
     points = load_body().points(flat)
-    scores = score_candidates(prompt, flat, points).view(answers, candidates)
-    joints = points[:, :NUM_JOINTS].view(answers, candidates, NUM_JOINTS, 3)
+    scores = score_candidates(prompt, flat, points).view(count, candidates)
+    for answer, words in enumerate(answers):
+        if said := stated_checks(words):
+            own = points.view(count, candidates, NUM_POINTS, 3)[answer]
+            scores[answer] += SAID * satisfied(said, own).float().mean(dim=1)
+    joints = points[:, :NUM_JOINTS].view(count, candidates, NUM_JOINTS, 3)
     joints = joints - joints[:, :, :1]
     chosen: list[int] = []
-    for answer in range(answers):
+    for answer in range(count):
         score = scores[answer].clone()
         for earlier, index in enumerate(chosen):
             apart = (joints[answer] - joints[earlier, index]).norm(dim=-1).amax(dim=-1)  # (K,)
@@ -87,7 +95,7 @@ def with_chosen_poses(rollout: Rollout, rotations: Tensor, inputs: Sequence[Prom
         poses = roma.rotmat_to_rotvec(rotations)
         for number, asked in enumerate(inputs):
             if asked.image is None:
-                chosen[number] = choose_poses(asked.prompt, poses[number])
+                chosen[number] = choose_poses(asked.prompt, poses[number], rollout.texts[number])
     place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
     return replace(rollout, action=action, logp_pose=logp_pose), rotations[place]

@@ -4,19 +4,10 @@ A verifiable reward for both halves of the action. It grades poses; a run with `
 words with the mean of their poses' grades.
 """
 
-from functools import lru_cache
-
-from pose_rft.data.sample import POSE_TOKEN
-from pose_rft.posescript.parsing import parse
+from pose_rft.data.stated import stated_checks
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.format import plain_text
 from pose_rft.rewards.posecodes import posecode_satisfaction
-
-
-@lru_cache(maxsize=65536)
-def stated_checks(completion: str) -> tuple[str, ...]:
-    """What an answer says of a body, in the language of ``pose_rft.posescript.checks``."""
-    return parse(plain_text(completion).replace(POSE_TOKEN, "")).checks
 
 
 def words_agree(prompts: list[str], completions: list[str], poses: PoseBatch, **columns: object) -> list[float | None]:
@@ -27,4 +18,6 @@ def words_agree(prompts: list[str], completions: list[str], poses: PoseBatch, **
         completions: decoded answers.
         poses: the poses drawn with them.
     """
-    return posecode_satisfaction(prompts, completions, poses, checks=[stated_checks(text) for text in completions])
+    return posecode_satisfaction(
+        prompts, completions, poses, checks=[stated_checks(plain_text(text)) for text in completions]
+    )
