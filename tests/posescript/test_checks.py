@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import compile_check, measure, mirrored, satisfaction, satisfied, tabulated
+from pose_rft.posescript.checks import (
+    compile_check,
+    either_side,
+    fulfilment,
+    measure,
+    mirrored,
+    satisfaction,
+    satisfied,
+    tabulated,
+    tightened,
+)
 from pose_rft.posescript.measurements import QUANTITIES, Measurements
 from tests.posescript.stick_figure import mirror, moved, random_poses, t_pose, turned
 from tests.posescript.test_posture import HAND_WORKED
@@ -162,6 +172,45 @@ def test_satisfied_has_a_row_per_pose_and_a_column_per_check():
     assert satisfied([], joints).shape == (3, 0)
 
 
+KICK = ("front(left_ankle) > 0.4", "angle(left_knee) > 150", "lean() < 20 and angle(right_knee) > 150")
+BENT = {"left_ankle": (0.1, 0.9, 0.0)}  # the left heel at the seat: that knee is at 0 degrees, not 150
+
+
+@pytest.mark.parametrize(
+    ("joints", "left", "right"),  # how many of the three statements hold of a kick with each leg
+    [
+        (T, 2, 2),  # both knees straight, neither foot in front
+        (moved(left_ankle=(0.1, 0.9, 0.5), left_knee=(0.1, 0.95, 0.25)), 3, 2),
+        (moved(right_ankle=(-0.1, 0.9, 0.5), right_knee=(-0.1, 0.95, 0.25)), 2, 3),
+        (moved(**BENT), 1, 1),  # the half of the third that holds counts for nothing
+        (turned(T, BEND_FORWARD, 90), 1, 1),
+    ],
+)
+def test_of_either_side_the_better_side_counts(joints, left, right):
+    of_left, of_right = list(KICK), [mirrored(check) for check in KICK]
+    assert fulfilment(of_left, joints).sum().item() == left
+    assert fulfilment(of_right, joints).sum().item() == right
+    assert fulfilment([either_side(KICK)], joints).item() == pytest.approx(max(left, right) / 3)
+    assert satisfied([either_side(KICK)], joints).item() == (max(left, right) == 3)
+
+
+def test_either_side_counts_as_many_statements_as_it_holds_and_any_other_check_as_one():
+    checks = [either_side(KICK), "lean() < 60 and angle(left_knee) < 90", "lean() < 60"]
+    assert [compile_check(check).size for check in checks] == [3, 1, 1]
+    assert fulfilment(checks, torch.cat([T, T])).tolist() == [[pytest.approx(2 / 3), 0, 1]] * 2
+    assert fulfilment([], T).shape == (1, 0)
+    broken = T.clone()
+    broken[0, 3, 1] = math.nan
+    assert fulfilment(checks, broken).tolist() == [[0, 0, 0]]
+
+
+def test_either_side_with_a_margin_asks_more_of_both_sides():
+    tight = tightened("either_side(height(left_foot) > 0.3)", metres=0.05)
+    assert tight == "either_side(0.3 + 0.05 < height(left_foot))"
+    poses = torch.cat([moved(left_foot=(0.1, 0.33, 0.1)), moved(right_foot=(-0.1, 0.36, 0.1))])
+    assert satisfied([tight], poses).flatten().tolist() == [False, True]
+
+
 def test_arrays_and_single_poses_are_welcome():
     assert satisfied(["lean() < 5"], T.numpy()).tolist() == [[True]]
     assert satisfied(["lean() < 5"], T[0].numpy().astype(np.float64)).tolist() == [[True]]
@@ -228,6 +277,13 @@ def test_joints_of_another_shape_are_refused(shape):
         ("lean() < True", "not part of the check language"),
         ("abs(lean(), 2) < 1", "takes one value"),
         ("max() < lean()", "takes values"),
+        ("either_side()", "takes the conditions of one side"),
+        ("either_side(lean() < 5, k=lean() < 6)", "takes the conditions of one side"),
+        ("either_side(lean())", "'lean()' compares nothing"),
+        ("either_side(lean() < 5, y(left_tow) < 5)", "did you mean left_toes"),
+        ("either_side(lean() < 5) or lean() < 6", "is a whole check, not a part of one"),
+        ("either_side(either_side(lean() < 5))", "is a whole check, not a part of one"),
+        ("either_side(lean() < 5) < 6", "no quantity is called 'either_side'"),
     ],
 )
 def test_a_wrong_check_is_refused_in_one_line_that_says_what_exists(check, part):
@@ -290,6 +346,7 @@ def test_nothing_but_the_grammar_is_accepted(check):
         ("sole(left_ankle) > 20", "sole(right_ankle) > 20"),
         ("rest(left_arm) < 5", "rest(right_arm) < 5"),
         ("asymmetry(arms) < 0.1", "asymmetry(arms) < 0.1"),
+        ("either_side(roll() > 10, lean() < 5)", "either_side(roll() < -10, lean() < 5)"),
     ],
 )
 def test_a_mirrored_check_reads_as_one_would_write_it(check, expected):
@@ -327,11 +384,12 @@ CONDITIONS = st.recursive(
     lambda inner: st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
     max_leaves=3,
 )
+CHECKS = CONDITIONS | st.lists(CONDITIONS, min_size=1, max_size=3).map(either_side)
 POSES = load_body().points(random_poses(200, seed=1).double())
 
 
 @settings(max_examples=300, deadline=None)
-@given(check=CONDITIONS)
+@given(check=CHECKS)
 def test_a_mirrored_check_holds_for_the_mirrored_pose(check):
     other = mirrored(check)
     assert torch.equal(satisfied([check], POSES), satisfied([other], mirror(POSES)))
@@ -339,7 +397,7 @@ def test_a_mirrored_check_holds_for_the_mirrored_pose(check):
 
 
 @settings(max_examples=300, deadline=None)
-@given(check=CONDITIONS)
+@given(check=CHECKS)
 def test_a_margin_is_positive_where_the_check_holds_and_negative_where_it_fails(check):
     margin = compile_check(check).margin(Measurements(POSES))
     assert margin.shape == (len(POSES),)
@@ -355,6 +413,8 @@ def test_a_margin_is_positive_where_the_check_holds_and_negative_where_it_fails(
         ("angle(left_shoulder) < 130 and y(left_wrist) > 1.5", -0.5),  # the worst of both
         ("angle(left_shoulder) < 130 or y(left_wrist) > 1.5", 2.0),  # the best
         ("80 < angle(left_shoulder) < 130", 0.5),  # the nearer end
+        ("either_side(y(left_wrist) > 1.5, left(left_wrist) > 0)", -0.5),  # the worst of either side
+        ("either_side(left(left_wrist) < -0.5, y(left_wrist) > 1)", -12.0),  # the left wrist is 0.7 to the left
     ],
 )
 def test_a_margin_says_how_far(check, expected):

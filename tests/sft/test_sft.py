@@ -17,7 +17,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
-from pose_rft.posescript.checks import measure, satisfied
+from pose_rft.posescript.checks import either_side, measure, mirrored, satisfied
 from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import LossWeights, check_loss, cross_entropy, pose_losses
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
@@ -117,6 +117,51 @@ def test_the_check_loss_of_several_poses_to_each_sample_is_that_of_each():
     )
     assert both[0] != both[1]
     assert check_loss([[], [], []], joints.view(2, 3, 22, 3)).tolist() == [0, 0]
+
+
+def test_the_check_loss_of_either_side_is_that_of_the_side_of_which_less_is_missing():
+    joints = load_body().joints(torch.zeros(2, 22, 3))
+    angle = measure("angle(left_shoulder)", joints)[0].item()
+    far, near, met = (f"angle(left_shoulder) < {angle + spare}" for spare in (-20.0, 3.0, 40.0))
+    other = mirrored(near)
+    # of the left 1.3 and 0.15 are missing, of the right as much
+    assert check_loss([[either_side([far, other])], []], joints).item() == pytest.approx((1.3 + 0.15) / 2, abs=1e-3)
+    only_left = "x(left_wrist) < 0"  # far off on the left of the body, and its mirror image on the right
+    left_up = joints.clone()
+    left_up[:, JOINT_INDEX["left_wrist"], 0] = -0.1  # 10 cm across the middle: met, where of the right it is far off
+    assert check_loss([[either_side([only_left, far])], []], left_up).item() == pytest.approx(1.3 / 2, abs=0.01)
+    # three statements, of which the one that names its side is met
+    assert check_loss([[either_side([only_left, far]), met], []], left_up).item() == pytest.approx(1.3 / 3, abs=0.01)
+    # every check chooses for itself, every sample too
+    checks = [[either_side([far])], [either_side([near]), either_side([far])]]
+    assert check_loss(checks, joints).item() == pytest.approx((1.3 + (0.15 + 1.3) / 2) / 2, abs=1e-3)
+
+
+def test_every_statement_of_the_better_side_is_descended_and_none_of_the_other():
+    body, index = load_body(), JOINT_INDEX
+    joints = body.joints(torch.zeros(1, 22, 3))
+    joints[0, index["left_wrist"], 1] += 0.1  # the left hand is nearer to what is asked
+    joints.requires_grad_()
+    check_loss(
+        [[either_side(["y(left_wrist) > y(head) + 0.2", "angle(left_knee) < 90", "lean() > 20"])]], joints
+    ).backward()
+    moved = joints.grad[0].abs().amax(dim=-1) > 0
+    assert moved[[index["left_wrist"], index["left_knee"], index["neck"]]].all()  # not the worst of them alone
+    assert not moved[[index["right_wrist"], index["right_knee"]]].any()
+
+
+def test_descending_either_side_reaches_a_pose_that_does_it_with_one_side():
+    body = load_body()
+    pose = (torch.randn(8, 22, 3, generator=torch.Generator().manual_seed(0)) * 0.2).requires_grad_()
+    checks = [
+        [either_side(["y(right_wrist) > y(head)", "angle(left_knee) < 100", "distance(left_wrist, pelvis) < 0.3"])]
+    ]
+    optimizer = torch.optim.Adam([pose], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        check_loss(checks * 8, body.joints(pose)).backward()
+        optimizer.step()
+    assert satisfied(checks[0], body.joints(pose.detach())).all()
 
 
 def test_statements_about_the_head_move_the_rest_of_the_body():

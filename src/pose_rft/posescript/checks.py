@@ -4,6 +4,7 @@ A check is one condition on a pose, for example ``y(left_wrist) > y(head) + 0.05
 ``80 < angle(left_elbow) < 105``. Captions carry the checks that they state, prompts of the benchmarks carry theirs, and
 the verifiable reward is the share that a generated pose fulfils. The grammar is small and closed:
 
+    check       := condition | "either_side" "(" condition, condition, ... ")"
     condition   := comparison | condition "and" condition | condition "or" condition
     comparison  := expression ("<" | "<=" | ">" | ">=") expression ...        (chains are fine)
     expression  := number | quantity "(" names ")" | abs(e) | min(e, e, ...) | max(e, e, ...)
@@ -12,6 +13,11 @@ the verifiable reward is the share that a generated pose fulfils. The grammar is
 Quantities are those of ``pose_rft.posescript.measurements.QUANTITIES`` (table: docs/posescript.md). Text is parsed with
 ``ast`` and only the nodes above are accepted; nothing is ever passed to ``eval``. A pose that is not finite
 fulfils nothing.
+
+``either_side(a, b)`` is what words state that name no side: a and b, or both of them with left and right exchanged. It
+holds if all of its statements do for one side. Where a check is graded by degrees (``fulfilment``, the losses), it
+counts as so many statements, of the side that does more of them, as it would if the words named that side. Any other
+check is one statement: a part of it, such as ``lean() < 60`` beside what is said of an arm, is worth nothing alone.
 """
 
 import ast
@@ -20,7 +26,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -29,18 +35,16 @@ from torch import Tensor
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.errors import UserError
-from pose_rft.posescript.measurements import QUANTITIES, Kind, Measurements, other_side
+from pose_rft.posescript.check_syntax import DEGREES, Mirror, Tighten, parse, written
+from pose_rft.posescript.measurements import QUANTITIES, Kind, Measurements
 
-MAX_LENGTH = 2000
-MAX_DEPTH = 40
 MAX_NUMBER = 1e9
 COMPARISONS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
-FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 COMBINED = {ast.And: (operator.and_, torch.minimum), ast.Or: (operator.or_, torch.maximum)}
-DEGREES = {name for name, quantity in QUANTITIES.items() if quantity.degrees}
 UNIT_DEGREES, UNIT_METRES = 20.0, 0.1  # about equally far for a limb
 REDUCED = {"min": torch.minimum, "max": torch.maximum}
+EITHER_SIDE = "either_side"
 FUNCTIONS = (*QUANTITIES, "abs", *REDUCED)
 
 Evaluate = Callable[[Measurements], Any]  # a tensor (N,) or, for numbers, a float
@@ -51,33 +55,29 @@ class Check:
     """A compiled check.
 
     Attributes:
-        text: as it was written.
+        text: as it was written; of a statement of ``either_side``, as ``ast`` writes it.
         evaluate: measurements of N poses -> (N,) bool.
         margin: measurements of N poses -> (N,) by how much it holds (positive) or fails (negative), in units of
             ``UNIT_DEGREES`` or ``UNIT_METRES``. Differentiable in the joints; the sign agrees with ``evaluate``.
+        sides: of ``either_side`` its statements about one side and about the other, of any other check nothing.
     """
 
     text: str
     evaluate: Callable[[Measurements], Tensor]
     margin: Callable[[Measurements], Tensor]
+    sides: tuple[tuple["Check", ...], ...] = ()
 
+    @property
+    def size(self) -> int:
+        """As how many statements it counts."""
+        return len(self.sides[0]) if self.sides else 1
 
-def _parse(text: str, what: str) -> ast.expr:
-    if not isinstance(text, str) or not text.strip():
-        raise UserError(f"a {what} is a text such as 'angle(left_knee) < 110', not {text!r}")
-    if len(text) > MAX_LENGTH:
-        raise UserError(f"the {what} '{text[:40]}...' is longer than {MAX_LENGTH} characters: split it")
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise UserError(f"{what} {text!r} is not understood: {error.msg}") from None
-    except (ValueError, RecursionError, MemoryError):
-        raise UserError(f"the {what} '{text[:40]}...' cannot be parsed: write it more simply") from None
-    layer, depth = [tree], 0
-    while layer := [child for node in layer for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]:
-        if (depth := depth + 1) > MAX_DEPTH:
-            raise UserError(f"the {what} '{text[:40]}...' is nested more than {MAX_DEPTH} deep: write it more simply")
-    return tree
+    def share(self, m: Measurements) -> Tensor:
+        """Measurements of N poses -> (N,) share of its statements that hold, of the better side."""
+        if not self.sides:
+            return self.evaluate(m).float()
+        shares = [torch.stack([each.evaluate(m) for each in side]).float().mean(dim=0) for side in self.sides]
+        return reduce(torch.maximum, shares)
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:
@@ -156,6 +156,8 @@ def _compile_condition(node: ast.expr, text: str) -> Check:
             lambda m: reduce(both, (part.evaluate(m) for part in parts)),
             lambda m: reduce(extreme, (part.margin(m) for part in parts)),
         )
+    if _is_either_side(node):
+        raise UserError(f"check {text!r}: {EITHER_SIDE}() is a whole check, not a part of one")
     if not isinstance(node, ast.Compare):
         raise UserError(f"check {text!r}: '{ast.unparse(node)}' compares nothing; write for example 'lean() < 20'")
     if unknown := [op for op in node.ops if type(op) not in COMPARISONS]:
@@ -183,6 +185,25 @@ def _compile_condition(node: ast.expr, text: str) -> Check:
     return Check(text, evaluate, margin)
 
 
+def _is_either_side(node: ast.expr) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == EITHER_SIDE
+
+
+def _compile_either_side(node: ast.Call, text: str) -> Check:
+    if not node.args or node.keywords:
+        raise UserError(f"check {text!r}: {EITHER_SIDE}() takes the conditions of one side")
+    this = tuple(_compile_condition(condition, written(condition)) for condition in node.args)
+    sides = this, tuple(compile_check(mirrored(check.text)) for check in this)
+
+    def evaluate(m: Measurements) -> Tensor:
+        return reduce(operator.or_, (reduce(operator.and_, (each.evaluate(m) for each in side)) for side in sides))
+
+    def margin(m: Measurements) -> Tensor:
+        return reduce(torch.maximum, (reduce(torch.minimum, (each.margin(m) for each in side)) for side in sides))
+
+    return Check(text, evaluate, margin, sides)
+
+
 @lru_cache(maxsize=65536)
 def compile_check(text: str) -> Check:
     """Compile one check; the result is cached.
@@ -190,7 +211,13 @@ def compile_check(text: str) -> Check:
     Raises:
         UserError: the text is not in the language; the message names the part and lists what exists.
     """
-    return _compile_condition(_parse(text, "check"), text)
+    tree = parse(text, "check")
+    return _compile_either_side(tree, text) if _is_either_side(tree) else _compile_condition(tree, text)
+
+
+def either_side(checks: Sequence[str]) -> str:
+    """The check that all of these hold, or all of them with the sides exchanged."""
+    return f"{EITHER_SIDE}({', '.join(checks)})"
 
 
 @lru_cache(maxsize=65536)
@@ -200,7 +227,7 @@ def compile_quantity(text: str) -> Evaluate:
     Raises:
         UserError: as ``compile_check`` does.
     """
-    return _compile_expression(_parse(text, "quantity"), text)
+    return _compile_expression(parse(text, "quantity"), text)
 
 
 def as_joints(joints: Tensor | np.ndarray) -> Tensor:
@@ -243,13 +270,34 @@ def satisfied(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
     Raises:
         UserError: a check that is not in the language, or that needs landmarks where only joints are given.
     """
+    return _by_check(checks, joints, lambda check, m: check.evaluate(m))
+
+
+@torch.no_grad()
+def fulfilment(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
+    """How much of each check poses fulfil: as ``satisfied``, but of ``either_side`` the better side's share.
+
+    ``satisfied`` says whether a pose does what the words ask, which is how policies are judged. A policy that learns
+    from grades needs to tell one attempt from another.
+
+    Returns:
+        (N, C) float32 in 0..1; a mean over checks weighs each by its ``Check.size``.
+
+    Raises:
+        UserError: as ``satisfied`` does.
+    """
+    return _by_check(checks, joints, lambda check, m: check.share(m)).float()
+
+
+def _by_check(
+    checks: Sequence[str], joints: Tensor | np.ndarray, grade: Callable[[Check, Measurements], Tensor]
+) -> Tensor:
+    """(N, C) grades, 0 of poses that are not finite."""
     measurements = Measurements(as_joints(joints))
-    size = len(measurements.joints)
     if not checks:
-        return torch.zeros(size, 0, dtype=torch.bool, device=measurements.joints.device)
+        return torch.zeros(len(measurements.joints), 0, dtype=torch.bool, device=measurements.joints.device)
     finite = measurements.points.isfinite().flatten(1).all(dim=1)
-    held = [compile_check(text).evaluate(measurements) for text in checks]
-    return torch.stack(held, dim=1) & finite.unsqueeze(1)
+    return torch.stack([grade(compile_check(text), measurements) for text in checks], dim=1) * finite.unsqueeze(1)
 
 
 def satisfaction(checks: Sequence[str], joints: Tensor | np.ndarray) -> Tensor:
@@ -271,38 +319,6 @@ def measure(expression: str, joints: Tensor | np.ndarray) -> Tensor:
     return value.expand(len(measurements.joints))
 
 
-class _Mirror(ast.NodeTransformer):
-    """Exchange left and right: names swap sides and quantities with a side change their sign."""
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        if not isinstance(node.func, ast.Name) or node.func.id not in QUANTITIES:
-            return self.generic_visit(node)  # type: ignore[return-value]
-        names: list[ast.expr] = [
-            ast.Name(other_side(argument.id)) for argument in node.args if isinstance(argument, ast.Name)
-        ]
-        call = ast.Call(ast.Name(node.func.id), names, [])
-        return ast.UnaryOp(ast.USub(), call) if QUANTITIES[node.func.id].odd else call
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        return _negated(self.visit(node.operand))
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        terms = [self.visit(term) for term in (node.left, *node.comparators)]
-        ops: list[ast.cmpop] = list(node.ops)
-        if all(isinstance(term, (ast.UnaryOp, ast.Constant)) for term in terms):  # -left(j) > 1 reads left(j) < -1
-            terms = [_negated(term) for term in terms]
-            ops = [FLIPPED[type(op)]() for op in ops]
-        return ast.Compare(terms[0], ops, terms[1:])
-
-
-def _negated(node: ast.expr) -> ast.expr:
-    if isinstance(node, ast.UnaryOp):
-        return node.operand
-    if isinstance(node, ast.Constant) and node.value == 0:
-        return node
-    return ast.UnaryOp(ast.USub(), node)
-
-
 def mirrored(check: str) -> str:
     """The same statement about the other side of the body.
 
@@ -310,32 +326,14 @@ def mirrored(check: str) -> str:
     right joints and the sign of x.
     """
     compile_check(check)
-    return ast.unparse(ast.fix_missing_locations(_Mirror().visit(_parse(check, "check"))))
+    return written(Mirror().visit(parse(check, "check")))
 
 
 def mirrored_quantity(expression: str) -> tuple[str, int]:
     """The same quantity of the other side, and -1 if its sign has to be changed: ``("left(right_wrist)", -1)``."""
     compile_quantity(expression)
-    node = ast.fix_missing_locations(_Mirror().visit(_parse(expression, "quantity")))
-    return (ast.unparse(node.operand), -1) if isinstance(node, ast.UnaryOp) else (ast.unparse(node), 1)
-
-
-class _Tighten(ast.NodeTransformer):
-    """Every comparison a < b becomes a + margin < b; without negation the whole condition becomes stricter."""
-
-    def __init__(self, degrees: float, metres: float):
-        self.degrees, self.metres = degrees, metres
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        named = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-        margin = self.degrees if named & DEGREES else self.metres
-        pairs: list[ast.expr] = []
-        terms = [node.left, *node.comparators]
-        for smaller, op, larger in zip(terms[:-1], node.ops, terms[1:], strict=True):
-            if isinstance(op, (ast.Gt, ast.GtE)):
-                smaller, larger = larger, smaller
-            pairs.append(ast.Compare(ast.BinOp(smaller, ast.Add(), ast.Constant(margin)), [ast.Lt()], [larger]))
-        return pairs[0] if len(pairs) == 1 else ast.BoolOp(ast.And(), pairs)
+    node = Mirror().visit(parse(expression, "quantity"))
+    return (written(node.operand), -1) if isinstance(node, ast.UnaryOp) else (written(node), 1)
 
 
 def tightened(check: str, degrees: float = 5.0, metres: float = 0.03) -> str:
@@ -348,4 +346,4 @@ def tightened(check: str, degrees: float = 5.0, metres: float = 0.03) -> str:
         metres: margin of all other comparisons.
     """
     compile_check(check)
-    return ast.unparse(ast.fix_missing_locations(_Tighten(degrees, metres).visit(_parse(check, "check"))))
+    return written(Tighten(degrees, metres).visit(parse(check, "check")))

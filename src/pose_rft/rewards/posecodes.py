@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import satisfied, tabulated
+from pose_rft.posescript.checks import compile_check, fulfilment, tabulated
 from pose_rft.rewards.batch import PoseBatch
 
 
@@ -21,7 +21,10 @@ def posecode_satisfaction(
     checks: Sequence[Sequence[str] | None],
     **columns: object,
 ) -> list[float | None]:
-    """Share of the checks that hold, 0 to 1; None for invalid poses and for prompts without checks.
+    """Share of what the checks state that holds, 0 to 1; None for invalid poses and for prompts without checks.
+
+    A check of either side counts as all its statements, of the side that does more of them: a phrase is worth the same
+    whether or not it names the side, and one that names none still tells a pose that is nearly right from a wrong one.
 
     Args:
         prompts, completions: not looked at.
@@ -55,9 +58,10 @@ def _at_once(device: torch.device) -> int:
 
 
 def _shares(texts: Sequence[Sequence[str]], text_of: Sequence[int], points: Tensor) -> Tensor:
-    """(n,) share of the checks of its text that each pose meets; what several texts state is looked at once."""
+    """(n,) share of its text's statements that each pose meets; what several texts state is looked at once."""
     present = {text: row for row, text in enumerate(dict.fromkeys(text_of))}
     checks, stated = tabulated([texts[text] for text in present])
-    held = satisfied(checks, points).float()  # (n, C)
-    own = stated.to(held)[[present[text] for text in text_of]]
-    return (held * own).sum(dim=1) / own.sum(dim=1)
+    share = fulfilment(checks, points)  # (n, C)
+    statements = stated * torch.tensor([compile_check(check).size for check in checks])
+    own = statements.to(share)[[present[text] for text in text_of]]
+    return (share * own).sum(dim=1) / own.sum(dim=1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from pose_rft.body.distances import pa_mpjpe
 from pose_rft.body.landmarks import LANDMARKS, POINT_INDEX
@@ -12,7 +13,7 @@ from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS
 from pose_rft.config import NonNegativeFloat, validate
 from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.pose_head import PoseHead
-from pose_rft.posescript.checks import compile_check
+from pose_rft.posescript.checks import Check, compile_check
 from pose_rft.posescript.measurements import Measurements
 
 HEAD = JOINT_INDEX["head"]
@@ -100,7 +101,8 @@ def check_loss(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:
 
     A recorded pose is one of many that fit its words. The statements say which of its details matter, and as functions
     of the pose they can be descended directly, where a reward has to try. The head's place is held still: the rest of
-    the body has to do what is said. How the head is turned is free.
+    the body has to do what is said. How the head is turned is free. Where the words leave the side open, the statements
+    count of which side less is missing, each for itself: what of it is not met yet is descended together.
 
     Args:
         checks: M lists of statements in the language of ``pose_rft.posescript.checks``; lists may be empty.
@@ -108,7 +110,7 @@ def check_loss(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:
             statements that need no landmarks.
 
     Returns:
-        Mean over the samples that have checks of the mean over their checks; 0 if none has any. () or (P,).
+        Mean over the samples that have checks of the mean over their statements; 0 if none has any. () or (P,).
     """
     # The head stays where likelihood and joints put it: bowing it is the cheap way to get it below the hands. Face and
     # crown move around it alone, so that statements of where it looks turn it.
@@ -117,12 +119,39 @@ def check_loss(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:
     held = points[..., HEAD : HEAD + 1, :]
     still[..., of_the_head, :] = points[..., of_the_head, :] - held + held.detach()
     measurements = Measurements(still.flatten(0, -3))
-    column = {check: number for number, check in enumerate(dict.fromkeys(c for each in checks for c in each))}
-    if not column:
+    statements, stated = _statements(checks)
+    if not statements:
         return points.new_zeros(points.shape[:-3])
-    stated = [(column[check], row, len(each)) for row, each in enumerate(checks) for check in each]
-    columns, rows, counts = torch.tensor(stated, device=points.device).unbind(dim=1)
+    columns, rows, counts, sides = torch.tensor(stated, device=points.device).unbind(dim=1)
     # Every statement is evaluated on the whole batch: statements share their quantities, which cost next to nothing.
-    margins = torch.stack([compile_check(text).margin(measurements) for text in column], dim=-1)  # (P * M, C)
-    missing = (TO_SPARE - margins.unflatten(0, points.shape[:-2])[..., rows, columns]).clamp(min=0)
-    return (missing / counts).sum(dim=-1) / sum(bool(statements) for statements in checks)
+    margins = torch.stack([statement.margin(measurements) for statement in statements], dim=-1)  # (P * M, C)
+    missing = (TO_SPARE - margins.unflatten(0, points.shape[:-2])[..., rows, columns]).clamp(min=0) / counts
+    by_side = missing @ one_hot(sides).to(missing)  # (..., sides): column 0 where the words leave no choice
+    better = torch.minimum(by_side[..., 1::2], by_side[..., 2::2]).sum(dim=-1)
+    return (by_side[..., 0] + better) / sum(map(bool, checks))
+
+
+def _statements(checks: Sequence[Sequence[str]]) -> tuple[list[Check], list[tuple[int, int, int, int]]]:
+    """The C different statements that samples make, and where they stand.
+
+    Returns:
+        The statements. For each time that one is made its number, the sample's, how many that sample makes, and the
+        side that it belongs to: 0, or 1 and 2 of the first check of either side, 3 and 4 of the next and so on.
+    """
+    number: dict[str, int] = {}
+    statements: list[Check] = []
+    stated: list[tuple[int, int, int, int]] = []
+    last_side = 0
+    for row, texts in enumerate(checks):
+        compiled = [compile_check(text) for text in texts]
+        count = sum(check.size for check in compiled)
+        for check in compiled:
+            for offset, side in enumerate(check.sides or [(check,)]):
+                for statement in side:
+                    if statement.text not in number:
+                        number[statement.text] = len(statements)
+                        statements.append(statement)
+                    place = last_side + 1 + offset if check.sides else 0
+                    stated.append((number[statement.text], row, count, place))
+            last_side += len(check.sides)
+    return statements, stated

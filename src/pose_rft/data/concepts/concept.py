@@ -14,7 +14,7 @@ import yaml
 
 from pose_rft.data.concepts.pose_language import PoseSpec, expanded, mirrored, parse_pose, swap_sides
 from pose_rft.errors import UserError, reason_of
-from pose_rft.posescript.checks import compile_check
+from pose_rft.posescript.checks import compile_check, either_side
 from pose_rft.posescript.checks import mirrored as mirrored_check
 from pose_rft.storage import SAFE_LOADER
 
@@ -70,9 +70,7 @@ class Concept:
         """The checks that `phrase` states: of a one-sided pose, a phrase without a side word allows either side."""
         if not self.one_sided or not self.checks or has_side(phrase):
             return self.checks
-        this = " and ".join(f"({check})" for check in self.checks)
-        other = " and ".join(f"({mirrored_check(check)})" for check in self.checks)
-        return (f"({this}) or ({other})",)
+        return (either_side(self.checks),)
 
     def twin(self) -> "Concept":
         """The mirrored concept: only phrases that say left or right, with the sides exchanged."""

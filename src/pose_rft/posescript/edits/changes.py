@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from pose_rft.posescript.checks import DEGREES, UNIT_DEGREES, UNIT_METRES, compile_check, mirrored
+from pose_rft.posescript.check_syntax import DEGREES
+from pose_rft.posescript.checks import UNIT_DEGREES, UNIT_METRES, compile_check, mirrored
 from pose_rft.posescript.edits.comparisons import Comparison, PosePair
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes, load_statistics
 from pose_rft.posescript.selection import RAREST, Table, limbs_of

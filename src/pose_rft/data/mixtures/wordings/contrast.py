@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from pose_rft.data.concepts.concept import has_side
-from pose_rft.data.mixtures.wordings.scenes import Said, Scene, Wording, draw_scene, draw_subject, either_side
+from pose_rft.data.mixtures.wordings.scenes import Said, Scene, Wording, draw_scene, draw_subject
 from pose_rft.data.mixtures.wordings.statements import Mention, Statement, of_side
 from pose_rft.data.mixtures.wordings.templates import joined, noun_phrase, plural_of, sentence, spun
 from pose_rft.data.phrases import owned, pick, say_doing, say_with
 from pose_rft.data.verbs import with_verb
+from pose_rft.posescript.checks import either_side
 from pose_rft.storage import package_table
 
 TABLE: dict[str, Any] = package_table(__package__, "contrast.yaml")
@@ -162,7 +163,7 @@ def as_one_and_other(scene: Scene, rng: np.random.Generator) -> Said | None:
     if any(has_side(text) or "opposite" in text or "same side" in text for text in told):
         return None
     text = joined(told, rng, TABLE["doing_joints"] if form == "do" else TABLE["list_joints"])
-    checks = either_side(_stated(mentions))
+    checks: tuple[str, ...] = (either_side(_stated(mentions)),)
     stance = scene.says_stance(rng)
     if stance:
         checks = (*scene.stance_checks, *checks)
@@ -189,7 +190,8 @@ def as_one(scene: Scene, rng: np.random.Generator) -> Said | None:
     text = mention.do(rng) if form == "do" else f"{mention.phrase} {mention.be(rng)}"
     if has_side(text):
         return None
-    checks, stance = either_side(_stated(mentions)), scene.says_stance(rng)
+    checks: tuple[str, ...] = (either_side(_stated(mentions)),)
+    stance = scene.says_stance(rng)
     if stance:
         text = f"{scene.doing(rng)} {'and' if form == 'do' else 'with'} {text}"
         checks = (*scene.stance_checks, *checks)

@@ -12,7 +12,6 @@ from pose_rft.data.mixtures.wordings.statements import (
     Stance,
     State,
     Statement,
-    mirrored_once,
     stances,
     states,
     states_in,
@@ -125,13 +124,6 @@ def _beside(first: State, every: Sequence[State], rng: np.random.Generator) -> S
     if rest and rng.random() < REST_RATE:
         return weighted(rest, rng)
     return weighted([state for state in every if state is not first and "needs_support" not in state.flags], rng)
-
-
-def either_side(checks: Sequence[str]) -> tuple[str, ...]:
-    """One check that holds where all of `checks` do, or all with left and right exchanged."""
-    this = " and ".join(f"({check})" for check in checks)
-    other = " and ".join(f"({mirrored_once(check)})" for check in checks)
-    return (f"({this}) or ({other})",)
 
 
 def draw_subject(rng: np.random.Generator) -> Subject:
