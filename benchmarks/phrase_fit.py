@@ -18,17 +18,15 @@ from torch import Tensor
 
 from benchmarks.command_line import add_recordings
 from pose_rft.body import load_body
-from pose_rft.body.distances import mpjpe
-from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.canonical import canonical_prompts
 from pose_rft.data.concepts.concept import Concept, has_side
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.mocap.clips import drawing_weights
+from pose_rft.data.sample import SHORT_ANSWER, Sample
 from pose_rft.evaluation.caption_benchmark import captioned_poses, recorded_poses
 from pose_rft.evaluation.grading import answered_poses
-from pose_rft.evaluation.metrics import bootstrap_interval
+from pose_rft.evaluation.phrase_fit import TaughtPhrase, phrase_fit
 from pose_rft.policy import PosePolicy
-from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.plausibility import FLAT_SOLE, supporting_soles
 
@@ -64,18 +62,13 @@ def fit_table(policy: PosePolicy, count: int, rng: np.random.Generator) -> Table
     pools = ConceptPools(POSES, SEED)
     every = [(concept, phrase) for concept in pools.concepts for phrase in concept.phrases]
     asked = [every[row] for row in rng.permutation(len(every))[:count]]
-    points = load_body().points(mean_poses(policy, [phrase for _, phrase in asked]))
-    met = [satisfied(pools.checks(*pair), body[None])[0].float() for pair, body in zip(asked, points, strict=True)]
-    apart = [nearest(body, targets(pools, *pair)) for pair, body in zip(asked, points, strict=True)]
+    samples = [Sample(pair[1], SHORT_ANSWER, checks=pools.checks(*pair)) for pair in asked]
+    phrases = [TaughtPhrase(sample, targets(pools, *pair)) for sample, pair in zip(samples, asked, strict=True)]
+    fit = phrase_fit(phrases, mean_poses(policy, [sample.prompt for sample in samples]))
+    shares, kept, distance = fit.satisfaction, fit.kept, fit.nearest_mm
     table = Table("training phrases", "checks met", "kept", "to the nearest target")
-    checked = [each for each in met if len(each)]
-    shares, kept = (
-        bootstrap_interval(torch.stack(values).double())
-        for values in ([each.mean() for each in checked], [each.amin() for each in checked])
-    )
-    distance = bootstrap_interval(torch.tensor(apart).double() * 1000)
     table.add_row(
-        str(len(asked)),
+        str(fit.phrases),
         f"{shares.mean:.1%} ({shares.low:.1%} to {shares.high:.1%})",
         f"{kept.mean:.1%} ({kept.low:.1%} to {kept.high:.1%})",
         f"{distance.mean:.0f} mm ({distance.low:.0f} to {distance.high:.0f})",
@@ -88,17 +81,11 @@ def mean_poses(policy: PosePolicy, prompts: list[str]) -> Tensor:
     return answered_poses(policy.generate(prompts, temperature=0.0))[:, 0].nan_to_num(0.0)
 
 
-def targets(pools: ConceptPools, concept: Concept, phrase: str) -> Tensor:
+def targets(pools: ConceptPools, concept: Concept, phrase: str) -> np.ndarray:
     """(M, 22, 3) poses that a phrase was learned with; of both sides where it names none."""
     name = concept.id.removesuffix("~mirrored")
     mates = [concept] if has_side(phrase) else [c for c in pools.concepts if c.id.removesuffix("~mirrored") == name]
-    return torch.from_numpy(np.concatenate([pools.poses(mate) for mate in mates]))
-
-
-def nearest(body: Tensor, poses: Tensor) -> float:
-    """Metres from a body (32, 3) to the nearest of poses (M, 22, 3), pelvis on pelvis."""
-    joints = load_body().joints(poses)
-    return float(mpjpe(body[None, :NUM_JOINTS].expand_as(joints), joints).min())
+    return np.concatenate([pools.poses(mate) for mate in mates])
 
 
 def posture(poses: Tensor) -> tuple[str, str]:

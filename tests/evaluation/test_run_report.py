@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pose_rft.evaluation.metrics import Interval
+from pose_rft.evaluation.phrase_fit import PhraseFit
 from pose_rft.evaluation.run_report import log_curves, write_run_report
 
 HISTORY = [
@@ -52,6 +54,22 @@ def test_the_page_holds_its_pictures_and_fetches_nothing(tmp_path: Path):
 
 def test_a_few_steps_are_not_compared(tmp_path: Path):
     assert "Rewards, mean" not in write_run_report(tmp_path, "A run", HISTORY[:9], Config()).read_text("utf-8")
+
+
+def test_how_phrases_of_the_training_are_done_stands_in_a_table_by_when_they_were_asked(tmp_path: Path):
+    def fit(mean: float) -> PhraseFit:
+        return PhraseFit(64, *(Interval(scale * mean, 0, scale, 64) for scale in (1, 0.5, 100)))
+
+    fits = {"At the start": fit(0.1), "At the end": fit(0.8)}
+    page = write_run_report(tmp_path, "A run", HISTORY, Config(), fits=fits).read_text("utf-8")
+    rows = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    assert rows == [
+        "Checks met Kept To the nearest target, mm",
+        "At the start 10.0 % 0.0 to 100.0 5.0 % 0.0 to 50.0 10 0 to 100",
+        "At the end 80.0 % 0.0 to 100.0 40.0 % 0.0 to 50.0 80 0 to 100",
+    ]
+    assert "64 phrases among the prompts that it trained on" in page
+    assert "Phrases of its training" not in write_run_report(tmp_path, "A run", HISTORY, Config()).read_text("utf-8")
 
 
 @pytest.mark.parametrize("history", [[], [{"step": 1, "train_runtime": 1.0}]])

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import shutil
 import signal
 import time
@@ -19,6 +20,13 @@ def weights(policy_directory) -> dict[str, torch.Tensor]:
     files = sorted(policy_directory.glob("*.safetensors"))
     assert len(files) == 2
     return {f"{file.name}:{name}": tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def phrase_fits(run_directory) -> list[str]:
+    """The rows of the table of a run's page that says how phrases of its training are done."""
+    page = (run_directory / "report.html").read_text()
+    _, found, rest = page.partition("<h2>Phrases of its training</h2>")
+    return re.findall(r"<tr><td>.*?</tr>", rest.partition("</table>")[0]) if found else []
 
 
 def assert_same_weights(one, other) -> None:
@@ -71,6 +79,9 @@ def test_rft_changes_the_policy_and_shows_the_rewards(pose_rft, rft_config, trai
     page = (tmp_path / "rft" / "report.html").read_text()
     assert "Reward: posecodes" in page
     assert "data:image/png;base64," in page  # the pose timeline
+    said = [line.split(": ")[0] for line in outcome.err.splitlines() if "training phrases: " in line]
+    assert said == ["At the start", "At the end"]
+    assert [row[8:].partition("<")[0] for row in phrase_fits(tmp_path / "rft")] == said
     after, before = weights(tmp_path / "rft" / "policy"), weights(trained_policy)
     assert {name.partition(":")[0] for name in before if not torch.equal(after[name], before[name])} == {
         "adapter_model.safetensors",
@@ -107,18 +118,36 @@ def test_resuming_a_finished_run_changes_nothing(pose_rft, sft_config, rft_confi
     config = {"sft": sft_config, "rft": rft_config}[stage]
     assert pose_rft(stage, config).status == 0
     shutil.move(tmp_path / stage / "policy", tmp_path / "whole")
+    fits = phrase_fits(tmp_path / stage)
     outcome = pose_rft(stage, config, "--resume")
     assert outcome.status == 0, outcome.err
     assert_same_weights(tmp_path / "whole", tmp_path / stage / "policy")
+    assert phrase_fits(tmp_path / stage) == fits
+    assert len(fits) == 2
 
 
 def test_sft_killed_between_its_phases_ends_with_the_same_weights(pose_rft, sft_config, tmp_path):
     assert pose_rft("sft", sft_config).status == 0
     shutil.move(tmp_path / "sft" / "policy", tmp_path / "whole")
     shutil.rmtree(tmp_path / "sft" / "joint")
+    fits = phrase_fits(tmp_path / "sft")
     outcome = pose_rft("sft", sft_config, "--resume")
     assert outcome.status == 0, outcome.err
     assert_same_weights(tmp_path / "whole", tmp_path / "sft" / "policy")
+    assert phrase_fits(tmp_path / "sft") == fits
+
+
+def test_a_run_that_draws_no_phrases_says_nothing_of_them(pose_rft, rft_config, tmp_path):
+    captions = ["--data", "{captions_procedural: 1, concept_poses: 2}", "--data.phrases", 0]
+    others = [
+        word
+        for name in ("captions_mocap", "compositions", "wordings", "clips", "chat")
+        for word in (f"--data.{name}", 0)
+    ]
+    outcome = pose_rft("rft", rft_config, *captions, *others, "--hygrpo.steps", 1)
+    assert outcome.status == 0, outcome.err
+    assert "training phrases" not in outcome.err
+    assert phrase_fits(tmp_path / "rft") == []
 
 
 @pytest.mark.slow

@@ -195,7 +195,8 @@ def curve_cards(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     return f'<h2>Training</h2>\n<div class="grid three">{"".join(cards)}</div>' if cards else ""
 
 
-def _cell(measure: Measure, interval: Mapping[str, float]) -> str:
+def interval_cell(measure: Measure, interval: Mapping[str, float]) -> str:
+    """What stands in a table: the mean, and below it the interval."""
     scale, unit = (100, " %") if measure.percent else (1, "")
     mean, low, high = (f"{scale * interval[key]:.{measure.digits}f}" for key in ("mean", "low", "high"))
     return f"{mean}{unit}<small>{low} to {high}</small>"
@@ -215,8 +216,8 @@ def _table(before: Mapping[str, Any], after: Mapping[str, Any], gains: Mapping[s
             measure = WORDING[key]
             body.append(
                 f"<tr><td>{measure.label}<small>{measure.meaning}</small></td>"
-                f'<td data-name="before">{_cell(measure, before[way][key])}</td>'
-                f'<td data-name="after">{_cell(measure, after[way][key])}</td>'
+                f'<td data-name="before">{interval_cell(measure, before[way][key])}</td>'
+                f'<td data-name="after">{interval_cell(measure, after[way][key])}</td>'
                 f'<td data-name="change">{_gain_cell(measure, gain)}</td></tr>'
             )
     return (

@@ -14,11 +14,15 @@ import torch
 import yaml
 
 from pose_rft.evaluation.charts import number
-from pose_rft.evaluation.report import curve_cards, fact_list, write_page
+from pose_rft.evaluation.phrase_fit import PhraseFit
+from pose_rft.evaluation.report import WORDING, Measure, curve_cards, fact_list, interval_cell, write_page
 from pose_rft.storage import package_table
 
 Curves = dict[str, list[tuple[float, float]]]
 REPORT_FILE = "report.html"
+FIT = {name: WORDING[name] for name in ("satisfaction", "kept")} | {
+    "nearest_mm": Measure("To the nearest target, mm", "", -1, digits=0)
+}  # what a page says of a phrase fit
 FEWEST = 5  # steps whose mean says something of a reward
 
 
@@ -41,6 +45,7 @@ def write_run_report(
     config: Any,
     timeline: Path | None = None,
     changes: Sequence[str] = (),
+    fits: Mapping[str, PhraseFit] | None = None,
 ) -> Path:
     """Write ``report.html`` into the directory of a run that is over.
 
@@ -49,6 +54,7 @@ def write_run_report(
         config: the run's dataclass.
         timeline: the picture of ``pose_rft.runs.pose_timeline``, if there is one.
         changes: of the config, while the run went on.
+        fits: how well phrases of its training are done, by when they were asked.
 
     Returns:
         The page's path.
@@ -70,7 +76,8 @@ def write_run_report(
     if changes:
         facts["Changed on the way"] = "; ".join(changes)
     path = output / REPORT_FILE
-    write_page(path, title, [header, _timeline(timeline), curve_cards(curves), fact_list(facts), _config(config)])
+    sections = [_phrase_fits(fits or {}), _timeline(timeline), curve_cards(curves), fact_list(facts), _config(config)]
+    write_page(path, title, [header, *sections])
     return path
 
 
@@ -96,6 +103,26 @@ def _verdict(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def _phrase_fits(fits: Mapping[str, PhraseFit]) -> str:
+    if not fits:
+        return ""
+    heads = "".join(f"<th>{measure.label}</th>" for measure in FIT.values())
+    rows = "".join(_phrase_fit(when, fit) for when, fit in fits.items())
+    return (
+        "<h2>Phrases of its training</h2>\n"
+        f'<p class="quiet">{next(iter(fits.values())).phrases} phrases among the prompts that it trained on, and '
+        "the mean pose to each. A target is a pose that a phrase was learned with. Below: 95 % intervals.</p>\n"
+        f'<div class="card scroll"><table class="results"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _phrase_fit(when: str, fit: PhraseFit) -> str:
+    cells = [(each.label, interval_cell(each, dataclasses.asdict(getattr(fit, name)))) for name, each in FIT.items()]
+    texts = "".join(f'<td data-name="{label}">{cell}</td>' for label, cell in cells)
+    return f"<tr><td>{escape(when)}</td>{texts}</tr>"
 
 
 def _timeline(path: Path | None) -> str:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import roma
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -133,6 +134,19 @@ def cache_hidden_states(
     if images is not None:
         images = images.to(kept_at((images.tokens, images.points), policy.device))
     return HiddenStateCache(found["states"].to(policy.device), found["starts"], found["read_as"], images, image_of)
+
+
+@torch.no_grad()
+def mean_poses(policy: PosePolicy, samples: Sequence[Sample]) -> Tensor:
+    """The mean poses that a policy gives to samples in its words of their own answers, (N, 22, 3) axis-angle.
+
+    One pass of the language model where ``generate`` takes one for each token; the pose is the same where the policy
+    would say the same.
+    """
+    cache = cache_hidden_states(policy, samples, progress=False)
+    distribution = policy.predict(*cache.batch(torch.arange(len(samples))))
+    action = distribution.from_noise(torch.zeros(len(samples), 1, distribution.noise_size))[:, 0]
+    return roma.rotmat_to_rotvec(policy.head.to_rotations(action)).cpu()
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from pose_rft.policy import PosePolicy
 from pose_rft.policy.pose_only import CachedPrompt, PoseOnlyPolicy, PoseOnlyRollout
 from pose_rft.rewards import Graded, OnError, RolloutRewarder, resolve, reward_specs
 from pose_rft.runs.phase import Phase
-from pose_rft.runs.run import RunConfig, open_run
+from pose_rft.runs.run import AT_THE_START, RunConfig, open_run
 
 POSE_PHASE = "pose_phase"  # the folder of its checkpoints
 LAST_STEPS = 5  # of a run whose valid answers are counted at its end
@@ -103,6 +103,7 @@ def run_rft(
     make_policy = partial(_starting_policy, config)
     with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume) as run:
         samples = run.samples(config.prompts, config.hygrpo.seed, samples)
+        run.measure_phrases(AT_THE_START)
         rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error)
         rewarder.try_out(samples)
         if run.is_due(pose_phase):

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,9 +22,10 @@ from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixt
 from pose_rft.data.sample import Sample, check_poses
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
+from pose_rft.evaluation.phrase_fit import PhraseFit, TaughtPhrase, phrase_fit, taught_phrases
 from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.policy import PosePolicy
-from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states
+from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states, mean_poses
 from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
 from pose_rft.progress import LiveProgress
 from pose_rft.run_checkpoints import newest_checkpoint, read_state
@@ -31,9 +33,10 @@ from pose_rft.runs.phase import Phase
 from pose_rft.runs.pose_timeline import TIMELINE_FILE, PoseTimeline, PoseTimelineConfig
 from pose_rft.runs.record import RunRecord
 from pose_rft.storage import ensure_directory
-from pose_rft.terminal import status
+from pose_rft.terminal import errors, status
 from pose_rft.trainer import CheckpointTrainer, NonFiniteError
 
+AT_THE_START, AT_THE_END = "At the start", "At the end"  # when phrases are measured
 STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
 
@@ -72,6 +75,7 @@ class Run:
 
     Attributes:
         policy: what is trained.
+        phrase_fits: how well it does what phrases of its training ask, by when they were asked.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class Run:
     ) -> None:
         self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
         self._output, self._record = Path(config.output_dir), record
+        self._phrases: list[TaughtPhrase] = []
+        self.phrase_fits: dict[str, PhraseFit] = {}
 
     def samples(self, count: int, seed: int, given: Sequence[Sample] | None = None) -> Sequence[Sample]:
         """Training samples, with their pictures: drawn from the mixture, unless they are given.
@@ -95,9 +101,23 @@ class Run:
         check_poses(drawn if given is None else given)
         with self._processes.main_process_first():
             self._record.check_samples(drawn if given is None else given)
-            if given is not None:
-                return given
-            return with_pictures(self.policy, drawn, seed, self.config.pictures, self._output / PICTURES_FOLDER)
+            pictured = partial(with_pictures, self.policy, drawn, seed, self.config.pictures)
+            samples = given if given is not None else pictured(self._output / PICTURES_FOLDER)
+        self._phrases = taught_phrases(samples)
+        return samples
+
+    def measure_phrases(self, when: str) -> None:
+        """Note, and say, how well phrases among the training samples are done; nothing where there are none.
+
+        A run that goes on measures the start anew: until it trains, its policy is the one that it began with.
+        """
+        main = self._processes.is_main_process
+        if not self._phrases or not (main or self.config.shard):  # all have to run a model that they hold together
+            return
+        poses = mean_poses(self.policy, [phrase.sample for phrase in self._phrases])
+        self.phrase_fits[when] = phrase_fit(self._phrases, poses)
+        if main:
+            errors.print(f"{when}: {self.phrase_fits[when]}", highlight=False, markup=False, soft_wrap=True)
 
     def hidden_states(self, samples: Sequence[Sample], row_tokens: int) -> HiddenStateCache:
         """What the pose head reads of samples, computed once."""
@@ -192,7 +212,10 @@ def open_run(
     policy.set_feature_cache(None)
     if processes.is_main_process:
         policy.save_pretrained(output / "policy")
-        write_run_report(output, title, run.history(), config, output / TIMELINE_FILE, record.changes)
+    run.measure_phrases(AT_THE_END)
+    if processes.is_main_process:
+        timeline = output / TIMELINE_FILE
+        write_run_report(output, title, run.history(), config, timeline, record.changes, run.phrase_fits)
         clear_up(output)
     processes.wait_for_everyone()
 

@@ -16,7 +16,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
 from pose_rft.policy.image_branch import ImageMode
 from pose_rft.runs.phase import Phase
-from pose_rft.runs.run import Run, RunConfig, open_run
+from pose_rft.runs.run import AT_THE_START, Run, RunConfig, open_run
 from pose_rft.sft.attributes import AttributeTrainer
 from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import HeadTrainer, LoopConfig, PhaseConfig, PolicyTrainer, poses_of
@@ -109,6 +109,7 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
             raise UserError("sft: no training sample has a pose")
         if not config.start:
             run.policy.fit_action_space(poses_of(posed).to(run.policy.device))
+        run.measure_phrases(AT_THE_START)
         if run.is_due(head):
             _train_head(run, head, config, posed)
         if config.attributes.steps:
