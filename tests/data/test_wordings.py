@@ -193,9 +193,9 @@ class Nothing:
     """A drawing without concepts."""
 
     def __init__(self, seed: int) -> None:
-        self.rng, self.pools = rng(seed), None
+        self.rng, self.pools, self.outlined = rng(seed), None, 0.0
 
-    sample = Drawing.sample
+    sample, shared = Drawing.sample, Drawing.shared
 
 
 def test_the_same_seed_gives_the_same_samples(monkeypatch) -> None:
