@@ -64,6 +64,17 @@ def test_temperature_zero_is_the_mean_and_temperature_scales_the_spread():
 
 
 @pytest.mark.parametrize("diagonal", [True, False])
+def test_what_is_sampled_at_a_temperature_is_a_sample_of_the_tempered_gaussian(diagonal):
+    gaussian, covariance = make(5, diagonal)
+    tempered = gaussian.tempered(0.5)
+    noise = torch.randn(2, 4, gaussian.noise_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(gaussian.from_noise(noise, 0.5), tempered.from_noise(noise))
+    action = torch.randn(2, 1, JOINTS, 6, dtype=torch.float64)
+    expected = MultivariateNormal(gaussian.mean, 0.25 * covariance).log_prob(action[:, 0].flatten(1))
+    torch.testing.assert_close(tempered.log_prob(action).sum(dim=-1)[:, 0], expected)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
 def test_places_without_a_distribution_of_their_own_are_standard_normal(diagonal):
     gaussian, _ = make(0, diagonal)
     spread = gaussian.scatter(torch.tensor([3, 1]), 5)

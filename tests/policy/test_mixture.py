@@ -56,6 +56,22 @@ def test_temperature_zero_is_the_likeliest_components_mean_and_lower_temperature
     assert (share(0.5) > share(1.0)).all()
 
 
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 1.7])
+def test_what_is_sampled_at_a_temperature_is_a_sample_of_the_tempered_mixture(temperature):
+    mixture = make(6)
+    noise = torch.randn(2, 50, mixture.noise_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tempered = mixture.tempered(temperature)
+    torch.testing.assert_close(mixture.from_noise(noise, temperature), tempered.from_noise(noise))
+    by_pose = torch.full((50, 1), temperature, dtype=torch.float64)
+    torch.testing.assert_close(mixture.from_noise(noise, by_pose), tempered.from_noise(noise))
+    weights = mixture.log_weight.exp() ** (1 / temperature)
+    torch.testing.assert_close(tempered.log_weight.exp(), weights / weights.sum(dim=-1, keepdim=True))
+    covariance = reference(mixture).component_distribution.covariance_matrix
+    torch.testing.assert_close(
+        reference(tempered).component_distribution.covariance_matrix, temperature**2 * covariance
+    )
+
+
 def test_the_kl_is_a_bound_that_is_zero_for_the_same_mixture():
     p, q = make(3), make(4)
     torch.testing.assert_close(p.kl(p), torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0)

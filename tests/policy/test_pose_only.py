@@ -13,6 +13,7 @@ from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
 from pose_rft.policy.pose_only import PoseOnlyPolicy
+from pose_rft.rewards import Grades
 from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft
 
 RAISED = ("y(left_wrist) > y(head)",)
@@ -56,13 +57,8 @@ def test_more_than_one_answer_makes_no_sense(fixed):
 def test_the_trainer_moves_the_head_alone_and_towards_reward(fixed, tmp_path):
     def grade(step, samples, rollout):
         pose = -rollout.action[..., 0, 0].square()
-        everything = torch.ones_like(pose, dtype=torch.bool)
         return SimpleNamespace(
-            text=pose[..., 0] * 0,
-            pose=pose,
-            text_graded=everything[..., 0],
-            pose_graded=everything,
-            metrics={"reward": pose.mean().item()},
+            text=Grades.of_one(pose[..., 0] * 0), pose=Grades.of_one(pose), metrics={"reward": pose.mean().item()}
         )
 
     adapters = {n: p.detach().clone() for n, p in fixed.policy.language_model.named_parameters() if p.requires_grad}

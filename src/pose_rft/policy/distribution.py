@@ -83,13 +83,21 @@ class PoseGaussian:
     def sample(self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """(N, count, J, 6); temperature scales the standard deviation, 0 gives the mean."""
         shape = (self.mean.shape[0], count, self.mean.shape[1])
-        return self.from_noise(torch.randn(shape, generator=generator) * temperature)
+        return self.from_noise(torch.randn(shape, generator=generator), temperature)
 
-    def from_noise(self, noise: Tensor) -> Tensor:
-        """The actions (N, K, J, 6) that standard normal numbers (N, K, J*6) stand for; zeros are the mean."""
-        noise = noise.to(self.mean)
+    def from_noise(self, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
+        """The actions (N, K, J, 6) that standard normal numbers (N, K, J*6) stand for; zeros are the mean.
+
+        Args:
+            temperature: scales the standard deviations, as ``tempered`` does; one number, or (K, 1).
+        """
+        noise = (noise * temperature).to(self.mean)
         spread = noise * self.scale_tril[:, None] if self.is_diagonal else noise @ self.scale_tril.mT
         return (self.mean[:, None] + spread).unflatten(-1, (-1, JOINT_DIMS))
+
+    def tempered(self, temperature: float) -> "PoseGaussian":
+        """The distribution that sampling at a temperature above 0 draws from: standard deviations scaled by it."""
+        return PoseGaussian(self.mean, self.scale_tril * temperature)
 
     def log_prob(self, action: Tensor) -> Tensor:
         """Log-likelihood of actions, joint by joint.

@@ -61,27 +61,38 @@ class PoseMixture:
         means[rows.nonzero()[:, 0], self.likeliest[rows]] = mean
         return PoseMixture(self.log_weight, means, self.std, self.factor)
 
-    def from_noise(self, noise: Tensor) -> Tensor:
+    def from_noise(self, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """The actions (N, K, J, 6) that standard normal numbers (N, K, ``noise_size``) stand for.
 
         The last C numbers choose the component by the Gumbel-max trick, so that zeros are the likeliest component's
-        mean and numbers that are scaled by a temperature below 1 choose likelier components.
+        mean, and so is any noise at temperature 0.
+
+        Args:
+            temperature: as ``tempered`` has it; one number, or (K, 1).
         """
         components, numbers, rank = self.factor.shape[1:]
-        noise = noise.to(self.means)
         own, shared, choice = noise.split([numbers, rank, components], dim=-1)
         uniform = torch.special.ndtr(choice.double()).clamp(1e-12, 1 - 1e-12)
-        gumbel = -torch.log(-torch.log(uniform)).to(self.log_weight)
+        gumbel = (-torch.log(-torch.log(uniform)) * temperature).to(self.log_weight)
         which = (self.log_weight[:, None] + gumbel).argmax(dim=-1)  # (N, K)
         rows = torch.arange(len(which), device=which.device)[:, None]
+        own, shared = ((part * temperature).to(self.means) for part in (own, shared))
         spread = torch.einsum("nkdr,nkr->nkd", self.factor[rows, which], shared)
         action = self.means[rows, which] + own * self.std[rows, which] + spread
         return action.unflatten(-1, (-1, JOINT_DIMS))
 
     def sample(self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """(N, count, J, 6); temperature scales the noise, 0 gives the mean of the likeliest component."""
+        """(N, count, J, 6); temperature 0 gives the mean of the likeliest component."""
         shape = (len(self.means), count, self.noise_size)
-        return self.from_noise(torch.randn(shape, generator=generator) * temperature)
+        return self.from_noise(torch.randn(shape, generator=generator), temperature)
+
+    def tempered(self, temperature: float) -> "PoseMixture":
+        """The distribution that sampling at a temperature above 0 draws from.
+
+        Weights are sharpened as a softmax's are, ``w^(1/T)``, and the components' standard deviations scaled by it.
+        """
+        log_weight = torch.log_softmax(self.log_weight / temperature, dim=-1)
+        return PoseMixture(log_weight, self.means, self.std * temperature, self.factor * temperature)
 
     def log_prob(self, action: Tensor) -> Tensor:
         """(N, K, 1) log-likelihoods of whole actions (N, K, J, 6): a mixture's are no sum over joints."""

@@ -274,12 +274,9 @@ class PosePolicy(nn.Module):
             sampled = short_answers(self, encoded, num_answers)
         token = self.backbone.pose_token
         distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
-        count, numbers = len(prompts) * num_answers, distribution.noise_size
-        noise = torch.zeros(count, num_poses, numbers)
-        if temperature and not self.head.is_deterministic:
-            scale = temperature if pose_temperatures is None else pose_temperatures[:, None]
-            noise = random_streams.normal(seeds, num_answers, num_poses, numbers).flatten(0, 1) * scale
-        action = distribution.from_noise(noise)
+        noise = random_streams.normal(seeds, num_answers, num_poses, distribution.noise_size).flatten(0, 1)
+        scale = temperature if pose_temperatures is None else pose_temperatures[:, None]
+        action = distribution.from_noise(noise, 0.0 if self.head.is_deterministic else scale)
         shape = (len(prompts), num_answers)
         return Rollout(
             encoded_prompts=encoded,
@@ -376,12 +373,14 @@ class PosePolicy(nn.Module):
         shares = self.language_model.shares_prefixes(lengths)
         return pack_prompts(prompts, answers, self.backbone.pose_token, row_tokens, shares)
 
-    def forward(self, packed: PackedGroups) -> Scores:
-        """Log-probabilities of the layout's answers, and their pose distributions."""
+    def forward(self, packed: PackedGroups, temperature: float = 1.0) -> Scores:
+        """Log-probabilities of the layout's answers and their pose distributions, as sampled at a temperature."""
         last, read = self.language_model(packed, packed_projections(packed, self.image_branch))
         mask = packed.target_mask
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
         logits = self.language_model.logits(last[packed.predictors[mask]])  # only the answers' tokens
+        if temperature != 1:  # a copy as wide as the vocabulary
+            logits = logits / temperature
         logp_text[mask] = torch.log_softmax(logits, dim=-1).gather(1, packed.targets[mask][:, None])[:, 0]
         rows = packed.has_action.nonzero()[:, 0]  # the others' distributions are not read
         if not len(rows):  # the head always has a gradient: processes add theirs up
@@ -393,7 +392,7 @@ class PosePolicy(nn.Module):
             (packed.encoded, packed.encoded_of[rows]) if isinstance(packed, PackedPrompts) else (None, None)
         )
         pose = self.predict(read[packed.memory[rows]], memory_mask, read[packed.action[rows]], images, image_of)
-        return Scores(logp_text, pose.scatter(rows, len(packed.has_action)))
+        return Scores(logp_text, pose.tempered(temperature).scatter(rows, len(packed.has_action)))
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
         """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""

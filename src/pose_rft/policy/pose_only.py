@@ -102,8 +102,8 @@ class PoseOnlyPolicy(CachedModule[HiddenStateCache]):
         texts = [[prompt.sample.answer] for prompt in prompts]
         distribution = self._pose(rows)
         seeds = random_streams.one_per_prompt(seeds, len(prompts))
-        noise = random_streams.normal(seeds, num_poses, distribution.noise_size) * temperature
-        action = distribution.from_noise(noise)
+        noise = random_streams.normal(seeds, num_poses, distribution.noise_size)
+        action = distribution.from_noise(noise, temperature)
         ids = [[self.policy.backbone.answer_ids(text) for text in group] for group in texts]
         valid = torch.ones(len(rows), 1, dtype=torch.bool, device=action.device)
         return PoseOnlyRollout(rows, texts, ids, valid, action[:, None])
@@ -113,9 +113,9 @@ class PoseOnlyPolicy(CachedModule[HiddenStateCache]):
         no_targets = torch.zeros(count, 1, dtype=torch.bool)
         return PoseOnlyLayout(rollout.rows, no_targets, torch.ones(count, dtype=torch.bool))
 
-    def forward(self, layout: PoseOnlyLayout) -> Scores:
+    def forward(self, layout: PoseOnlyLayout, temperature: float = 1.0) -> Scores:
         no_words = self.cache.states.new_zeros(layout.target_mask.shape, dtype=torch.float32)
-        return Scores(no_words, self._pose(layout.rows))
+        return Scores(no_words, self._pose(layout.rows).tempered(temperature))
 
     @contextmanager
     def as_reference(self) -> Iterator[None]:
