@@ -143,6 +143,7 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
     from pose_rft.policy import PromptInput
     from pose_rft.policy.backbone import PromptTokens
+    from pose_rft.rewards import Grades
 
     tokenizer = policy.backbone.tokenizer
     policy.backbone.encode_prompt = lambda text, *_: PromptTokens(tokenizer(text).input_ids)  # without a chat template
@@ -164,10 +165,7 @@ def measure_steps(policy: Any, length: int, steps: int, prompts: int, answers: i
     def grade(step: int, samples: Any, rollout: Any) -> Any:
         text = torch.tensor([[answer.count("e") for answer in group] for group in rollout.texts]).float()
         pose = -rollout.action.square().mean(dim=(3, 4)).float()
-        yes = torch.ones_like
-        return SimpleNamespace(
-            text=text, pose=pose, text_graded=yes(text).bool(), pose_graded=yes(pose).bool(), metrics={}
-        )
+        return SimpleNamespace(text=Grades.of_one(text), pose=Grades.of_one(pose), metrics={})
 
     config = HyGRPOConfig(
         steps=steps + 1, prompts_per_step=prompts, answers_per_prompt=answers, poses_per_answer=poses or 2,

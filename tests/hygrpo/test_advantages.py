@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_rft.hygrpo import group_advantages
+from pose_rft.hygrpo import group_advantages, per_reward_advantages
 
 
 def test_hand_worked_group():
@@ -28,6 +28,41 @@ def test_invalid_samples_neither_count_nor_learn():
 def test_a_group_with_one_valid_sample_teaches_nothing():
     valid = torch.tensor([[True, False, False], [False, False, False]])
     assert group_advantages(torch.randn(2, 3), valid).abs().sum() == 0
+
+
+def test_a_spread_below_the_floor_counts_as_the_floor():
+    rewards = torch.tensor([[0.0, 0.002], [0.0, 2.0]], dtype=torch.float64)  # sample deviations .0014 and 1.4
+    result = group_advantages(rewards, std_floor=0.02, epsilon=0.0)
+    expected = torch.tensor([[-0.05, 0.05], [-(2**-0.5), 2**-0.5]], dtype=torch.float64)  # .001 / .02, and 1 / sqrt(2)
+    torch.testing.assert_close(result, expected)
+
+
+NAN = float("nan")
+
+
+def test_each_reward_is_normalised_alone_and_then_weighed():
+    # The sum would be decided by the second reward, which spreads ten times as far.
+    rewards = torch.tensor([[[0.0, 1.0, 2.0]], [[20.0, 10.0, 0.0]]], dtype=torch.float64)
+    weights = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    result = per_reward_advantages(rewards, weights, epsilon=0.0)
+    assert result.tolist() == [[3 * -1.0 + 1.0, 0.0, 3 * 1.0 - 1.0]]
+
+
+def test_where_a_reward_has_no_grade_the_others_count_alone():
+    rewards = torch.tensor([[[1.0, 3.0, NAN, NAN]], [[NAN, 1.0, 2.0, NAN]]], dtype=torch.float64)
+    result = per_reward_advantages(rewards, torch.ones(2, dtype=torch.float64), epsilon=0.0)
+    half = 0.5**0.5  # of two samples
+    torch.testing.assert_close(result, torch.tensor([[-half, 0.0, half, 0.0]], dtype=torch.float64))
+
+
+def test_one_reward_alone_is_normalised_as_the_sum_is():
+    rewards = torch.randn(1, 3, 4)
+    result = per_reward_advantages(rewards, torch.tensor([1.0]), std_floor=0.5)
+    torch.testing.assert_close(result, group_advantages(rewards[0], std_floor=0.5))
+
+
+def test_without_rewards_nothing_is_taught():
+    assert per_reward_advantages(torch.zeros(0, 2, 3), torch.zeros(0)).tolist() == [[0.0] * 3] * 2
 
 
 @given(st.floats(-1e4, 1e4), st.integers(2, 9))

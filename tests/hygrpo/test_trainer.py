@@ -11,6 +11,7 @@ import torch
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PromptInput
+from pose_rft.rewards import Grades
 from pose_rft.trainer import NonFiniteError
 
 SAMPLES = [PromptInput(f"pose number {i}") for i in range(6)]
@@ -20,13 +21,8 @@ def grade(step, samples, rollout):
     """Rewards low first coordinates of the action and answers with many letters e."""
     text = torch.tensor([[answer.count("e") / 8 for answer in group] for group in rollout.texts])
     pose = -rollout.action[..., 0, 0].square()
-    return SimpleNamespace(
-        text=text,
-        pose=pose,
-        text_graded=torch.ones_like(text, dtype=torch.bool),
-        pose_graded=torch.ones_like(pose, dtype=torch.bool),
-        metrics={"rewards/toy/mean": pose.mean().item()},
-    )
+    metrics = {"rewards/toy/mean": pose.mean().item()}
+    return SimpleNamespace(text=Grades.of_one(text), pose=Grades.of_one(pose), metrics=metrics)
 
 
 def always_pose(policy):
@@ -72,7 +68,7 @@ def make_policy(tiny_backbone):
     "changes",
     [
         {},
-        {"updates_per_rollout": 2, "ratio": "per_joint"},
+        {"updates_per_rollout": 2, "pose_ratio": "per_joint"},
         {"pose_group": "prompt", "beta_text": 0.0, "beta_pose": 0.0, "advantage_scale": "none"},
     ],
     ids=["default", "several updates", "prompt groups"],
@@ -149,6 +145,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(make_policy, tmp_path):
         ("epsilon", -0.2),
         ("epsilon", 0.3),  # with one update for each rollout
         ("text_coefficient", float("nan")),
+        ("std_floor", -0.1),
+        ("text_ratio", "joint"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(field, value):
@@ -161,8 +159,9 @@ def test_settings_that_cannot_work_are_refused(field, value):
     [
         ("beta_text", {"unbiased_kl": True}),
         ("text_coefficient", {"text_sees_pose_rewards": True}),
+        ("text_coefficient", {"text_ratio": "answer"}),
         ("pose_coefficient", {"pose_group": "prompt"}),
-        ("pose_coefficient", {"ratio": "per_joint"}),
+        ("pose_coefficient", {"pose_ratio": "per_joint"}),
         ("pose_coefficient", {"text_coefficient": 0.0}),
     ],
 )
@@ -172,13 +171,46 @@ def test_settings_that_nothing_would_read_are_refused(off, unread):
         config(**unread, **{off: 0.0})
 
 
-def test_later_updates_of_a_rollout_are_measured_against_its_first(make_policy, tmp_path):
+def test_ratios_are_logged_of_the_last_update_of_each_rollout(make_policy, tmp_path):
     """The ratios of the first update are 1; those of the second are not, once the weights have moved."""
-    trainer = run(make_policy(), tmp_path, updates_per_rollout=2, steps=2, warmup_steps=0, learning_rate=1e-2)
-    ratios = [entry["pose/ratio_mean"] for entry in trainer.state.log_history if "pose/ratio_mean" in entry]
-    assert ratios[0] == ratios[2] == 1.0
-    assert ratios[1] != 1.0
-    assert ratios[3] != 1.0
+    changes = {"steps": 3, "warmup_steps": 0, "learning_rate": 1e-2}
+    once = run(make_policy(), tmp_path / "once", **changes)
+    twice = run(make_policy(), tmp_path / "twice", updates_per_rollout=2, **changes)
+
+    def logged(trainer, name):
+        return [(entry["step"], entry[name]) for entry in trainer.state.log_history if name in entry]
+
+    assert logged(once, "pose/ratio_mean") == [(1, 1.0), (2, 1.0), (3, 1.0)]
+    assert logged(once, "pose/clip_share") == [(1, 0.0), (2, 0.0), (3, 0.0)]
+    assert [step for step, _ in logged(twice, "rewards/toy/mean")] == [2, 4, 6]  # a line for each rollout
+    assert [step for step, _ in logged(twice, "pose/clip_share")] == [2, 4, 6]
+    assert all(share > 0.05 for _, share in logged(twice, "pose/clip_share"))
+    assert all(ratio != 1.0 for _, ratio in logged(twice, "pose/ratio_mean"))
+    assert all(ratio != 1.0 for _, ratio in logged(twice, "text/ratio_mean"))
+
+
+def test_ratios_of_a_later_update_are_those_to_the_policy_that_sampled(make_policy, tmp_path):
+    """At a temperature, from two policies that are both at hand: what the trainer logs is their ratio."""
+    policy, before = always_pose(make_policy()), make_policy()
+    policy.freeze_reference()
+    settings = config(temperature=0.7, updates_per_rollout=2, beta_text=0.0, beta_pose=0.0)
+    trainer = HyGRPOTrainer(policy, settings, SAMPLES, grade, str(tmp_path))
+    trainer.state.global_step = 1
+    rollout = trainer.collect(SAMPLES[:2])
+    _, old = trainer.loss(policy, rollout, None)
+    with torch.no_grad():
+        for parameter in policy.head.mean.parameters():
+            parameter.add_(0.05)
+    trainer._metrics.clear()
+    trainer.loss(policy, rollout, old.detach())
+
+    def logp(of):
+        scores = of(rollout.packed, 0.7)
+        return scores.pose.log_prob(rollout.action).sum(dim=-1).flatten()
+
+    expected = torch.exp(logp(policy) - logp(before)).mean().item()
+    assert trainer._metrics["pose/ratio_mean"][0].item() == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(1.0, abs=1e-3)
 
 
 def test_no_prompts_is_an_error(make_policy, tmp_path):

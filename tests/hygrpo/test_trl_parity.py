@@ -8,7 +8,7 @@ from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from trl import GRPOConfig, GRPOTrainer
 
-from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer, group_advantages
+from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer, group_advantages, per_reward_advantages
 from pose_rft.hygrpo.trainer import GradedRollout, LogProbs
 from pose_rft.policy.backbone import PromptTokens, load_backbone
 from pose_rft.policy.prompt_encoder import EncodedPrompt
@@ -26,7 +26,7 @@ REWARDS = torch.tensor([[0.1, 0.9, 0.4, 0.4], [1.0, 0.0, 0.3, 0.8]])
 def trl_trainer(policy, directory, **settings) -> GRPOTrainer:
     arguments = GRPOConfig(
         output_dir=str(directory), per_device_train_batch_size=8, num_generations=GROUP, beta=BETA, epsilon=EPSILON,
-        loss_type="grpo", temperature=1.0, use_cpu=True, report_to="none", bf16=False, disable_dropout=True,
+        loss_type="grpo", use_cpu=True, report_to="none", bf16=False, disable_dropout=True,
         **settings,
     )  # fmt: skip
     # The same model and adapters, without our trainable embedding of <POSE>, which TRL does not know how to read.
@@ -60,7 +60,11 @@ def padded(lists: list[list[int]], left: bool) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("off_policy", [False, True], ids=["first update", "later update, clipped"])
 @pytest.mark.parametrize(("scale", "ours"), [("group", "std"), ("none", "none")])
 @pytest.mark.parametrize("unbiased_kl", [False, True])
-def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, scale, ours, unbiased_kl):
+@pytest.mark.parametrize(("level", "text_ratio"), [("token", "token"), ("sequence", "answer_mean")])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_loss_and_gradient_are_those_of_trl(
+    tiny_policy, tmp_path, off_policy, scale, ours, unbiased_kl, level, text_ratio, temperature
+):
     policy = tiny_policy
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -73,12 +77,15 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
         SimpleNamespace(encoded_prompts=[EncodedPrompt(PromptTokens(ids)) for ids in PROMPTS], answer_ids=ANSWERS),
     )
     with torch.no_grad():
-        logp = policy(packed).logp_text
+        logp = policy(packed, temperature).logp_text
     reference = logp + torch.randn(logp.shape, generator=generator)
     # Of a later update: ratios on both sides of the clip range.
     old = logp + torch.randn(logp.shape, generator=generator) * 0.3 if off_policy else None
 
-    theirs = trl_trainer(policy, tmp_path / "trl", scale_rewards=scale, use_bias_correction_kl=unbiased_kl)
+    theirs = trl_trainer(
+        policy, tmp_path / "trl", scale_rewards=scale, use_bias_correction_kl=unbiased_kl, temperature=temperature,
+        importance_sampling_level=level,
+    )  # fmt: skip
     theirs.model.train()
     theirs.current_gradient_accumulation_steps = 1
     prompt_ids, prompt_mask = padded([p for p in PROMPTS for _ in range(GROUP)], left=True)
@@ -94,11 +101,12 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
 
     config = HyGRPOConfig(
         beta_text=BETA, unbiased_kl=unbiased_kl, beta_pose=0.0, epsilon=EPSILON, pose_coefficient=0.0,
-        advantage_scale=ours,
+        advantage_scale=ours, text_ratio=text_ratio, temperature=temperature,
+        **({"std_floor": 0.0} if ours == "std" else {}),
     )  # fmt: skip
     trainer = HyGRPOTrainer(policy, config, [object()], None, str(tmp_path / "ours"))
     action = torch.zeros(len(answers), 1, 22, 6)
-    scores = policy(packed)
+    scores = policy(packed, temperature)
     rollout = GradedRollout(
         packed=packed,
         action=action,
@@ -116,6 +124,14 @@ def test_loss_and_gradient_are_those_of_trl(tiny_policy, tmp_path, off_policy, s
             policy.get_parameter(f"language_model.adapted.{name}").grad, gradient, atol=2e-6, rtol=1e-4, msg=name
         )
     assert any("lora_" in name and g.abs().max() > 1e-4 for name, g in expected_gradient.items())
+
+
+def test_advantages_by_reward_are_those_of_trl_before_it_normalises_over_the_batch():
+    """TRL 1.16's lines of ``multi_objective_aggregation="normalize_then_sum"``."""
+    rewards, weights = torch.stack([REWARDS, REWARDS.square().flip(1)]), torch.tensor([1.0, 0.3])
+    normalised = (rewards - rewards.mean(dim=2, keepdim=True)) / (rewards.std(dim=2, keepdim=True) + 1e-4)
+    expected = (normalised * weights[:, None, None]).sum(dim=0)
+    torch.testing.assert_close(per_reward_advantages(rewards, weights), expected)
 
 
 def test_advantages_are_those_of_trl():

@@ -80,7 +80,7 @@ def main() -> None:
         pose_phase=PosePhaseConfig(steps=3, prompts_per_step=4, learning_rate=1e-3),
         hygrpo=HyGRPOConfig(
             steps=4, prompts_per_step=4, answers_per_prompt=3, poses_per_answer=4, updates_per_rollout=2,
-            ratio="per_joint", learning_rate=1e-3, warmup_steps=1, max_new_tokens=6, save_steps=2, row_tokens=200,
+            pose_ratio="per_joint", learning_rate=1e-3, warmup_steps=1, max_new_tokens=6, save_steps=2, row_tokens=200,
         ),
         device="cpu",
         shard="--shard" in flags,

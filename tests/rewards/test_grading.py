@@ -36,10 +36,10 @@ def graded(*rewards: RewardSpec, step=0, completions=COMPLETIONS, valid=None, co
 
 def test_a_text_reward_gives_one_grade_per_answer_and_a_pose_reward_one_per_pose():
     result = graded(text("length"), pose("height"))
-    assert result.text.tolist() == [[3, 1], [6, 2]]
-    assert result.pose.tolist() == [[[0, 1, 2], [10, 11, 12]], [[100, 101, 102], [110, 111, 112]]]
-    assert result.text_graded.all()
-    assert result.pose_graded.all()
+    assert result.text.total.tolist() == [[3, 1], [6, 2]]
+    assert result.pose.total.tolist() == [[[0, 1, 2], [10, 11, 12]], [[100, 101, 102], [110, 111, 112]]]
+    assert result.text.graded.all()
+    assert result.pose.graded.all()
 
 
 def test_grades_are_summed_by_weight_at_the_step():
@@ -48,37 +48,37 @@ def test_grades_are_summed_by_weight_at_the_step():
         text("from_column", 10.0, warm_up=(0, 4)),
     )
     result = graded(*rewards, step=1, columns={"score": [1.0, 2.0]})
-    assert result.text.tolist() == [[2 * 3 + 2.5, 2 * 1 + 2.5], [2 * 6 + 5, 2 * 2 + 5]]  # 10 x 1/4 = 2.5
+    assert result.text.total.tolist() == [[2 * 3 + 2.5, 2 * 1 + 2.5], [2 * 6 + 5, 2 * 2 + 5]]  # 10 x 1/4 = 2.5
 
 
 def test_where_one_reward_has_no_grade_the_others_count_alone():
     result = graded(text("length"), text("only_yes", 5.0))
-    assert result.text.tolist() == [[8, 1], [11, 2]]
-    assert result.text_graded.all()
+    assert result.text.total.tolist() == [[8, 1], [11, 2]]
+    assert result.text.graded.all()
 
 
 def test_items_that_no_reward_grades_are_marked():
     result = graded(text("only_yes"))
-    assert result.text_graded.tolist() == [[True, False], [True, False]]
-    assert not result.pose_graded.any()
-    assert result.pose.eq(0).all()
+    assert result.text.graded.tolist() == [[True, False], [True, False]]
+    assert not result.pose.graded.any()
+    assert result.pose.total.eq(0).all()
 
 
 def test_poses_of_invalid_answers_are_never_graded_even_if_a_reward_says_so():
     result = graded(pose("always_one"), valid=[[True, False], [True, True]])
-    assert result.pose_graded[0].tolist() == [[True] * 3, [False] * 3]
-    assert result.pose[0, 1].tolist() == [0, 0, 0]
+    assert result.pose.graded[0].tolist() == [[True] * 3, [False] * 3]
+    assert result.pose.total[0, 1].tolist() == [0, 0, 0]
 
 
 def test_rewards_see_none_for_invalid_poses():
     result = graded(pose("height"), valid=[[True, False], [True, True]])
-    assert result.pose_graded.sum().item() == 9
+    assert result.pose.graded.sum().item() == 9
     assert result.metrics["rewards/user_rewards.height/graded"] == pytest.approx(9 / 12)
 
 
 def test_options_reach_the_reward():
     result = graded(pose("height", options={"floor": 100.0}))
-    assert result.pose[1, 0].tolist() == [0, 1, 2]
+    assert result.pose.total[1, 0].tolist() == [0, 1, 2]
 
 
 def test_metrics_are_mean_and_spread_of_the_raw_grades():
@@ -121,7 +121,7 @@ def test_a_reward_that_fails_names_itself_the_prompt_and_the_completion(name, wh
 def test_under_skip_only_the_failing_answers_lose_this_grade_and_the_first_failure_is_kept(name):
     completions = [["fine", "bad 1"], ["bad 2", "fine"]]
     result = graded(text(name), text("length"), completions=completions, on_error="skip")
-    assert result.text.tolist() == [[5, 5], [5, 5]]  # 1 + 4 letters, or 5 letters alone
+    assert result.text.total.tolist() == [[5, 5], [5, 5]]  # 1 + 4 letters, or 5 letters alone
     assert result.metrics[f"rewards/user_rewards.{name}/graded"] == 0.5
     (message,) = result.failures.values()
     assert "'bad 1'" in message
@@ -143,7 +143,7 @@ def test_a_reward_that_returns_the_wrong_number_of_grades_is_named():
     with pytest.raises(RewardError, match=r"one_too_few' returned 11 grades for 12 items \(prompt: 'p0'"):
         graded(pose("one_too_few"))
     result = graded(pose("one_too_few"), on_error="skip")
-    assert not result.pose_graded.any()
+    assert not result.pose.graded.any()
 
 
 def test_a_mistake_in_the_setup_stops_the_run_even_under_skip():

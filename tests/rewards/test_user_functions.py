@@ -67,14 +67,14 @@ def rewarder(tiny_policy, *entries):
 )  # fmt: skip
 def test_a_reward_may_return_any_iterable_and_take_what_it_needs(functions, source):
     reward = {"name": functions(source), "credits": "text"}
-    assert graded(reward, answer=["x", "y"]).text.tolist() == LENGTHS
+    assert graded(reward, answer=["x", "y"]).text.total.tolist() == LENGTHS
 
 
 def test_none_among_the_grades_of_a_generator_leaves_items_ungraded(functions):
     source = "def function(prompts, completions, poses, **columns):\n    yield from (None, 1, None, 2)"
     result = graded({"name": functions(source), "credits": "text"})
-    assert result.text_graded.tolist() == [[False, True], [False, True]]
-    assert result.text.tolist() == [[0.0, 1.0], [0.0, 2.0]]
+    assert result.text.graded.tolist() == [[False, True], [False, True]]
+    assert result.text.total.tolist() == [[0.0, 1.0], [0.0, 2.0]]
 
 
 def test_what_a_reward_does_to_its_arguments_changes_neither_the_next_grades_nor_the_samples(functions):
@@ -98,8 +98,8 @@ def function(prompts, completions, poses, **columns):
     for part in ("text", "pose"):
         name = functions(vandal)
         after = graded({"name": name, "credits": part, "weight": 0}, *others, pose=pose, checks=checks)
-        assert torch.equal(alone.text, after.text)
-        assert torch.equal(alone.pose, after.pose)
+        assert torch.equal(alone.text.total, after.text.total)
+        assert torch.equal(alone.pose.total, after.pose.total)
     assert [each.max() for each in pose] == [0, 0]
     assert checks == [["y(head) > -1"], ["y(head) > -1"]]
 

@@ -5,11 +5,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-AdvantageScale = Literal["std", "none"]
+AdvantageScale = Literal["std", "none", "per_reward"]
 
 
 def group_advantages(
-    rewards: Tensor, valid: Tensor | None = None, scale: AdvantageScale = "std", epsilon: float = 1e-4
+    rewards: Tensor,
+    valid: Tensor | None = None,
+    scale: Literal["std", "none"] = "std",
+    std_floor: float = 0.0,
+    epsilon: float = 1e-4,
 ) -> Tensor:
     """How much better each sample did than the other samples of its group.
 
@@ -22,6 +26,7 @@ def group_advantages(
         valid: (B, G) bool; None means all valid.
         scale: "std" divides by the group's sample standard deviation; "none" only subtracts the mean (Dr. GRPO,
             Liu et al. 2025), which keeps hard and easy prompts on one scale.
+        std_floor: a smaller standard deviation counts as this one, so that what hardly differs teaches little.
         epsilon: added to the standard deviation.
 
     Returns:
@@ -51,4 +56,25 @@ def group_advantages(
     if scale == "none":
         return centred
     std = (centred.square().sum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
-    return centred / (std + epsilon)
+    return centred / (std.clamp(min=std_floor) + epsilon)
+
+
+def per_reward_advantages(rewards: Tensor, weights: Tensor, std_floor: float = 0.0, epsilon: float = 1e-4) -> Tensor:
+    """The weighted sum of the advantages that each reward alone would give.
+
+    Each reward is normalised within its groups before the sum (GDPO, Liu et al. 2026, without its normalisation of the
+    sum over the batch), so that a weight says how much a reward counts whatever its spread. In the normalised sum of
+    the rewards the one that spreads most decides.
+
+    Args:
+        rewards: (R, B, G) of R rewards, unweighted; NaN where a reward has no grade, which takes no part in its group.
+        weights: (R,)
+        std_floor, epsilon: as for ``group_advantages``, of each reward.
+
+    Returns:
+        (B, G), zero where no reward has a grade.
+    """
+    count, groups, size = rewards.shape
+    rows = rewards.reshape(count * groups, size)
+    advantages = group_advantages(rows, ~rows.isnan(), "std", std_floor, epsilon)
+    return (weights[:, None, None] * advantages.reshape(count, groups, size)).sum(dim=0)

@@ -18,6 +18,7 @@ from pose_rft.config import (
 )
 from pose_rft.errors import UserError
 from pose_rft.hygrpo.advantages import AdvantageScale
+from pose_rft.hygrpo.objective import TextRatio
 from pose_rft.trainer import check_tracker, training_arguments
 
 
@@ -45,9 +46,15 @@ class HyGRPOConfig:
         text_sees_pose_rewards: add the mean reward of an answer's poses to the answer's own (with
             ``pose_coefficient: 0``, the paper's ablation: all that GRPO on tokens could learn from).
         pose_group: normalise pose advantages over the K poses of one "answer", or over all of the "prompt".
-        advantage_scale: "std" (GRPO) or "none" (Dr. GRPO).
-        ratio: "joint", one likelihood ratio over the whole pose (the paper's), or "per_joint".
-        temperature: of sampling, words and pose.
+        pose_average: average the pose part and its KL over the valid poses of each "prompt", then over prompts (the
+            paper's), or over those of the "batch", where prompts whose answers hold more poses count more.
+        advantage_scale: "std" divides the centred sum of the rewards by its spread in the group (GRPO); "per_reward"
+            divides each reward by its own and then sums (GDPO); "none" does not divide (Dr. GRPO).
+        std_floor: a spread below it counts as this one, in the units of what is divided.
+        text_ratio: of the likelihood of each "token" (GRPO), of the whole "answer" (the paper's), or its geometric mean
+            over the tokens, "answer_mean" (GSPO).
+        pose_ratio: "joint", one likelihood ratio over the whole pose (the paper's), or "per_joint".
+        temperature: of sampling, words and pose; likelihoods and KL terms are those of what is sampled from.
         max_new_tokens: longest answer.
         row_tokens: tokens in a row of the packed layout.
         max_grad_norm: gradients are clipped to this norm; 0 does not clip.
@@ -73,8 +80,11 @@ class HyGRPOConfig:
     pose_coefficient: NonNegativeFloat = 1.0
     text_sees_pose_rewards: bool = False
     pose_group: Literal["answer", "prompt"] = "answer"
+    pose_average: Literal["prompt", "batch"] = "prompt"
     advantage_scale: AdvantageScale = "std"
-    ratio: Literal["joint", "per_joint"] = "joint"
+    std_floor: NonNegativeFloat = 0.02
+    text_ratio: TextRatio = "token"
+    pose_ratio: Literal["joint", "per_joint"] = "joint"
     temperature: Temperature = 1.0
     max_new_tokens: PositiveInt = 32
     row_tokens: PositiveInt = 512
@@ -95,10 +105,14 @@ class HyGRPOConfig:
             refuse_unread(self, ["epsilon"], "in the one update of a rollout (updates_per_rollout) all ratios are 1")
         if not self.beta_text:
             refuse_unread(self, ["unbiased_kl"], "beta_text is 0")
+        if self.advantage_scale == "none":
+            refuse_unread(self, ["std_floor"], "advantage_scale is none")
         if not self.text_coefficient:
-            refuse_unread(self, ["text_sees_pose_rewards"], "text_coefficient is 0")
+            refuse_unread(self, ["text_sees_pose_rewards", "text_ratio"], "text_coefficient is 0")
         if not self.pose_coefficient:
-            refuse_unread(self, ["pose_group", "ratio"], "pose_coefficient is 0")
+            refuse_unread(self, ["pose_group", "pose_ratio"], "pose_coefficient is 0")
+        if not self.pose_coefficient and not self.beta_pose:
+            refuse_unread(self, ["pose_average"], "pose_coefficient and beta_pose are 0")
 
     def training_arguments(self, output_dir: str, device: str) -> TrainingArguments:
         updates = self.updates_per_rollout
@@ -115,6 +129,6 @@ class HyGRPOConfig:
             seed=self.seed,
             save_steps=math.ceil(self.save_steps / updates) * updates,
             save_total_limit=self.keep_checkpoints,
-            logging_steps=1,
+            logging_steps=updates,  # a line for every rollout
             report_to=self.report_to,
         )

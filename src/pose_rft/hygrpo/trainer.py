@@ -1,8 +1,9 @@
 """The HyGRPO trainer: moves data between a policy, the rewards and the pure functions of the algorithm.
 
 How it departs from the paper: K poses are drawn for every answer (the paper draws one), their advantage can be
-normalised within the answer, ratios can be taken per joint, and the Gaussian's KL is in closed form. With
-``poses_per_answer=1, pose_group="prompt", ratio="joint"`` it is the paper's algorithm. See docs/hygrpo.md.
+normalised within the answer, ratios can be taken per joint, those of words are per token, and the Gaussian's KL is in
+closed form. With ``poses_per_answer=1, pose_group="prompt", text_ratio="answer"`` it is the paper's algorithm. See
+docs/hygrpo.md.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ from transformers import TrainerCallback
 from pose_rft.errors import UserError
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.generation.random_streams import prompt_seeds
-from pose_rft.hygrpo.advantages import group_advantages
+from pose_rft.hygrpo.advantages import group_advantages, per_reward_advantages
 from pose_rft.hygrpo.config import HyGRPOConfig
-from pose_rft.hygrpo.objective import hybrid_objective, token_kl
+from pose_rft.hygrpo.objective import hybrid_objective, mean_by_group, text_log_ratio, token_kl
+from pose_rft.rewards.grades import Grades
 from pose_rft.trainer import CheckpointTrainer
 
 
@@ -59,28 +61,24 @@ class HybridPolicy(Protocol):
 
     def pack(self, rollout: Any, row_tokens: int) -> PackedGroups: ...
 
-    def __call__(self, packed: PackedGroups) -> Any:
-        """Scores: ``.logp_text`` (N, T) and ``.pose``, an ActionDistribution of N."""
+    def __call__(self, packed: PackedGroups, temperature: float) -> Any:
+        """Scores: ``.logp_text`` (N, T) and ``.pose``, an ActionDistribution of N, both as ``rollout`` samples."""
 
     def as_reference(self) -> AbstractContextManager[None]: ...
 
 
-class Grades(Protocol):
-    """What the rewards say of a rollout: grades of texts (B, G) and poses (B, G, K), and which of them are graded."""
+class GradedItems(Protocol):
+    """What the rewards say of a rollout: grades of texts (B, G) and of poses (B, G, K)."""
 
     @property
-    def text(self) -> Tensor: ...
+    def text(self) -> Grades: ...
     @property
-    def pose(self) -> Tensor: ...
-    @property
-    def text_graded(self) -> Tensor: ...
-    @property
-    def pose_graded(self) -> Tensor: ...
+    def pose(self) -> Grades: ...
     @property
     def metrics(self) -> dict[str, float]: ...  # for the log
 
 
-Grade = Callable[[int, Sequence[Any], Any], Grades]  # (step, samples, rollout)
+Grade = Callable[[int, Sequence[Any], Any], GradedItems]  # (step, samples, rollout)
 
 
 class RepeatedBatches(Sampler[list[int]]):
@@ -119,6 +117,7 @@ class GradedRollout:
     pose_mask: Tensor  # (M,)
     pose_advantages: Tensor  # (M,)
     reference: Any  # scores of the reference policy, or None
+    pose_groups: int = 1  # see hybrid_objective
     answered_weight: float = 1.0  # see CheckpointTrainer.rank_loss_weight
 
 
@@ -186,6 +185,11 @@ class HyGRPOTrainer(CheckpointTrainer):
             collate_fn=lambda samples: {"samples": samples},
         )
 
+    @property
+    def is_last_update(self) -> bool:
+        """Whether the present update is the last one of its rollout."""
+        return bool((self.state.global_step + 1) % self.config.updates_per_rollout == 0)
+
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
         if self.state.global_step % self.config.updates_per_rollout == 0:
             self._rollout, self._old = self.collect(inputs["samples"]), None
@@ -212,40 +216,55 @@ class HyGRPOTrainer(CheckpointTrainer):
             max_new_tokens=config.max_new_tokens,
         )
         _check_actions(samples, rollout)
-        grades = self.grade(step, samples, rollout)
+        graded = self.grade(step, samples, rollout)
         device = rollout.action.device
-        valid = rollout.valid[:, :, None] & grades.pose_graded.to(device)  # (B, G, K)
-        text, text_graded, pose = grades.text.to(device), grades.text_graded.to(device), grades.pose.to(device)
+        text, pose = graded.text.to(device), graded.pose.to(device).where(rollout.valid[:, :, None])
         if config.text_sees_pose_rewards:
-            text = text + torch.where(valid, pose, 0.0).mean(dim=2)
-            text_graded = text_graded | valid.any(dim=2)
-        rows = valid.shape[0] * valid.shape[1] if config.pose_group == "answer" else valid.shape[0]
-        text_advantages = group_advantages(text, text_graded, config.advantage_scale)
-        pose_advantages = group_advantages(pose.reshape(rows, -1), valid.reshape(rows, -1), config.advantage_scale)
+            text = text.beside(pose.of_answers())
+        prompts, answers = rollout.valid.shape
+        text_advantages = self.advantages(text, prompts)
+        pose_advantages = self.advantages(pose, prompts if config.pose_group == "prompt" else prompts * answers)
 
         packed = policy.pack(rollout, config.row_tokens).to(device)
         reference = None
         if config.beta_text or config.beta_pose:
             with policy.as_reference():
-                reference = policy(packed)
+                reference = policy(packed, config.temperature)
+        pose_mask = pose.graded.flatten()
         lengths = [len(answer) for group in rollout.answer_ids for answer in group]
         self.record(
-            grades.metrics
+            graded.metrics
             | {
                 "valid_share": rollout.valid.float().mean().item(),
                 "text/length": sum(lengths) / len(lengths),
-                "text/reward": text.mean().item(),
-                "pose/reward": pose[valid].mean().item() if valid.any() else float("nan"),
+                "text/reward": text.total.mean().item(),
+                "pose/reward": pose.total[pose.graded].mean().item() if pose_mask.any() else float("nan"),
             }
         )
         return GradedRollout(
             packed=packed,
             action=rollout.action.flatten(0, 1),
             text_advantages=text_advantages.flatten() * config.text_coefficient,
-            pose_mask=valid.flatten(),
-            pose_advantages=pose_advantages.flatten() * config.pose_coefficient * self.rank_loss_weight(valid.sum()),
+            pose_mask=pose_mask,
+            pose_advantages=pose_advantages.flatten() * config.pose_coefficient * self.pose_weight(pose_mask, prompts),
             reference=reference,
-            answered_weight=self.rank_loss_weight(packed.has_action.sum()),
+            pose_groups=prompts if config.pose_average == "prompt" else 1,
+            answered_weight=self.pose_weight(packed.has_action, prompts),
+        )
+
+    def advantages(self, grades: Grades, groups: int) -> Tensor:
+        """Advantages (groups, items of a group), of items that stand group by group."""
+        config, total = self.config, grades.total.reshape(groups, -1)
+        if config.advantage_scale == "per_reward":
+            values = grades.values.reshape(-1, *total.shape)
+            return per_reward_advantages(values, grades.weights, config.std_floor)
+        return group_advantages(total, grades.graded.reshape(total.shape), config.advantage_scale, config.std_floor)
+
+    def pose_weight(self, mask: Tensor, prompts: int) -> float:
+        """Weight of this process's mean over what is true in ``mask``, the same number of places for each prompt."""
+        by_prompt = mask.reshape(prompts, -1)
+        return self.rank_loss_weight(
+            (by_prompt.any(dim=1) if self.config.pose_average == "prompt" else by_prompt).sum()
         )
 
     # ---- one update ----
@@ -260,13 +279,13 @@ class HyGRPOTrainer(CheckpointTrainer):
             A scalar, and the log-probabilities under ``model``, with their gradient.
         """
         config = self.config
-        scores = model(rollout.packed)
+        scores = model(rollout.packed, config.temperature)
         text_mask = rollout.packed.target_mask
         logp_pose = scores.pose.log_prob(rollout.action).flatten(0, 1)  # (M, J)
-        if config.ratio == "joint":
+        if config.pose_ratio == "joint":
             logp_pose = logp_pose.sum(dim=-1)
         elif logp_pose.shape[-1] == 1:
-            raise UserError("ratio per_joint: a mixture's likelihood is no product over joints; take ratio: joint")
+            raise UserError("pose_ratio: per_joint: a mixture's likelihood is no product over joints; take joint")
         logp = LogProbs(scores.logp_text, logp_pose)
         if old is None:
             old = logp.detach()
@@ -280,14 +299,19 @@ class HyGRPOTrainer(CheckpointTrainer):
             rollout.pose_mask if config.pose_coefficient else torch.zeros_like(rollout.pose_mask),
             rollout.pose_advantages,
             config.epsilon,
+            config.text_ratio,
+            rollout.pose_groups,
         )
         loss = -objective
+        if not self.is_last_update:
+            metrics = {}  # ratios have gone farthest in the last one
         if rollout.reference is not None:
-            answered = rollout.packed.has_action
-            old_text = old.text if config.unbiased_kl else None
-            text_kl = token_kl(logp.text, rollout.reference.logp_text, text_mask, old_text)
-            pose_kl = torch.where(answered, scores.pose.kl(rollout.reference.pose), 0.0).sum() / answered.sum().clamp(1)
-            pose_kl = pose_kl * rollout.answered_weight
+            log_ratio = None
+            if config.unbiased_kl:
+                log_ratio = text_log_ratio(logp.text, old.text, text_mask, config.text_ratio)
+            text_kl = token_kl(logp.text, rollout.reference.logp_text, text_mask, log_ratio)
+            pose_kl = scores.pose.kl(rollout.reference.pose)  # (N,)
+            pose_kl = mean_by_group(pose_kl, rollout.packed.has_action, rollout.pose_groups) * rollout.answered_weight
             loss = loss + config.beta_text * text_kl + config.beta_pose * pose_kl
             metrics |= {"text/kl": text_kl.item(), "pose/kl": pose_kl.item()}
         self.record(metrics | {"objective": objective.item()})

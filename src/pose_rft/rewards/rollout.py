@@ -1,9 +1,7 @@
-"""Grade the answers and poses of a rollout with all rewards of a run, and sum the grades up.
+"""Grade the answers and poses of a rollout with all rewards of a run.
 
-The rule of the sum. For every item (an answer, or a pose): grade = sum of weight x grade over the rewards that graded
-it. A reward that returns None for an item leaves that item to the others; one that returns None for a whole group adds
-nothing to that group. An item that no reward graded is marked as ungraded. Rewards that credit text add up to the grade
-of the answer, rewards that credit pose to the grade of the pose; the two never mix.
+Rewards that credit text grade answers, rewards that credit pose grade poses; the two never mix. A reward that returns
+None for an item has no grade for it. How grades add up: ``rewards/grades.py``.
 """
 
 import copy
@@ -25,6 +23,7 @@ from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.policy.pose_only import PoseOnlyRollout
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import RewardError
+from pose_rft.rewards.grades import Grades
 from pose_rft.rewards.spec import ResolvedReward, check_columns
 
 OnError = Literal["raise", "skip"]
@@ -39,10 +38,8 @@ class Graded:
     """Grades of B prompts x G answers x K poses.
 
     Attributes:
-        text: (B, G) weighted sum of the rewards that credit text; 0 where ungraded.
-        pose: (B, G, K) the same for the rewards that credit pose; 0 where ungraded.
-        text_graded: (B, G) bool, at least one reward graded this answer.
-        pose_graded: (B, G, K) bool, likewise; never true for an invalid answer.
+        text: of the answers (B, G), by the rewards that credit text.
+        pose: of the poses (B, G, K), by the rewards that credit pose; none for an invalid answer.
         metrics: per reward `rewards/<name>/...`: `mean` and `std` over all graded items of the step; `zero_variance`,
             the share of groups (the items of one prompt) whose grades are all the same; `graded`, the share of items
             graded. Nothing graded: only `graded`, which is 0.
@@ -50,10 +47,8 @@ class Graded:
             failures are skipped.
     """
 
-    text: Tensor
-    pose: Tensor
-    text_graded: Tensor
-    pose_graded: Tensor
+    text: Grades
+    pose: Grades
     metrics: dict[str, float]
     failures: dict[tuple[str, str], str]
 
@@ -163,7 +158,7 @@ def grade(
     columns: Mapping[str, Sequence[Any]],
     on_error: OnError = "raise",
 ) -> Graded:
-    """Call every reward once and combine its grades by the rule above.
+    """Call every reward once.
 
     Args:
         rewards: the run's rewards, as `resolve` finds them.
@@ -199,8 +194,8 @@ def grade(
         return _Items(_repeat(prompts, num_answers * per_answer), _repeat(answers, per_answer), poses, repeated)
 
     shape = {"text": (num_prompts, num_answers), "pose": (num_prompts, num_answers, num_poses)}
-    total = {part: torch.zeros(size, device=device) for part, size in shape.items()}
-    any_graded = {part: torch.zeros(size, dtype=torch.bool, device=device) for part, size in shape.items()}
+    values = {part: torch.zeros(0, *size) for part, size in shape.items()}  # (R, B, G) and (R, B, G, K)
+    weights: dict[str, list[float]] = {part: [] for part in shape}
     items_of: dict[str, _Items] = {}
     metrics: dict[str, float] = {}
     failures: dict[tuple[str, str], str] = {}
@@ -210,10 +205,12 @@ def grade(
             items_of[part] = items(1 if part == "text" else num_poses)
         check_columns(reward, columns)
         grades, graded = _grades(reward, items_of[part], on_error, failures)  # (M,), (M,)
-        total[part] += reward.spec.weight_at(step) * grades.view(shape[part]).to(device)
-        any_graded[part] |= graded.view(shape[part]).to(device)
+        given = torch.where(graded, grades, torch.nan).view(1, *shape[part])
+        values[part] = torch.cat([values[part], given])
+        weights[part].append(reward.spec.weight_at(step))
         metrics |= _metrics(reward.spec.name, grades.view(num_prompts, -1), graded.view(num_prompts, -1))
-    return Graded(total["text"], total["pose"], any_graded["text"], any_graded["pose"], metrics, failures)
+    text, pose = (Grades(values[part], torch.tensor(weights[part])).to(device) for part in ("text", "pose"))
+    return Graded(text, pose, metrics, failures)
 
 
 def _repeat(values: Sequence[Any], times: int) -> list[Any]:
