@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from transformers import TrainerCallback
@@ -12,6 +13,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig, HyGRPOTrainer
 from pose_rft.policy import PosePolicy
+from pose_rft.policy.checkpoint import find_checkpoint, read_attributes, read_policy_config
 from pose_rft.policy.pose_only import CachedPrompt, PoseOnlyPolicy, PoseOnlyRollout
 from pose_rft.rewards import Graded, OnError, RolloutRewarder, resolve, reward_specs
 from pose_rft.runs.phase import Phase
@@ -48,7 +50,9 @@ class RftConfig(RunConfig):
     """A reinforcement run.
 
     Attributes:
-        policy: where it starts and what it is regularised towards: "default", a checkpoint directory or id.
+        policy: where it starts: "default", a checkpoint directory or id.
+        reference: what the KL terms pull towards, a checkpoint like ``policy``: the supervised policy, of a run that
+            goes on from a reinforced one. None is where it starts.
         prompts: how many training prompts to draw from the mixture, with ``hygrpo.seed``.
         rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
@@ -57,11 +61,12 @@ class RftConfig(RunConfig):
     """
 
     FIXED: ClassVar[tuple[str, ...]] = (
-        *RunConfig.FIXED, "policy", "prompts", "pose_phase.prompts_per_step", "hygrpo.prompts_per_step",
+        *RunConfig.FIXED, "policy", "reference", "prompts", "pose_phase.prompts_per_step", "hygrpo.prompts_per_step",
         "hygrpo.updates_per_rollout", "hygrpo.seed",
     )  # fmt: skip
 
     policy: str = "default"
+    reference: str | None = None
     output_dir: str = "runs/rft"
     prompts: PositiveInt = 4_000
     rewards: Sequence[Any] = ("format", "posecodes")
@@ -77,6 +82,10 @@ class RftConfig(RunConfig):
             raise UserError("hygrpo.steps and pose_phase.steps are both 0; there is nothing to train")
         if self.pose_phase.steps and not self.hygrpo.pose_coefficient:
             raise UserError("pose_phase.steps: with hygrpo.pose_coefficient 0 the pose learns nothing; set one of them")
+        if not self.hygrpo.beta_text and not self.hygrpo.beta_pose:
+            refuse_unread(self, ["reference"], "hygrpo.beta_text and hygrpo.beta_pose are 0")
+        if self.reference is not None and self.pose_phase.steps:  # its hidden states are those of the start
+            raise UserError("reference: the opening phase pulls towards its start; set pose_phase.steps to 0")
 
 
 def run_rft(
@@ -100,7 +109,7 @@ def run_rft(
     rewards = [resolve(spec) for spec in reward_specs(config.rewards)]  # what is missed is missed before the run
     pose_phase = Phase("pose_phase", POSE_PHASE, config.pose_phase.steps)
     main_phase = Phase("hygrpo", "", config.hygrpo.steps, config.hygrpo.updates_per_rollout)
-    make_policy = partial(_starting_policy, config)
+    make_policy = partial(starting_policy, config)
     with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume) as run:
         samples = run.samples(config.prompts, config.hygrpo.seed, samples)
         run.measure_phrases(AT_THE_START)
@@ -135,12 +144,31 @@ def no_valid_answer(config: RftConfig, history: Sequence[Mapping[str, float]]) -
     )
 
 
-def _starting_policy(config: RftConfig, device: str) -> PosePolicy:
-    policy = PosePolicy.from_pretrained(config.policy, device, shard=config.shard)
+def starting_policy(config: RftConfig, device: str) -> PosePolicy:
+    """The policy that a run starts from, with the reference frozen that its KL terms pull towards.
+
+    Raises:
+        UserError: as ``from_pretrained``; a reference that does not fit, or a pose head without a likelihood.
+    """
+    policy = PosePolicy.from_pretrained(config.reference or config.policy, device, shard=config.shard)
+    policy.freeze_reference()
+    if config.reference is not None:
+        policy.load_weights(_alike(config.policy, config.reference))
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
-    policy.freeze_reference()
     return policy
+
+
+def _alike(policy: str, reference: str) -> Path:
+    """The checkpoint of a policy whose weights fit in the places of the reference's."""
+    start, origin = find_checkpoint(policy), find_checkpoint(reference)
+    if start is None or origin is None:
+        raise UserError(f"reference {reference}: it and policy {policy} must both be checkpoints of trained policies")
+    if read_policy_config(start) != read_policy_config(origin) or read_attributes(start) != read_attributes(origin):
+        raise UserError(
+            f"reference {reference}: is made of other parts than policy {policy}; take the checkpoint that it came from"
+        )
+    return start
 
 
 def pose_phase_config(config: RftConfig) -> HyGRPOConfig:
@@ -155,6 +183,7 @@ def pose_phase_config(config: RftConfig) -> HyGRPOConfig:
         updates_per_rollout=1,
         epsilon=HyGRPOConfig.epsilon,  # of no effect in one update
         text_coefficient=0.0,
+        text_ratio=HyGRPOConfig.text_ratio,
         text_sees_pose_rewards=False,
         beta_text=0.0,
         unbiased_kl=False,

@@ -1,0 +1,74 @@
+"""What a reinforcement run starts from and what it is held near."""
+
+import pytest
+import torch
+
+from pose_rft.errors import UserError
+from pose_rft.hygrpo import HyGRPOConfig
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
+from pose_rft.runs.rft import PosePhaseConfig, RftConfig, run_rft, starting_policy
+
+
+@pytest.fixture
+def checkpoints(tiny_policy, tmp_path) -> tuple[str, str]:
+    """A policy, and another one that learned from it."""
+
+    def shaken(name: str) -> str:
+        with torch.no_grad():
+            for parameter in tiny_policy.trainable().values():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        tiny_policy.save_pretrained(tmp_path / name)
+        return str(tmp_path / name)
+
+    return shaken("supervised"), shaken("reinforced")
+
+
+def assert_is(policy: PosePolicy, checkpoint: str) -> None:
+    expected = PosePolicy.from_pretrained(checkpoint, dtype=torch.float32).trainable()
+    assert all(torch.equal(weight, expected[name]) for name, weight in policy.trainable().items())
+
+
+def test_a_run_that_goes_on_from_a_reinforced_policy_is_held_near_the_one_of_its_config(checkpoints):
+    supervised, reinforced = checkpoints
+    policy = starting_policy(RftConfig(policy=reinforced, reference=supervised), "cpu")
+    assert_is(policy, reinforced)
+    with policy.as_reference():
+        assert_is(policy, supervised)
+
+
+def test_without_one_a_run_is_held_near_its_start(checkpoints):
+    policy = starting_policy(RftConfig(policy=checkpoints[1]), "cpu")
+    with policy.as_reference():
+        assert_is(policy, checkpoints[1])
+
+
+def test_its_first_step_is_some_way_from_the_reference(checkpoints, tmp_path, trained_policy):
+    """The KL terms of the first step: not those of a run that is held near its start, which are 0."""
+    moved = PosePolicy.from_pretrained(trained_policy)
+    with torch.no_grad():
+        for parameter in moved.head.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    moved.save_pretrained(tmp_path / "moved")
+    hygrpo = HyGRPOConfig(steps=1, prompts_per_step=2, poses_per_answer=2, max_new_tokens=20)
+    config = RftConfig(
+        policy=str(tmp_path / "moved"), reference=str(trained_policy), output_dir=str(tmp_path / "run"), prompts=4,
+        hygrpo=hygrpo, device="cpu",
+    )  # fmt: skip
+    _, history = run_rft(config)
+    assert history[0]["pose/kl"] > 0.01
+
+
+def test_a_reference_of_other_parts_is_refused(checkpoints, tiny_backbone, tmp_path):
+    other = PolicyConfig(tiny_backbone, 2, HeadConfig(width=16, depth=1, heads=4, rank=2), LoraSettings(rank=2))
+    PosePolicy.create(other).save_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match=r"^reference .*other: is made of other parts than policy .*reinforced"):
+        starting_policy(RftConfig(policy=checkpoints[1], reference=str(tmp_path / "other")), "cpu")
+    with pytest.raises(UserError, match=r"must both be checkpoints of trained policies"):
+        starting_policy(RftConfig(policy=tiny_backbone, reference=checkpoints[0]), "cpu")
+
+
+def test_a_reference_that_nothing_reads_is_refused():
+    with pytest.raises(UserError, match=r"^reference is set, but hygrpo.beta_text and hygrpo.beta_pose are 0"):
+        RftConfig(reference="default", hygrpo=HyGRPOConfig(beta_text=0.0, beta_pose=0.0))
+    with pytest.raises(UserError, match=r"^reference: the opening phase"):
+        RftConfig(reference="default", pose_phase=PosePhaseConfig(steps=1))
