@@ -70,8 +70,9 @@ def make_policy(tiny_backbone):
         {},
         {"updates_per_rollout": 2, "pose_ratio": "per_joint"},
         {"pose_group": "prompt", "beta_text": 0.0, "beta_pose": 0.0, "advantage_scale": "none"},
+        {"advantage_scale": "per_reward", "text_sees_pose_rewards": True, "text_ratio": "answer", "temperature": 0.8},
     ],
-    ids=["default", "several updates", "prompt groups"],
+    ids=["default", "several updates", "prompt groups", "reward by reward"],
 )
 def test_pose_reward_rises(make_policy, tmp_path, changes):
     trainer = run(make_policy(), tmp_path, steps=25, learning_rate=3e-3, **changes)
