@@ -153,6 +153,7 @@ def loss_of(
         pose_mask.flatten(),
         rollout.pose_advantages.flatten() * pose_coefficient,
         EPSILON,
+        pose_groups=P,  # the valid poses of a prompt are averaged first
     )
     # Both KL terms hold the policy near the one it started from: estimated for words, in closed form for Gaussians.
     with torch.no_grad():
