@@ -32,7 +32,7 @@ CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
     ("sft", "default_sft"),  # the words
     ("sft", "default_text_head"),  # pose head for texts
     ("sft", "default_text_words"),
-    ("sft", "default_text_checks"),
+    ("sft", "default_text_more"),
     ("sft", "default_images"),  # pose head for pictures
     ("rft", "default_images_rft"),
     ("half way", "default_images/policy", "default_images_rft/policy", "default_images_between"),
