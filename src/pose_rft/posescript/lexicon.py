@@ -131,7 +131,7 @@ def reading_table() -> dict[str, Any]:
     return {name: frozenset(entry.split()) if isinstance(entry, str) else entry for name, entry in table.items()}
 
 
-def _synonyms() -> Iterator[Posecode]:
+def synonyms() -> Iterator[Posecode]:
     """Posecodes again, in the words that captions do not use."""
     codes = {code.id: code for code in load_posecodes()}
     for name, words in reading_table()["synonyms"].items():
@@ -149,7 +149,7 @@ def _reworded(code: Posecode, words: dict[str, Any]) -> Posecode:
 def load_lexicon() -> Lexicon:
     """The words of all posecodes, for one side, for both, and for a part that shares its state with another."""
     lexicon = Lexicon()
-    for code in (*load_posecodes(), *_synonyms()):
+    for code in (*load_posecodes(), *synonyms()):
         one, both = words_of(code)
         lexicon.add(one.nouns, one, (code.id,))
         if code.partner:
