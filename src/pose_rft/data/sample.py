@@ -15,6 +15,7 @@ from pose_rft.vision.encoded_images import EncodedImages
 
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
 SHORT_ANSWER = "The SMPL pose of this person is <POSE>."  # says nothing but that there is one
+OUTLINED_ANSWER = "{}: <POSE>."  # says what the body does, then shows it
 Picture = str | Path | Image | RenderSpec | Crop | EncodedImages
 
 

@@ -13,13 +13,14 @@ from pose_rft.data.concepts.concept import Concept, has_side
 from pose_rft.data.concepts.pools import ConceptPools, common_outline
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
+from pose_rft.data.mixtures.requests import draw_request
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mixtures.wordings.viewer import from_the_viewer
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
 from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
-from pose_rft.data.sample import SHORT_ANSWER, Sample
+from pose_rft.data.sample import OUTLINED_ANSWER, SHORT_ANSWER, Sample
 from pose_rft.posescript.captions import Caption, caption
 from pose_rft.posescript.outline import outline_of_facts
 from pose_rft.storage import package_table
@@ -30,7 +31,6 @@ VIEWER_RATE = 0.08  # of captions and phrases that say a side, that say it as a 
 TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
 LONG_RATE = 0.15  # of the wordings, that are told at length
 LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
-OUTLINED_ANSWER = "{}: <POSE>."
 OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
 
 
@@ -216,6 +216,11 @@ def draw_chat(drawing: Drawing, count: int) -> list[Sample]:
     return [Sample(*chat_pair(drawing.rng), task="chat", source="chat") for _ in range(count)]
 
 
+def draw_requests(drawing: Drawing, count: int) -> list[Sample]:
+    """Requests for more than a pose, for words alone, about the pose shown before, and for what no pose tells."""
+    return [draw_request(drawing.pools, drawing.rng) for _ in range(count)]
+
+
 SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
     "captions_procedural": draw_captions_procedural,
     "captions_mocap": draw_captions_mocap,
@@ -224,4 +229,5 @@ SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
     "wordings": draw_wordings,
     "clips": draw_clips,
     "chat": draw_chat,
+    "requests": draw_requests,
 }

@@ -39,6 +39,8 @@ class MixtureConfig:
         wordings: words that decide: contrasts, negations, numbers, degrees, one sentence of a long prompt.
         clips: what people would call a motion capture clip, with its frames; left out where no clip has words.
         chat: questions that want words and no pose.
+        requests: a pose and a fact in one prompt, words and no pose, questions about the pose that was shown before,
+            and questions that no pose answers.
         outlined: share of the answers that say what the body does before they show the pose ("The left hand is on the
             hip, both legs are straight: <POSE>."), where the words leave no doubt.
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
@@ -56,6 +58,7 @@ class MixtureConfig:
     wordings: NonNegativeFloat = 0.15
     clips: NonNegativeFloat = 0.02
     chat: NonNegativeFloat = 0.04
+    requests: NonNegativeFloat = 0.0
     outlined: Fraction = 0.0
     mocap: str | None = None
     amass: str | None = None
@@ -85,7 +88,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
         n samples in random order, less those that ask what a benchmark of typed prompts asks (about 1 in 4,000).
         Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
-        "wording:<contrast, negation, number, degree or long>", "chat".
+        "wording:<contrast, negation, number, degree or long>", "chat", "request:<mixed, words or shown>:<concept>",
+        "request:unseen".
 
     Raises:
         UserError: an unreadable file, an unknown concept, or nothing to draw from.
