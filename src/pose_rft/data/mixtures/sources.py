@@ -228,6 +228,6 @@ SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
     "compositions": draw_compositions,
     "wordings": draw_wordings,
     "clips": draw_clips,
-    "chat": draw_chat,
     "requests": draw_requests,
+    "chat": draw_chat,  # the last takes what the others leave: a source before it with weight 0 changes no mixture
 }
