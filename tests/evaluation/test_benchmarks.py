@@ -95,6 +95,8 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
         "captions",
         "foreign-captions",
         "renders",
+        "requests",
+        "general",
     ]
 
 

@@ -1,9 +1,9 @@
 """The benchmark everyday-prompts: what people type, with what a pose must show to be kept."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -60,12 +60,22 @@ def words(prompt: str) -> str:
     return " ".join(word for word in re.findall(r"[a-z0-9]+", prompt.lower()) if word not in ("a", "an", "the"))
 
 
+class Prompted(Protocol):
+    """An entry of a benchmark."""
+
+    @property
+    def prompt(self) -> str: ...
+
+
+Benchmark = Callable[[Split], Sequence[Prompted]]
+
+
 @cache
-def _words_of(benchmark: Callable[[Split], list[Sample]]) -> frozenset[str]:
-    return frozenset(words(sample.prompt) for sample in benchmark("all"))
+def _words_of(benchmark: Benchmark) -> frozenset[str]:
+    return frozenset(words(entry.prompt) for entry in benchmark("all"))
 
 
-def is_prompt_of(benchmark: Callable[[Split], list[Sample]], prompt: str) -> bool:
+def is_prompt_of(benchmark: Benchmark, prompt: str) -> bool:
     """Whether a prompt is one of a benchmark's, up to case, punctuation and articles."""
     return words(prompt) in _words_of(benchmark)
 

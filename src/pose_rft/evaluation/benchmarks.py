@@ -3,10 +3,9 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from rich.progress import track
@@ -33,18 +32,20 @@ from pose_rft.evaluation.caption_benchmark import (
 )
 from pose_rft.evaluation.grading import (
     MEASURES,
+    Answering,
     GradedAnswer,
     Row,
     answered_poses,
-    column,
+    by_category,
     grade_poses,
+    interval_text,
     summarise,
     words_held,
 )
-from pose_rft.evaluation.metrics import bootstrap_interval
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
+from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
@@ -67,21 +68,6 @@ JUDGE = "judge"  # the bundled retrieval model that grades answers
 def list_benchmarks() -> list[dict[str, str]]:
     """``name``, ``description`` and ``needs`` of every benchmark."""
     return package_table(__package__, "benchmarks.yaml")
-
-
-class Answering(Protocol):
-    """What a benchmark asks of a policy."""
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        images: Sequence[Any] | None = None,
-        num_samples: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        *,
-        best_of: int | None = None,
-    ) -> Sequence[Sequence[GradedAnswer]]: ...
 
 
 def evaluate(
@@ -114,11 +100,16 @@ def evaluate(
         show_progress: draw a progress bar with the time left.
 
     Returns:
-        The result of ``evaluate_samples``, with the benchmark's name.
+        The result of ``evaluate_samples``, or of ``evaluate_talk`` where words are judged, with the benchmark's name.
 
     Raises:
         UserError: an unknown benchmark, or poses that cannot be read.
     """
+    if benchmark in TALK:
+        _check_limit(limit)
+        prompts = TALK[benchmark](split)[:limit]
+        said = evaluate_talk(prompts, policy, num_samples, temperature, seed, show_progress)
+        return {"benchmark": benchmark, "split": split, "poses": None, **said}
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
     baselines = {}
     if benchmark in TYPED:
@@ -149,7 +140,7 @@ def load_benchmark(
     split: Split = "test",
     limit: int | None = None,
 ) -> tuple[list[Sample], Tensor | None]:
-    """The prompts of a benchmark, and real poses (M, 22, 3) axis-angle to compare with, or None.
+    """The prompts of a benchmark that judges poses, and real poses (M, 22, 3) axis-angle to compare with, or None.
 
     Where recorded poses are asked for, those of training recordings are compared with, so that a recorded pose has a
     distance to real ones too.
@@ -157,8 +148,7 @@ def load_benchmark(
     Raises:
         UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
     """
-    if limit is not None and limit < 1:
-        raise UserError(f"limit: ask at least 1 prompt, not {limit}")
+    _check_limit(limit)
     if benchmark in TYPED:
         files = [] if poses is None else find_recordings(poses)
         real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
@@ -177,6 +167,11 @@ def load_benchmark(
         return samples, facing_forward(torch.from_numpy(training.pose)) if len(training) else None
     names = ", ".join(known["name"] for known in list_benchmarks())
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise UserError(f"limit: ask at least 1 prompt, not {limit}")
 
 
 def evaluate_samples(
@@ -257,7 +252,7 @@ def evaluate_samples(
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},
         "references": {name: summarise(graded_references[name]) for name in graded_references},
-        "categories": _by_category(samples, graded | graded_references),
+        "categories": by_category([sample.category for sample in samples], graded | graded_references, BY_PROMPT),
         **({} if retrieval is None else {"judge": _judge_figures(retrieval, samples, answered | references)}),
         "rows": rows,
     }
@@ -299,25 +294,10 @@ def _judge_figures(retrieval: RetrievalModel, samples: Sequence[Sample], poses: 
     return {name: judge_answers(retrieval, prompts, some[:, :GALLERIES], recorded) for name, some in poses.items()}
 
 
-def _by_category(samples: Sequence[Sample], graded: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
-    """Of each category the number of prompts, and for every way to answer what can be measured, with intervals."""
-    groups: dict[str, list[int]] = {}
-    for n, sample in enumerate(samples):
-        if sample.category:
-            groups.setdefault(sample.category, []).append(n)
-    columns = {(measure, way): column(rows, measure) for measure in BY_PROMPT for way, rows in graded.items()}
-    result: dict[str, dict[str, Any]] = {}
-    for category, members in groups.items():
-        result[category] = {"prompts": len(members)}
-        for (measure, way), values in columns.items():
-            interval = bootstrap_interval(values[members])
-            if interval.n:
-                result[category].setdefault(measure, {})[way] = asdict(interval)
-    return result
-
-
 def results_table(result: dict[str, Any]) -> Table:
-    """The figures of ``evaluate_samples`` for a terminal: one line per measure, intervals in brackets."""
+    """The figures of ``evaluate`` for a terminal: one line per measure, intervals in brackets."""
+    if result.get("benchmark") in TALK:
+        return talk_table(result)
     columns = {way: result[way] for way in WAYS if way in result} | result["references"]
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}
@@ -339,14 +319,9 @@ def results_table(result: dict[str, Any]) -> Table:
 
 
 def _text(measure: str, value: dict[str, float] | float | None) -> str:
-    if value is None:
-        return "-"
     if isinstance(value, float):
         return f"{value:.3g}"
-    if measure == "judge_score":
-        return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-    scale, unit = (1, "") if measure.endswith("_mm") else (100, " %")
-    return f"{scale * value['mean']:.1f}{unit} ({scale * value['low']:.1f} to {scale * value['high']:.1f})"
+    return interval_text(measure, value)
 
 
 def save_result(result: dict[str, Any], path: Path) -> None:

@@ -1,7 +1,7 @@
 """From answers to numbers: every prompt graded by geometry, every number with an interval over prompts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -22,8 +22,8 @@ from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import package_table
 
 MILLIMETRES = 1000.0
-# Columns of a row that are averaged over prompts. docs/evaluation.md says what each one means.
-MEASURES = tuple(package_table(__package__, "report.yaml")["measures"])
+_WORDING: dict[str, dict[str, Any]] = package_table(__package__, "report.yaml")["measures"]
+MEASURES = tuple(_WORDING)  # columns of a row that are averaged over prompts; docs/evaluation.md has their meanings
 
 Row = dict[str, Any]
 
@@ -37,6 +37,21 @@ class GradedAnswer(Protocol):
     def valid(self) -> bool: ...
     @property
     def pose(self) -> Any: ...
+
+
+class Answering(Protocol):
+    """What a benchmark asks of a policy."""
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Any] | None = None,
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        *,
+        best_of: int | None = None,
+    ) -> Sequence[Sequence[GradedAnswer]]: ...
 
 
 def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
@@ -171,6 +186,41 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     if met:
         summary["checks_met"] = sum(met) / len(met)
     return summary
+
+
+def by_category(
+    categories: Sequence[str], graded: Mapping[str, Sequence[Row]], measures: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Of each category the number of prompts, and for every way to answer what can be measured, with intervals.
+
+    Args:
+        categories: of the N prompts; those with an empty one are left out.
+        graded: ways to answer -> N rows.
+        measures: those to give.
+    """
+    groups: dict[str, list[int]] = {}
+    for n, category in enumerate(categories):
+        if category:
+            groups.setdefault(category, []).append(n)
+    columns = {(measure, way): column(rows, measure) for measure in measures for way, rows in graded.items()}
+    result: dict[str, dict[str, Any]] = {}
+    for category, members in groups.items():
+        result[category] = {"prompts": len(members)}
+        for (measure, way), values in columns.items():
+            interval = metrics.bootstrap_interval(values[members])
+            if interval.n:
+                result[category].setdefault(measure, {})[way] = asdict(interval)
+    return result
+
+
+def interval_text(measure: str, interval: Mapping[str, float] | None) -> str:
+    """A measure's mean with its interval in brackets as terminals show it, or a dash."""
+    if interval is None:
+        return "-"
+    wording = _WORDING.get(measure, {})
+    scale, unit, digits = (100, " %", 1) if wording.get("percent", not wording) else (1, "", wording.get("digits", 1))
+    mean, low, high = (f"{scale * interval[key]:.{digits}f}" for key in ("mean", "low", "high"))
+    return f"{mean}{unit} ({low} to {high})"
 
 
 def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, dict[str, float]]:

@@ -119,8 +119,10 @@ class LanguageModel(nn.Module):
         An unmerged adapter costs two small products and a copy for every layer and token. The merged weights are
         copies, so that what comes back afterwards is exactly what was there; they need the model's size once more.
         Where processes share the weights out, no process has them to fold into, and adapters stay as they are.
+        Inside ``without_adapters`` there is nothing to fold.
         """
-        layers = [m for m in self.adapted.modules() if isinstance(m, LoraLayer) and not m.merged]
+        lora = [m for m in self.adapted.modules() if isinstance(m, LoraLayer)]
+        layers = [layer for layer in lora if not layer.merged and not layer.disable_adapters]
         layers = [m for m in layers if is_plain_linear(m.get_base_layer()) and not self.is_sharded]
         originals = {layer: layer.get_base_layer().weight.data for layer in layers}
         try:
