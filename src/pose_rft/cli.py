@@ -243,14 +243,14 @@ def evaluate(
         typer.Option(help="Where a benchmark has parts: report test, choose settings on dev."),
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
-    num_samples: Annotated[int, typer.Option(min=1, help="Sampled poses per prompt, beside the mean pose.")] = 4,
+    num_samples: Annotated[int, typer.Option(min=1, help="Sampled answers per prompt, beside the likeliest one.")] = 4,
     best_of: Annotated[
         int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
     ] = 64,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Judge a policy by a benchmark: prompts with geometric checks that its poses should meet.
+    """Judge a policy by a benchmark: prompts with what their poses, or words, should meet.
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """

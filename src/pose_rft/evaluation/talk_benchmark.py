@@ -4,6 +4,7 @@ import functools
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -36,9 +37,9 @@ _KNOW = r"(?:see|tell|know|say|determine|answer|judge|read|identify|recogni[sz]e
 REFUSALS = (  # regular expressions for whole words, in any case
     rf"(?:can(?:not|'t| not)|could(?:n't| not)|(?:un|not )able to|no way to) (?:\w+ ){{0,2}}{_KNOW}",
     r"(?:do(?:es)? not|don't|doesn't) (?:\w+ )?(?:know|see|say|show|tell|reveal|include|have (?:\w+ )?information)",
-    r"(?:not|isn't|aren't) (?:known|visible|shown|given|specified|mentioned|possible to \w+|sure)",
+    r"(?:not|isn't|aren't) (?:known|visible|shown|given|specified|mentioned|possible to \w+)",
     r"no (?:idea|information|picture|photograph|photo|image)",
-    r"(?:hard|impossible) to \w+|unknown|unsure",
+    r"(?:i am|i'm) (?:not sure|unsure)|impossible to \w+|hard to (?:say|tell|know)|unknown",
     r"(?:has|have|there (?:is|are)) no (?:face|hair|eyes?|clothes|clothing|colou?rs?|name|age|shoes?|hat)",
 )
 
@@ -107,6 +108,25 @@ def _share(right: Tensor) -> float:
     return float(right.double().mean())
 
 
+@dataclass(frozen=True)
+class Words:
+    """An answer without a pose."""
+
+    text: str
+    valid: bool = False
+    pose: None = None
+
+
+def bare_answers(policy: PosePolicy, prompts: Sequence[TalkPrompt]) -> list[Sequence[GradedAnswer]]:
+    """What a policy's language model says without adapters at temperature 0, and without the policy's notes."""
+    texts: list[list[str]] = []
+    with policy.language_model.without_adapters():
+        for start in range(0, len(prompts), BATCH):
+            batch = [prompt.prompt for prompt in prompts[start : start + BATCH]]
+            texts += policy.rollout(batch, temperature=0.0).texts
+    return [[Words(text) for text in group] for group in texts]
+
+
 @torch.no_grad()
 def written_losses(policy: PosePolicy, prompts: Sequence[TalkPrompt]) -> list[float | None]:
     """Negative log-likelihood of the answer that is written to each prompt, nats per token with the end of the turn.
@@ -151,8 +171,7 @@ def evaluate_talk(
     started = time.monotonic()
     answers = _ask(policy, prompts, num_samples, temperature, seed, show_progress)
     if isinstance(policy, PosePolicy):
-        with policy.language_model.without_adapters():
-            answers[BARE] = policy.generate([prompt.prompt for prompt in prompts], temperature=0.0, seed=seed)
+        answers[BARE] = bare_answers(policy, prompts)
     graded = {way: grade_talk(prompts, given) for way, given in answers.items()}
     if isinstance(policy, PosePolicy):
         _add_losses(graded["mean_pose"], written_losses(policy, prompts))
