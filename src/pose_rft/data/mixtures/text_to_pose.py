@@ -19,6 +19,7 @@ from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, 
 from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import Part, in_part
+from pose_rft.data.talk import is_general_prompt, is_request_prompt
 from pose_rft.data.wordings import is_wording_prompt
 from pose_rft.errors import UserError
 from pose_rft.parallel import ordered_map
@@ -105,7 +106,8 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
 
 def _is_asked(prompt: str) -> bool:
     """Whether a benchmark asks the same."""
-    return is_everyday_prompt(prompt) or is_canonical_prompt(prompt) or is_wording_prompt(prompt)
+    benchmarks = (is_everyday_prompt, is_canonical_prompt, is_wording_prompt, is_request_prompt, is_general_prompt)
+    return any(asks(prompt) for asks in benchmarks)
 
 
 def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sample]:
