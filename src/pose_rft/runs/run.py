@@ -107,17 +107,14 @@ class Run:
         return samples
 
     def measure_phrases(self, when: str) -> None:
-        """Note, and say, how well phrases among the training samples are done; nothing where there are none.
+        """Note how well phrases among the training samples are done; nothing where there are none.
 
         A run that goes on measures the start anew: until it trains, its policy is the one that it began with.
         """
-        main = self._processes.is_main_process
-        if not self._phrases or not (main or self.config.shard):  # all have to run a model that they hold together
-            return
-        poses = mean_poses(self.policy, [phrase.sample for phrase in self._phrases])
-        self.phrase_fits[when] = phrase_fit(self._phrases, poses)
-        if main:
-            errors.print(f"{when}: {self.phrase_fits[when]}", highlight=False, markup=False, soft_wrap=True)
+        needed = self._processes.is_main_process or self.config.shard  # all have to run a model they hold together
+        if self._phrases and needed:
+            poses = mean_poses(self.policy, [phrase.sample for phrase in self._phrases])
+            self.phrase_fits[when] = phrase_fit(self._phrases, poses)
 
     def hidden_states(self, samples: Sequence[Sample], row_tokens: int) -> HiddenStateCache:
         """What the pose head reads of samples, computed once."""
@@ -214,6 +211,8 @@ def open_run(
         policy.save_pretrained(output / "policy")
     run.measure_phrases(AT_THE_END)
     if processes.is_main_process:
+        for when, fit in run.phrase_fits.items():
+            errors.print(f"{when}: {fit}", highlight=False, markup=False, soft_wrap=True)
         timeline = output / TIMELINE_FILE
         write_run_report(output, title, run.history(), config, timeline, record.changes, run.phrase_fits)
         clear_up(output)
