@@ -29,6 +29,7 @@ from pose_rft.posescript.wording import (
     VOICES,
     Voice,
     Words,
+    is_plural,
     participle,
     shared_state,
     third_person,
@@ -75,9 +76,8 @@ def _units(statements: Sequence[Statement], rng: Random) -> list[Unit]:
     units: list[tuple[Statement, Unit]] = []
     for statement in statements:
         words = words_of(statement.code)[statement.both]
-        central = statement.code.partner is None
         noun = rng.choice(words.nouns)
-        plural = statement.both or (central and (noun.endswith("s") or noun == "feet"))
+        plural = is_plural(statement.code, noun, statement.both)
         posture = statement.code.subject == "body"
         units.append((statement, Unit("" if posture else noun, plural, statement.both, (words,))))
     merged: list[Unit] = []

@@ -5,7 +5,6 @@ the same words, limb by limb, so that a language model learns to say them and ``
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from random import Random
 
 import numpy as np
@@ -15,8 +14,8 @@ from pose_rft.posescript.captions import READING_ORDER, Caption
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.posecodes import Posecode, classify, load_posecodes, posecode_index
-from pose_rft.posescript.selection import Statement, choose, part_of, preference, preference_table
-from pose_rft.posescript.wording import participle, third_person, words_of
+from pose_rft.posescript.selection import Statement, choose, part_of, preference_table
+from pose_rft.posescript.wording import is_plural, participle, third_person, words_of
 
 SHARED = 0.9  # of several poses of the same words must clearly do what an outline says of them
 OFF_BALANCE = 0.12  # metres of the weight from over the feet, beyond which a body needs a seat
@@ -62,19 +61,15 @@ def outline_of_facts(posecodes: Iterable[str], most: int = MOST) -> Caption | No
 
 def _outline_of(holds: np.ndarray, most: int) -> Caption | None:
     """Of the posecodes that hold, (C,) bool."""
-    order = np.argsort(np.where(holds, -_preference(), np.inf), kind="stable")[: int(holds.sum())].tolist()
+    table = preference_table()
+    order = np.argsort(np.where(holds, -table.weight, np.inf), kind="stable")[: int(holds.sum())].tolist()
     if not order:
         return None
     codes = load_posecodes()
-    chosen = choose(order, set(order), most, preference_table(), _Always())
+    chosen = choose(order, set(order), most, table, _Always())
     statements = [Statement(codes[column], both) for column, both in chosen]
     said = [codes[column] for statement in statements for column in statement.columns]
     return Caption(outlined(statements), tuple(c.check for c in said), tuple(c.id for c in said))
-
-
-@cache
-def _preference() -> np.ndarray:
-    return preference()
 
 
 def outlined(statements: Sequence[Statement]) -> str:
@@ -91,7 +86,7 @@ def _clause(code: Posecode, both: bool) -> str:
         doing = (words.act or words.do)[0].replace("{the}", "the").replace("{self}", "itself")
         return f"the person is {participle(doing)}"
     noun = words.nouns[0]
-    plural = both or (code.partner is None and (noun.endswith("s") or noun == "feet"))
+    plural = is_plural(code, noun, both)
     name = f"both {noun}" if both else f"the {noun}"
     if words.be:
         state = f"{'are' if plural else 'is'} {words.be[0]}"

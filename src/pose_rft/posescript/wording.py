@@ -94,6 +94,11 @@ NO_ONE = Voice("", "", "the", "the body", False)
 READER = Voice("", "", "your", "yourself", True)
 
 
+def is_plural(code: Posecode, noun: str, both: bool = False) -> bool:
+    """Whether the noun of a posecode, of one side or of both, is followed by "are"."""
+    return both or (code.partner is None and (noun.endswith("s") or noun == "feet"))
+
+
 @dataclass(frozen=True)
 class Words:
     """The wordings of a posecode in one number (one side, or both sides).

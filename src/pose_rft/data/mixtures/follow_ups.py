@@ -15,7 +15,7 @@ from pose_rft.posescript.mentions import code_of
 from pose_rft.posescript.outline import outline_of_facts, outlined
 from pose_rft.posescript.posecodes import Posecode, load_posecodes, load_statistics, posecode_index
 from pose_rft.posescript.selection import Statement, part_of
-from pose_rft.posescript.wording import participle, words_of
+from pose_rft.posescript.wording import is_plural, participle, words_of
 from pose_rft.storage import package_table
 
 SHOWN = "You showed this pose: {said}. {question}"
@@ -75,8 +75,7 @@ def askable() -> tuple[Asked, ...]:
             found += [Asked((code.id,), "the person", state, False) for state in states]
             continue
         for noun in one.nouns:
-            plural = code.partner is None and (noun.endswith("s") or noun == "feet")
-            found += [Asked((code.id,), f"the {noun}", _plain(be), plural) for be in one.be]
+            found += [Asked((code.id,), f"the {noun}", _plain(be), is_plural(code, noun)) for be in one.be]
         if code.partner and code.id.startswith("left_"):
             ids = (code.id, code.partner)
             found += [Asked(ids, f"both {noun}", _plain(be), True) for noun in both.nouns for be in both.be]

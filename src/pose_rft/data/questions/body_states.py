@@ -10,7 +10,7 @@ from torch import Tensor
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.posecodes import load_posecodes, load_statistics
-from pose_rft.posescript.wording import participle, words_of
+from pose_rft.posescript.wording import is_plural, participle, words_of
 
 CLEAR = 0.5  # of 20 degrees or 0.1 metres: by how much a state must hold or fail to be asked about
 RAREST = 0.03  # posecodes that hold for fewer poses than this, or fail for fewer, are not asked about
@@ -42,7 +42,7 @@ def body_states() -> tuple[BodyState, ...]:
         noun = "person" if posture else words.nouns[0]
         parts = [] if " or " in code.check else code.check.split(" and ")
         guards = tuple(part for part in parts if part.startswith("lean()")) if len(parts) > 1 else ()
-        plural = not posture and code.partner is None and (noun.endswith("s") or noun == "feet")
+        plural = not posture and is_plural(code, noun)
         spoken = tuple(text.replace("{the}", "the") for text in be)
         found.append(BodyState(code.id, code.check, f"the {noun}", spoken, plural, guards, float(frequency)))
     for side in ("left", "right"):
