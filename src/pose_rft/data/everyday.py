@@ -34,10 +34,23 @@ def read_prompts(table: str, source: str, split: Split) -> list[Sample]:
     Raises:
         UserError: an unknown split.
     """
-    groups = package_table(__package__, table)
-    return samples_of_split(
-        ((group["category"], entry) for group in groups for entry in group["prompts"]), source, split
-    )
+    return samples_of_split(entries_by_category(table), source, split)
+
+
+def entries_by_category(table: str) -> list[tuple[str, dict[str, Any]]]:
+    """The entries of a benchmark's table in file order, each behind its category."""
+    return [(group["category"], entry) for group in package_table(__package__, table) for entry in group["prompts"]]
+
+
+def of_split(entries: Iterable[tuple[str, dict[str, Any]]], split: Split) -> list[tuple[str, dict[str, Any]]]:
+    """Those entries of a benchmark's table that are in a split.
+
+    Raises:
+        UserError: an unknown split.
+    """
+    if split not in SPLITS:
+        raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
+    return [(category, entry) for category, entry in entries if split in ("all", entry["split"])]
 
 
 def samples_of_split(entries: Iterable[tuple[str, dict[str, Any]]], source: str, split: Split) -> list[Sample]:
@@ -46,12 +59,9 @@ def samples_of_split(entries: Iterable[tuple[str, dict[str, Any]]], source: str,
     Raises:
         UserError: an unknown split.
     """
-    if split not in SPLITS:
-        raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
     return [
         Sample(prompt=entry["text"], answer="", checks=tuple(entry["checks"]), source=source, category=category)
-        for category, entry in entries
-        if split in ("all", entry["split"])
+        for category, entry in of_split(entries, split)
     ]
 
 

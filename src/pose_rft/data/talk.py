@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from pose_rft.data.everyday import SPLITS, Split, is_prompt_of
-from pose_rft.errors import UserError
-from pose_rft.storage import package_table
+from pose_rft.data.everyday import Split, entries_by_category, is_prompt_of, of_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,10 @@ def is_general_prompt(prompt: str) -> bool:
 
 
 def _read(table: str, split: Split) -> list[TalkPrompt]:
-    if split not in SPLITS:
-        raise UserError(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
     return [
         TalkPrompt(
             prompt=entry["text"],
-            category=group["category"],
+            category=category,
             wants_pose=entry.get("wants_pose", False),
             checks=tuple(entry.get("checks", ())),
             content=tuple(tuple(alternatives) for alternatives in entry.get("content", ())),
@@ -86,7 +82,5 @@ def _read(table: str, split: Split) -> list[TalkPrompt]:
             refuses=entry.get("refuses", False),
             answer=entry.get("answer", ""),
         )
-        for group in package_table(__package__, table)
-        for entry in group["prompts"]
-        if split in ("all", entry["split"])
+        for category, entry in of_split(entries_by_category(table), split)
     ]
