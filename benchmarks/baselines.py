@@ -19,8 +19,8 @@ from benchmarks.command_line import add_recordings
 from benchmarks.support.baseline_policies import MeanPose, NearestPose, VaePolicy
 from benchmarks.support.pose_vae import PoseVae, VaeTraining, train_pose_vae
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
+from pose_rft.evaluation.asking import Answering
 from pose_rft.evaluation.benchmarks import JUDGE, evaluate_samples, load_benchmark
-from pose_rft.evaluation.grading import Answering
 from pose_rft.policy import PosePolicy
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.retrieval.training import stacked_poses

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
 from pose_rft.data.wordings import wording_prompts
 from pose_rft.errors import UserError
+from pose_rft.evaluation.asking import Answering, ask
 from pose_rft.evaluation.baselines import concept_baselines, training_baselines
 from pose_rft.evaluation.caption_benchmark import (
     PROMPTS,
@@ -32,8 +32,6 @@ from pose_rft.evaluation.caption_benchmark import (
 )
 from pose_rft.evaluation.grading import (
     MEASURES,
-    Answering,
-    GradedAnswer,
     Row,
     answered_poses,
     by_category,
@@ -212,24 +210,13 @@ def evaluate_samples(
             "evaluation: a retrieval model of role 'reward' must not grade answers; give one of role 'judge'"
         )
     started = time.monotonic()
-    greedy: list[Sequence[GradedAnswer]] = []
-    sampled: list[Sequence[GradedAnswer]] = []
-    chosen: list[Sequence[GradedAnswer]] = []
-    starts = range(0, len(samples), batch_size)
-    for start in track(starts, description="Asking the policy", disable=not show_progress):
-        batch = samples[start : start + batch_size]
-        prompts, images = [sample.prompt for sample in batch], [sample.image for sample in batch]
-        greedy += policy.generate(prompts, images, 1, temperature=0.0, seed=seed)
-        own_seed = seed + start
-        sampled += policy.generate(prompts, images, num_samples, temperature=temperature, seed=own_seed, best_of=1)
-        if best_of > 1 and not any(image is not None for image in images):
-            chosen += policy.generate(prompts, images, 1, temperature=temperature, seed=own_seed, best_of=best_of)
-    answers = {"mean_pose": greedy, "sampled": sampled} | ({"best_of": chosen} if chosen else {})
+    prompts, images = [sample.prompt for sample in samples], [sample.image for sample in samples]
+    answers = ask(policy, prompts, images, num_samples, temperature, seed, best_of, batch_size, show_progress)
     answered = {way: answered_poses(given) for way, given in answers.items()}  # (N, K, 22, 3)
     references = reference_poses(samples, reference, seed) | dict(baselines or {})
     rivals = None
     if retrieval is not None and RANDOM in references:
-        rivals = judge_scores(retrieval, [sample.prompt for sample in samples], references[RANDOM])
+        rivals = judge_scores(retrieval, prompts, references[RANDOM])
     graded = {way: grade_poses(samples, poses, reference, retrieval, rivals) for way, poses in answered.items()}
     for way, given in answers.items():
         for row, share in zip(graded[way], words_held(given, answered[way]), strict=True):
@@ -240,7 +227,7 @@ def evaluate_samples(
             "prompt": sample.prompt,
             "category": sample.category or None,
             "checks": list(sample.checks),
-            "answer": greedy[n][0].text,
+            "answer": answers["mean_pose"][n][0].text,
             **{way: rows[n] for way, rows in graded.items()},
         }
         for n, sample in enumerate(samples)

@@ -39,21 +39,6 @@ class GradedAnswer(Protocol):
     def pose(self) -> Any: ...
 
 
-class Answering(Protocol):
-    """What a benchmark asks of a policy."""
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        images: Sequence[Any] | None = None,
-        num_samples: int = 1,
-        temperature: float = 1.0,
-        seed: int = 0,
-        *,
-        best_of: int | None = None,
-    ) -> Sequence[Sequence[GradedAnswer]]: ...
-
-
 def answered_poses(answers: Sequence[Sequence[GradedAnswer]]) -> Tensor:
     """Poses (N, K, 22, 3) axis-angle of N prompts with K answers each; NaN where an answer holds no pose."""
     poses = torch.full((len(answers), len(answers[0]), NUM_JOINTS, 3), math.nan)

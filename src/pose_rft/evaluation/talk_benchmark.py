@@ -9,15 +9,14 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.data.talk import TalkPrompt, general_prompts, request_prompts
+from pose_rft.evaluation.asking import Answering, Answers, ask
 from pose_rft.evaluation.grading import (
-    Answering,
     GradedAnswer,
     Row,
     answered_poses,
@@ -117,7 +116,7 @@ class Words:
     pose: None = None
 
 
-def bare_answers(policy: PosePolicy, prompts: Sequence[TalkPrompt]) -> list[Sequence[GradedAnswer]]:
+def bare_answers(policy: PosePolicy, prompts: Sequence[TalkPrompt]) -> Answers:
     """What a policy's language model says without adapters at temperature 0, and without the policy's notes."""
     texts: list[list[str]] = []
     with policy.language_model.without_adapters():
@@ -169,7 +168,8 @@ def evaluate_talk(
         paired), ``categories`` with ``GRADES``, and ``rows`` with all answers.
     """
     started = time.monotonic()
-    answers = _ask(policy, prompts, num_samples, temperature, seed, show_progress)
+    texts = [prompt.prompt for prompt in prompts]
+    answers = ask(policy, texts, [None] * len(texts), num_samples, temperature, seed, show_progress=show_progress)
     if isinstance(policy, PosePolicy):
         answers[BARE] = bare_answers(policy, prompts)
     graded = {way: grade_talk(prompts, given) for way, given in answers.items()}
@@ -199,18 +199,6 @@ def evaluate_talk(
             for n, prompt in enumerate(prompts)
         ],
     }
-
-
-def _ask(
-    policy: Answering, prompts: Sequence[TalkPrompt], num_samples: int, temperature: float, seed: int, progress: bool
-) -> dict[str, list[Sequence[GradedAnswer]]]:
-    greedy: list[Sequence[GradedAnswer]] = []
-    sampled: list[Sequence[GradedAnswer]] = []
-    for start in track(range(0, len(prompts), BATCH), description="Asking the policy", disable=not progress):
-        batch = [prompt.prompt for prompt in prompts[start : start + BATCH]]
-        greedy += policy.generate(batch, None, 1, temperature=0.0, seed=seed)
-        sampled += policy.generate(batch, None, num_samples, temperature=temperature, seed=seed + start, best_of=1)
-    return {"mean_pose": greedy, "sampled": sampled}
 
 
 def _add_losses(rows: list[Row], losses: Sequence[float | None]) -> None:
