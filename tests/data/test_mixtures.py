@@ -1,7 +1,7 @@
 """The training mixture, on the worked examples of the concept bank; slow tests take all of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,6 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.concepts import pools
-from pose_rft.data.concepts.concept import CONCEPT_DIR, load_concepts
 from pose_rft.data.mixtures import text_to_pose as mixtures
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.data.sample import Sample
@@ -22,16 +21,9 @@ from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 from pose_rft.rewards.format import keeps_format
 
+pytestmark = pytest.mark.usefixtures("examples_only")
+
 SMALL = 8  # poses per concept
-
-
-@pytest.fixture(autouse=True)
-def _examples_only(request, monkeypatch) -> Iterator[None]:
-    if "slow" not in request.keywords:
-        monkeypatch.setattr(pools, "load_concepts", lambda: load_concepts([CONCEPT_DIR / "examples.yaml"]))
-    pools.concept_pools.cache_clear()
-    yield
-    pools.concept_pools.cache_clear()
 
 
 @cache

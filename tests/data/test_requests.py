@@ -1,7 +1,6 @@
 """Requests for more than a pose, for less, and for what no pose tells, on the worked examples of the concept bank."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -9,8 +8,7 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.concepts import pools
-from pose_rft.data.concepts.concept import CONCEPT_DIR, has_side, load_concepts
+from pose_rft.data.concepts.concept import has_side, load_concepts
 from pose_rft.data.mixtures import requests
 from pose_rft.data.mixtures.follow_ups import LEFT_OPEN, about_shown, askable, question_about, truths
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
@@ -22,6 +20,8 @@ from pose_rft.posescript.outline import outline_of_facts
 from pose_rft.posescript.parsing import parse
 from pose_rft.rewards.format import keeps_format
 
+pytestmark = pytest.mark.usefixtures("examples_only")
+
 ALONE = dict.fromkeys(
     ("captions_procedural", "captions_mocap", "phrases", "compositions", "wordings", "clips", "chat"), 0.0
 )
@@ -32,14 +32,6 @@ OUTLINES = (
     "The left hand is on the left hip, both legs are straight",
     "The person is squatting, both arms are stretched out in front",
 )
-
-
-@pytest.fixture(autouse=True)
-def _examples_only(monkeypatch) -> Iterator[None]:
-    monkeypatch.setattr(pools, "load_concepts", lambda: load_concepts([CONCEPT_DIR / "examples.yaml"]))
-    pools.concept_pools.cache_clear()
-    yield
-    pools.concept_pools.cache_clear()
 
 
 @cache
