@@ -29,6 +29,11 @@ def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", p
     return asyncio.run(page.respond(asked, chat, list(shown), photograph, samples, 1.0, meaning, start, around))
 
 
+def standing(words):
+    """An answer with the rest pose."""
+    return Answer(words, True, Pose.from_axis_angle(np.zeros((22, 3))), 0.0, 0.0)
+
+
 def said(page, updates):
     return [(message["role"], message["content"]) for message in updates[page.chat]]
 
@@ -90,13 +95,33 @@ def test_a_question_after_a_photograph_is_asked_with_it(page, asked, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
     photograph = talk(page, "What is the pose?", [tmp_path / "me.png"])[page.photograph]
     for question in ("Is the left arm raised more than the right?", "Describe her pose."):
-        answer = talk(page, question, photograph=photograph, shown=[Pose.from_axis_angle(np.zeros((22, 3)))])
+        answer = talk(page, question, photograph=photograph, shown=[standing("")])
         assert answer[page.photograph] is photograph
         assert answer[page.chat][1]["metadata"] == {"title": "Asked about the photograph above"}
     talk(page, "a boxer throwing a left jab", photograph=photograph)
     talk(page, "Is the left arm raised?", photograph=photograph, meaning=NEW)
     assert [with_picture for _, with_picture, _ in asked] == [True, True, True, False, False]
     assert [prompt for prompt, _, _ in asked][1] == "Is the left arm raised more than the right?"  # and no change
+
+
+def test_a_question_about_the_body_on_the_page_is_asked_with_what_was_said_of_it(page, asked):
+    shown = [standing("Both knees are bent, the left hand is on the hip: <POSE>.")]
+    for question in ("Is the right knee bent?", "And what are the arms doing?"):
+        answer = talk(page, question, shown=shown)
+        assert page.columns[0] not in answer  # words alone leave the body where it is
+    for question in ("What are the benefits of squats?", "a squat"):
+        talk(page, question, shown=shown)
+    talk(page, "Is the right knee bent?", shown=[standing("Here you are: <POSE>.")])
+    talk(page, "Is the right knee bent?", shown=shown, meaning=NEW)
+    before = "You showed this pose: Both knees are bent, the left hand is on the hip. "
+    assert [prompt for prompt, _, _ in asked] == [
+        f"{before}Is the right knee bent?",
+        f"{before}And what are the arms doing?",
+        "What are the benefits of squats?",
+        "a squat",
+        "Is the right knee bent?",
+        "Is the right knee bent?",
+    ]
 
 
 def test_a_box_goes_with_the_photograph(page, asked, tmp_path):

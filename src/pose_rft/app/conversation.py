@@ -1,12 +1,15 @@
-"""Going on from the last pose: "raise the left arm a bit more".
+"""Going on from the last pose: "raise the left arm a bit more", "is the left knee bent?".
 
-No policy of this version reads poses, so the pose is put in words: what holds of it (``posescript.captions``),
-then what shall be different.
+No policy of this version reads poses, so the pose is put in words: for a change what holds of it
+(``posescript.captions``), for a question what the answer said of it.
 """
 
 import re
 
 from pose_rft.body import Pose
+from pose_rft.data.mixtures.follow_ups import about_shown
+from pose_rft.data.sample import POSE_TOKEN
+from pose_rft.data.stated import stated_checks
 from pose_rft.posescript.captions import caption
 
 CHANGE = re.compile(
@@ -25,3 +28,9 @@ def changed(pose: Pose, instruction: str) -> str:
     """A prompt that describes the pose and then what shall change."""
     described = caption(pose.points()[None], seed=0, style="full")[0]
     return f"{described.text} {instruction}"
+
+
+def asked_about(answer: str, question: str) -> str:
+    """A prompt that asks about the pose of an answer; the question alone where the answer said nothing of the pose."""
+    said, _, _ = answer.partition(POSE_TOKEN)
+    return about_shown(said, question) if stated_checks(said) else question

@@ -15,13 +15,13 @@ from fastapi.concurrency import run_in_threadpool
 from PIL.Image import Image
 
 from pose_rft.app.api import answered
-from pose_rft.app.conversation import changed, is_change
+from pose_rft.app.conversation import asked_about, changed, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
 from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
-from pose_rft.policy.notes import is_question, mentions_picture
+from pose_rft.policy.notes import asks_about_shown, is_question, mentions_picture
 from pose_rft.storage import package_text
 from pose_rft.vision.people import read_box
 
@@ -78,7 +78,7 @@ class _Page:
         self.worker = worker
         with gr.Blocks(title="Pose-RFT", analytics_enabled=False, delete_cache=CACHE_SECONDS, fill_width=True) as page:
             self.blocks = page
-            self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the poses on the page
+            self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the answers whose bodies are on the page
             self.photograph = gr.State(None, time_to_live=CACHE_SECONDS[1])  # the one that was sent last
             with gr.Row(elem_id="page"):
                 with gr.Column(elem_id="talk"):
@@ -189,7 +189,7 @@ class _Page:
         self,
         asked: dict[str, Any] | None,
         chat: list[Any],
-        shown: list[Pose | None],
+        shown: list[Answer],
         photograph: Image | None,
         samples: float,
         temperature: float,
@@ -231,8 +231,8 @@ class _Page:
         """Whether a message without a picture is about the photograph that was sent before."""
         return photograph is not None and meaning == AUTO and (is_question(text) or mentions_picture(text))
 
-    def _prompt(self, text: str, shown: Sequence[Pose | None], meaning: str, start: str) -> str:
-        """What the policy is asked.
+    def _prompt(self, text: str, shown: Sequence[Answer], meaning: str, start: str) -> str:
+        """What the policy is asked: the message, put in relation to the body on the page if it is about that.
 
         Raises:
             UserError: too long, or a change is wanted and there is no pose to change.
@@ -240,7 +240,9 @@ class _Page:
         if len(text) > PROMPT_CHARACTERS:
             raise UserError(f"That is too long: {len(text)} characters, at most {PROMPT_CHARACTERS}.")
         number = min(int(start), max(len(shown), 1)) - 1
-        pose = shown[number] if shown else None
+        said, pose = (shown[number].text, shown[number].pose) if shown else ("", None)
+        if meaning == AUTO and pose is not None and asks_about_shown(text):
+            return asked_about(said, text)
         guessed = meaning == AUTO and pose is not None and is_change(text) and not is_question(text)
         if text and (meaning == CHANGE or guessed):
             if pose is None:
@@ -252,8 +254,10 @@ class _Page:
         return self.worker.read_picture(Path(file).read_bytes())
 
     def _show(self, answers: Sequence[Answer], directory: Path) -> Updates:
-        """What bodies and buttons become; the files are written into the directory."""
-        updates: Updates = {self.shown: [answer.pose for answer in answers]}
+        """What bodies and buttons become, of which words alone change nothing; the files go into the directory."""
+        if all(answer.pose is None for answer in answers):
+            return {self.shown: gr.skip()}
+        updates: Updates = {self.shown: list(answers)}
         choices = [str(number) for number in range(1, len(answers) + 1)]
         updates[self.start] = gr.update(choices=choices, value="1", visible=len(answers) > 1)
         for index, (column, view) in enumerate(zip(self.columns, self.views, strict=True)):

@@ -95,6 +95,14 @@ def asks_about_somebody(prompt: str) -> bool:
     return YES_OR_NO.match(words) is not None and SOMEBODYS.search(words) is not None
 
 
+def asks_about_shown(prompt: str) -> bool:
+    """Whether a prompt that follows a pose is a question about that pose: "And what are the arms doing?"."""
+    words = re.sub(r"^\s*and\s+", "", prompt, flags=re.IGNORECASE)
+    if not is_question(words) or GENERAL.search(words):
+        return False
+    return any(pattern.search(words) for pattern in (PERSON, SOMEBODYS, WHICH_PART))
+
+
 def mentions_picture(prompt: str) -> bool:
     """Whether a prompt speaks of a picture: "the pose in this photo", "the woman on the left"."""
     asks = is_question(prompt) or POSE_WORDS.search(prompt) is not None
