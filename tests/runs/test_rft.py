@@ -72,3 +72,30 @@ def test_a_reference_that_nothing_reads_is_refused():
         RftConfig(reference="default", hygrpo=HyGRPOConfig(beta_text=0.0, beta_pose=0.0))
     with pytest.raises(UserError, match=r"^reference: the opening phase"):
         RftConfig(reference="default", pose_phase=PosePhaseConfig(steps=1))
+
+
+def test_adapters_can_begin_below_those_of_the_policy(tiny_backbone, tmp_path):
+    """New ones do nothing at first, and the next rollout's words reach the pose."""
+    head = HeadConfig(width=16, depth=1, heads=4, rank=2)
+    above = PosePolicy.create(
+        PolicyConfig(tiny_backbone, 1, head, LoraSettings(rank=2, from_layer=1)), dtype=torch.float32
+    )
+    with torch.no_grad():
+        for parameter in above.trainable().values():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    above.save_pretrained(tmp_path / "above")
+    config = RftConfig(policy=str(tmp_path / "above"), adapters_from=0)
+    below = starting_policy(config, "cpu")
+    assert below.adapters_reach_head and not above.adapters_reach_head
+    added = below.trainable().keys() - above.trainable().keys()
+    assert added and all(".layers.0." in name for name in added)
+    packed = below.pack(below.rollout(["wave"], temperature=0.0, max_new_tokens=4), 64)
+    with torch.no_grad():
+        same = PosePolicy.from_pretrained(tmp_path / "above")(packed).logp_text
+        assert torch.allclose(below(packed).logp_text, same, atol=1e-5)
+    below.save_pretrained(tmp_path / "below")
+    PosePolicy.from_pretrained(tmp_path / "below")
+    with pytest.raises(UserError, match="the checkpoint has adapters from layer 0 on"):
+        PosePolicy.from_pretrained(tmp_path / "below", adapters_from=1)
+    with pytest.raises(UserError, match=r"^reference: has no more adapters"):
+        RftConfig(reference="default", adapters_from=0)

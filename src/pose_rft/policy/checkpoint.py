@@ -26,7 +26,7 @@ from pose_rft.policy.backbone import PRESETS, Backbone
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel
-from pose_rft.policy.pose_head import PoseHead
+from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.storage import atomic_directory, read_json
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
@@ -72,6 +72,36 @@ def read_policy_config(directory: Path) -> PolicyConfig:
     if missing := [field.name for field in dataclasses.fields(PolicyConfig) if field.name not in made_of]:
         raise UserError(f"{directory / POLICY_FILE}: not a policy description ({missing[0]} is missing)")
     return from_mapping(PolicyConfig, made_of, source=str(directory / POLICY_FILE))
+
+
+def with_other_parts(
+    config: PolicyConfig,
+    encoder: str | None = None,
+    image_head: HeadConfig | None = None,
+    text_head: HeadConfig | None = None,
+    adapters_from: int | None = None,
+) -> PolicyConfig:
+    """What a policy is made of that starts from another one's checkpoint; arguments as for ``from_pretrained``.
+
+    Raises:
+        UserError: fewer layers with adapters than the checkpoint has.
+    """
+    if text_head is not None:
+        of_pictures = None if config.encoder is None else config.effective_image_head
+        config = dataclasses.replace(config, head=text_head, image_head=of_pictures)
+    reshaped = image_head is not None and image_head != config.effective_image_head
+    if (encoder is not None and config.encoder is None) or reshaped:
+        config = dataclasses.replace(
+            config, encoder=config.encoder or encoder, image_head=image_head or config.image_head
+        )
+    if adapters_from is None:
+        return config
+    if adapters_from > config.lora.from_layer:
+        raise UserError(
+            f"adapters_from {adapters_from}: the checkpoint has adapters from layer {config.lora.from_layer} on; "
+            "take that layer or a lower one"
+        )
+    return dataclasses.replace(config, lora=dataclasses.replace(config.lora, from_layer=adapters_from))
 
 
 def read_attributes(directory: Path) -> list[Attribute]:
@@ -127,6 +157,7 @@ def load_checkpoint(
     branch: ImageBranch | None,
     untrained_branch: bool = False,
     untrained_head: bool = False,
+    untrained_adapters: bool = False,
 ) -> None:
     """Take over the weights that ``save_checkpoint`` wrote, and what training learned beside them.
 
@@ -134,6 +165,7 @@ def load_checkpoint(
         untrained_branch: leave what is made of pictures as it is. Poses of pictures start from those of texts where
             both heads have the same shape.
         untrained_head: take over the action space of the pose head of texts alone.
+        untrained_adapters: leave adapters that the checkpoint lacks as they are.
 
     Raises:
         UserError: files missing or broken, or made for another backbone or another head.
@@ -159,7 +191,7 @@ def load_checkpoint(
                 branch.head.take_action_space(head)
         result = set_peft_model_state_dict(language_model.adapted, adapter)
         wanted = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
-        if missing := sorted(wanted.keys() - adapter.keys()):
+        if (missing := sorted(wanted.keys() - adapter.keys())) and not untrained_adapters:
             raise ValueError(f"{ADAPTER_FILE} lacks {missing[0]}")
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error

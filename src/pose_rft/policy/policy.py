@@ -22,6 +22,7 @@ from pose_rft.policy.checkpoint import (
     read_attributes,
     read_policy_config,
     save_checkpoint,
+    with_other_parts,
 )
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
@@ -94,6 +95,7 @@ class PosePolicy(nn.Module):
         shard: bool = False,
         image_head: HeadConfig | None = None,
         text_head: HeadConfig | None = None,
+        adapters_from: int | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -107,6 +109,7 @@ class PosePolicy(nn.Module):
             image_head: a pose head of pictures of another shape than the policy's own, which it replaces, and all
                 that is trained on its features: untrained.
             text_head: likewise of texts; its action space, the pose head of pictures and the words stay.
+            adapters_from: the first layer with adapters; those below the policy's own are untrained and do nothing yet.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -115,18 +118,14 @@ class PosePolicy(nn.Module):
         if directory is None:
             made_of = PolicyConfig(str(name), head=text_head or HeadConfig(), encoder=encoder, image_head=image_head)
             return cls.create(made_of, device, dtype, shard)
-        config = read_policy_config(directory)
-        if text_head is not None:
-            kept = None if config.encoder is None else config.effective_image_head
-            config = replace(config, head=text_head, image_head=kept)
-        added = encoder is not None and config.encoder is None
-        reshaped = image_head is not None and image_head != config.effective_image_head
-        if untrained := added or reshaped:
-            config = replace(config, encoder=encoder or config.encoder, image_head=image_head or config.image_head)
-        attributes = [] if untrained else read_attributes(directory)
-        policy = cls.create(config, device, dtype, shard, attributes)
+        kept = read_policy_config(directory)
+        config = with_other_parts(kept, encoder, image_head, text_head, adapters_from)
+        untrained = config.encoder is not None and (
+            kept.encoder is None or config.effective_image_head != kept.effective_image_head
+        )
+        policy = cls.create(config, device, dtype, shard, [] if untrained else read_attributes(directory))
         parts = (policy.language_model, policy.head, policy.image_branch)
-        load_checkpoint(directory, *parts, untrained, text_head is not None)
+        load_checkpoint(directory, *parts, untrained, text_head is not None, adapters_from is not None)
         return policy
 
     @classmethod

@@ -53,6 +53,9 @@ class RftConfig(RunConfig):
         policy: where it starts: "default", a checkpoint directory or id.
         reference: what the KL terms pull towards, a checkpoint like ``policy``: the supervised policy, of a run that
             goes on from a reinforced one. None is where it starts.
+        adapters_from: the first layer of the language model with adapters, of which those that ``policy`` lacks do
+            nothing at first. Below the layer that the pose head reads, words and poses share them. None keeps the
+            policy's own.
         prompts: how many training prompts to draw from the mixture, with ``hygrpo.seed``.
         rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
@@ -61,12 +64,13 @@ class RftConfig(RunConfig):
     """
 
     FIXED: ClassVar[tuple[str, ...]] = (
-        *RunConfig.FIXED, "policy", "reference", "prompts", "pose_phase.prompts_per_step", "hygrpo.prompts_per_step",
-        "hygrpo.updates_per_rollout", "hygrpo.seed",
+        *RunConfig.FIXED, "policy", "reference", "adapters_from", "prompts", "pose_phase.prompts_per_step",
+        "hygrpo.prompts_per_step", "hygrpo.updates_per_rollout", "hygrpo.seed",
     )  # fmt: skip
 
     policy: str = "default"
     reference: str | None = None
+    adapters_from: NonNegativeInt | None = None
     output_dir: str = "runs/rft"
     prompts: PositiveInt = 4_000
     rewards: Sequence[Any] = ("format", "posecodes")
@@ -86,6 +90,8 @@ class RftConfig(RunConfig):
             refuse_unread(self, ["reference"], "hygrpo.beta_text and hygrpo.beta_pose are 0")
         if self.reference is not None and self.pose_phase.steps:  # its hidden states are those of the start
             raise UserError("reference: the opening phase pulls towards its start; set pose_phase.steps to 0")
+        if self.reference is not None and self.adapters_from is not None:
+            raise UserError("reference: has no more adapters than policy; leave adapters_from out")
 
 
 def run_rft(
@@ -150,7 +156,9 @@ def starting_policy(config: RftConfig, device: str) -> PosePolicy:
     Raises:
         UserError: as ``from_pretrained``; a reference that does not fit, or a pose head without a likelihood.
     """
-    policy = PosePolicy.from_pretrained(config.reference or config.policy, device, shard=config.shard)
+    policy = PosePolicy.from_pretrained(
+        config.reference or config.policy, device, shard=config.shard, adapters_from=config.adapters_from
+    )
     policy.freeze_reference()
     if config.reference is not None:
         policy.load_weights(_alike(config.policy, config.reference))
