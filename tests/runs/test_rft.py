@@ -86,9 +86,11 @@ def test_adapters_can_begin_below_those_of_the_policy(tiny_backbone, tmp_path):
     above.save_pretrained(tmp_path / "above")
     config = RftConfig(policy=str(tmp_path / "above"), adapters_from=0)
     below = starting_policy(config, "cpu")
-    assert below.adapters_reach_head and not above.adapters_reach_head
+    assert below.adapters_reach_head
+    assert not above.adapters_reach_head
     added = below.trainable().keys() - above.trainable().keys()
-    assert added and all(".layers.0." in name for name in added)
+    assert added
+    assert all(".layers.0." in name for name in added)
     packed = below.pack(below.rollout(["wave"], temperature=0.0, max_new_tokens=4), 64)
     with torch.no_grad():
         same = PosePolicy.from_pretrained(tmp_path / "above")(packed).logp_text
