@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig
@@ -97,6 +98,12 @@ def test_adapters_can_begin_below_those_of_the_policy(tiny_backbone, tmp_path):
         assert torch.allclose(below(packed).logp_text, same, atol=1e-5)
     below.save_pretrained(tmp_path / "below")
     PosePolicy.from_pretrained(tmp_path / "below")
+    weights = load_file(tmp_path / "above" / "adapter_model.safetensors")
+    del weights[min(name for name in weights if ".layers.1." in name)]
+    save_file(weights, tmp_path / "above" / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"adapter_model.safetensors lacks .*layers\.1\."):
+        starting_policy(config, "cpu")
+    assert PosePolicy.from_pretrained(tiny_backbone, adapters_from=1).config.lora.from_layer == 1
     with pytest.raises(UserError, match="the checkpoint has adapters from layer 0 on"):
         PosePolicy.from_pretrained(tmp_path / "below", adapters_from=1)
     with pytest.raises(UserError, match=r"^reference: has no more adapters"):

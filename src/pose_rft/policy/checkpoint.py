@@ -8,6 +8,7 @@ about answers and pictures.
 import copy
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from pose_rft.hf import downloaded
 from pose_rft.policy.backbone import PRESETS, Backbone
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
-from pose_rft.policy.language_model import LanguageModel
+from pose_rft.policy.language_model import LanguageModel, layers_below
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.storage import atomic_directory, read_json
 
@@ -165,7 +166,7 @@ def load_checkpoint(
         untrained_branch: leave what is made of pictures as it is. Poses of pictures start from those of texts where
             both heads have the same shape.
         untrained_head: take over the action space of the pose head of texts alone.
-        untrained_adapters: leave adapters that the checkpoint lacks as they are.
+        untrained_adapters: leave adapters below the first layer that the checkpoint adapts as they are.
 
     Raises:
         UserError: files missing or broken, or made for another backbone or another head.
@@ -191,8 +192,11 @@ def load_checkpoint(
                 branch.head.take_action_space(head)
         result = set_peft_model_state_dict(language_model.adapted, adapter)
         wanted = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
-        if (missing := sorted(wanted.keys() - adapter.keys())) and not untrained_adapters:
-            raise ValueError(f"{ADAPTER_FILE} lacks {missing[0]}")
+        missing = wanted.keys() - adapter.keys()
+        if untrained_adapters and (below := layers_below(read_policy_config(directory).lora.from_layer)):
+            missing = {name for name in missing if not re.fullmatch(below, name)}
+        if missing:
+            raise ValueError(f"{ADAPTER_FILE} lacks {min(missing)}")
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{directory}: cannot be read as a policy checkpoint ({_brief(error)})") from error
     if result.unexpected_keys:

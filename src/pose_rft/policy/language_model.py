@@ -276,7 +276,7 @@ def _with_adapters(backbone: Backbone, lora: LoraSettings) -> PeftModel:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=_targets(backbone, lora),
-        exclude_modules=_layers_below(lora.from_layer),
+        exclude_modules=layers_below(lora.from_layer),
         trainable_token_indices=[backbone.pose_token],
         task_type="CAUSAL_LM",
     )
@@ -297,7 +297,7 @@ def _targets(backbone: Backbone, lora: LoraSettings) -> str | list[str]:
     return [f"{prefix}.{name}" for name, module in inside if isinstance(module, nn.Linear)]
 
 
-def _layers_below(layer: int) -> str | None:
+def layers_below(layer: int) -> str | None:
     """The names of modules in layers below one, as a pattern for peft: the first number in a name is its layer."""
     return rf"\D*\.({'|'.join(map(str, range(layer)))})\..*" if layer else None
 

@@ -24,7 +24,7 @@ from pose_rft.policy.checkpoint import (
     save_checkpoint,
     with_other_parts,
 )
-from pose_rft.policy.config import PolicyConfig
+from pose_rft.policy.config import LoraSettings, PolicyConfig
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_projections
 from pose_rft.policy.language_model import LanguageModel
@@ -116,8 +116,8 @@ class PosePolicy(nn.Module):
         """
         directory = find_checkpoint(name)
         if directory is None:
-            made_of = PolicyConfig(str(name), head=text_head or HeadConfig(), encoder=encoder, image_head=image_head)
-            return cls.create(made_of, device, dtype, shard)
+            head, lora = text_head or HeadConfig(), LoraSettings(from_layer=adapters_from or 0)
+            return cls.create(PolicyConfig(str(name), -1, head, lora, encoder, image_head), device, dtype, shard)
         kept = read_policy_config(directory)
         config = with_other_parts(kept, encoder, image_head, text_head, adapters_from)
         untrained = config.encoder is not None and (
