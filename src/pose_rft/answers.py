@@ -85,6 +85,7 @@ def answer(
     seed: int,
     best_of: int | None = None,
     words: bool = True,
+    settle: bool = True,
 ) -> Iterator[tuple[PromptInput, list[Answer]]]:
     """Answer prompts in their order, each as it would be answered alone.
 
@@ -96,7 +97,7 @@ def answer(
         prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
         seeds = [seed] * len(some)
         groups = policy.generate(
-            prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of, words=words
+            prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of, words=words, settle=settle
         )
         yield from zip(some, groups, strict=True)
 

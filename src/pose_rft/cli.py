@@ -92,6 +92,9 @@ def generate(
         bool,
         typer.Option(help="--no-words: the same short sentence with every pose, which comes sooner."),
     ] = True,
+    settle: Annotated[
+        bool, typer.Option(help="--no-settle: poses of texts as they are sampled, not put on the floor.")
+    ] = True,
     checkpoint: Checkpoint = "default",
     seed: Seed = 0,
     npz: Annotated[
@@ -121,7 +124,7 @@ def generate(
     inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
     policy = _load_policy(checkpoint, device)
-    answered = answer(policy, inputs, num_samples, temperature, seed, best_of, words)
+    answered = answer(policy, inputs, num_samples, temperature, seed, best_of, words, settle)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
         say(f"{line['text']}  {files}" + (f"\n  ({line['note']})" if line["note"] else ""))
@@ -247,6 +250,9 @@ def evaluate(
     best_of: Annotated[
         int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
     ] = 64,
+    settle: Annotated[
+        bool, typer.Option(help="--no-settle: poses as they are sampled or found, not put on the floor.")
+    ] = True,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -272,6 +278,7 @@ def evaluate(
         num_samples=num_samples,
         seed=seed,
         best_of=best_of,
+        settle=settle,
         show_progress=True,
     )
     output.print(results_table(result))

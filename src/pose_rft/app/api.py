@@ -62,9 +62,8 @@ def api_routes(worker: PoseWorker) -> APIRouter:
                 raise HTTPException(422, str(error)) from error
         client = request.client.host if request.client else ""
         box = None if asked.box is None else (asked.box[0], asked.box[1], asked.box[2], asked.box[3])
-        question = QueuedPrompt(
-            asked.prompt, image, asked.num_samples, asked.temperature, asked.seed, box, client, asked.words
-        )
+        how = (asked.num_samples, asked.temperature, asked.seed, box, client, asked.words, asked.settle)
+        question = QueuedPrompt(asked.prompt, image, *how)
         answers = await answered(worker, question, request)
         samples = await run_in_threadpool(lambda: [to_sample(answer, asked.format) for answer in answers])
         return PoseResponse(samples=samples)

@@ -109,6 +109,7 @@ class PoseRequest(BaseModel):
     )
     seed: int = Field(0, ge=0, le=2**53 - 1, description="The same question with the same seed has the same answer.")
     words: bool = Field(True, description="false: the same short sentence with every pose, which comes sooner.")
+    settle: bool = Field(True, description="false: poses of texts as they are sampled, not put on the floor.")
     format: Formats = Field([], description="Files to send along with every pose; `glb,bvh` is two.")
 
     @model_validator(mode="after")

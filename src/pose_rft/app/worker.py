@@ -40,11 +40,12 @@ class QueuedPrompt:
     box: Box | None = None
     client: str = ""
     words: bool = True
+    settle: bool = True
 
     @property
-    def kind(self) -> tuple[int, float, bool]:
+    def kind(self) -> tuple[int, float, bool, bool]:
         """Questions of one kind go into one call."""
-        return self.num_samples, self.temperature, self.words
+        return self.num_samples, self.temperature, self.words, self.settle
 
 
 class QueueFull(Exception):
@@ -237,6 +238,7 @@ class PoseWorker:
                 boxes=[question.box for question in questions],
                 before_pass=see_who_waits,
                 words=questions[0].words,
+                settle=questions[0].settle,
             )
         except Unwanted:
             return

@@ -22,6 +22,7 @@ class Answering(Protocol):
         seed: int = 0,
         *,
         best_of: int | None = None,
+        settle: bool = True,
     ) -> Sequence[Sequence[GradedAnswer]]: ...
 
 
@@ -33,6 +34,7 @@ def ask(
     temperature: float,
     seed: int,
     best_of: int = 1,
+    settle: bool = True,
     batch_size: int = 32,
     show_progress: bool = False,
 ) -> dict[str, Answers]:
@@ -41,14 +43,16 @@ def ask(
     Args:
         images: N of them, None where a prompt is about none.
         best_of: how many poses are sampled for an answer of ``best_of``; 1 leaves these out.
+        settle: False asks for poses as they are sampled.
         batch_size: prompts per call of ``policy.generate``.
     """
     answers: dict[str, Answers] = {"mean_pose": [], "sampled": []}
     starts = range(0, len(prompts), batch_size)
     for start in track(starts, description="Asking the policy", disable=not show_progress):
         texts, shown = prompts[start : start + batch_size], images[start : start + batch_size]
-        sampling: dict[str, Any] = {"temperature": temperature, "seed": seed + start}
-        answers["mean_pose"] += policy.generate(texts, shown, 1, temperature=0.0, seed=seed)
+        poses: dict[str, Any] = {} if settle else {"settle": False}  # who knows no floor need not be asked
+        sampling = {"temperature": temperature, "seed": seed + start, **poses}
+        answers["mean_pose"] += policy.generate(texts, shown, 1, temperature=0.0, seed=seed, **poses)
         answers["sampled"] += policy.generate(texts, shown, num_samples, best_of=1, **sampling)
         if best_of > 1 and not any(image is not None for image in shown):
             answers.setdefault("best_of", []).extend(policy.generate(texts, shown, 1, best_of=best_of, **sampling))

@@ -45,6 +45,7 @@ from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.policy.selection import CANDIDATES
+from pose_rft.posescript import settling
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
@@ -80,6 +81,7 @@ def evaluate(
     temperature: float = 1.0,
     seed: int = 0,
     best_of: int = CANDIDATES,
+    settle: bool = True,
     show_progress: bool = False,
 ) -> dict[str, Any]:
     """Judge a policy on a named benchmark.
@@ -95,6 +97,7 @@ def evaluate(
         temperature: of the sampled answers.
         seed: of sampling; the same seed gives the same result.
         best_of: poses sampled for the answers to texts that are chosen from many; 1 leaves these answers out.
+        settle: whether answers, and the poses that are found without a policy, are put on the floor (``settle``).
         show_progress: draw a progress bar with the time left.
 
     Returns:
@@ -115,6 +118,8 @@ def evaluate(
     elif benchmark == FOREIGN:
         _, training = recorded_poses(poses or Path(RECORDINGS), up)
         baselines = training_baselines([sample.prompt for sample in samples], training)
+    if settle:
+        baselines = {name: settling.settle(some) for name, some in baselines.items()}
     result = evaluate_samples(
         samples,
         policy,
@@ -124,6 +129,7 @@ def evaluate(
         temperature=temperature,
         seed=seed,
         best_of=best_of,
+        settle=settle,
         show_progress=show_progress,
         retrieval=RetrievalModel.load(JUDGE),
     )
@@ -182,6 +188,7 @@ def evaluate_samples(
     temperature: float = 1.0,
     seed: int = 0,
     best_of: int = 1,
+    settle: bool = True,
     batch_size: int = 32,
     show_progress: bool = False,
     retrieval: RetrievalModel | None = None,
@@ -211,7 +218,7 @@ def evaluate_samples(
         )
     started = time.monotonic()
     prompts, images = [sample.prompt for sample in samples], [sample.image for sample in samples]
-    answers = ask(policy, prompts, images, num_samples, temperature, seed, best_of, batch_size, show_progress)
+    answers = ask(policy, prompts, images, num_samples, temperature, seed, best_of, settle, batch_size, show_progress)
     answered = {way: answered_poses(given) for way, given in answers.items()}  # (N, K, 22, 3)
     references = reference_poses(samples, reference, seed) | dict(baselines or {})
     rivals = None
@@ -234,7 +241,13 @@ def evaluate_samples(
     ]
     return {
         "version": version("pose-rft"),
-        "settings": {"num_samples": num_samples, "temperature": temperature, "seed": seed, "best_of": best_of},
+        "settings": {
+            "num_samples": num_samples,
+            "temperature": temperature,
+            "seed": seed,
+            "best_of": best_of,
+            "settle": settle,
+        },
         "prompts": len(samples),
         "seconds": round(time.monotonic() - started, 1),
         **{way: summarise(graded[way]) for way in graded},

@@ -317,6 +317,7 @@ class PosePolicy(nn.Module):
         before_pass: Callable[[], None] | None = None,
         best_of: int | None = None,
         words: bool = True,
+        settle: bool = True,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -334,6 +335,7 @@ class PosePolicy(nn.Module):
                 words say (``choose_poses``); 1 takes what is sampled first. None samples ``CANDIDATES`` where the
                 temperature is above 0. At temperature 0, and about pictures, nothing is chosen.
             words: False answers every prompt with ``SHORT_ANSWER``, which is not sampled, and a pose.
+            settle: False leaves poses of texts as they were sampled; see ``posescript.settling``.
 
         Raises:
             UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
@@ -354,7 +356,7 @@ class PosePolicy(nn.Module):
                 asked, own = inputs[batch], seeds[batch]
                 how = (candidates, temperature, own, max_new_tokens, flip, before_pass)
                 drawn = self.rollout(asked, distinct, *how, candidate_temperatures(temperature, candidates), words)
-                rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked)
+                rollout, rotations = with_chosen_poses(drawn, self.head.to_rotations(drawn.action), asked, settle)
                 groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]
         return result

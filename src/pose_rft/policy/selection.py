@@ -23,6 +23,7 @@ from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.plausibility import implausibility
+from pose_rft.posescript.settling import settle
 from pose_rft.retrieval.model import RetrievalModel
 
 CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
@@ -79,12 +80,15 @@ def choose_poses(prompt: str, poses: Tensor, answers: Sequence[str] = ()) -> Ten
     return torch.tensor(chosen, device=poses.device)
 
 
-def with_chosen_poses(rollout: Rollout, rotations: Tensor, inputs: Sequence[PromptInput]) -> tuple[Rollout, Tensor]:
+def with_chosen_poses(
+    rollout: Rollout, rotations: Tensor, inputs: Sequence[PromptInput], settled: bool = True
+) -> tuple[Rollout, Tensor]:
     """A rollout of K poses to an answer -> the same with the chosen one of each.
 
     Args:
         rotations: (B, G, K, 22, 3, 3) of its poses.
-        inputs: the B prompts; of those about pictures the first poses are taken.
+        inputs: the B prompts; of those about pictures the first poses are taken, as they are.
+        settled: whether the chosen poses are put on the floor (``settle``); their actions stay what was sampled.
 
     Returns:
         The rollout with K = 1, and (B, G, 22, 3, 3) rotations.
@@ -98,7 +102,11 @@ def with_chosen_poses(rollout: Rollout, rotations: Tensor, inputs: Sequence[Prom
                 chosen[number] = choose_poses(asked.prompt, poses[number], rollout.texts[number])
     place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
-    return replace(rollout, action=action, logp_pose=logp_pose), rotations[place]
+    rotations = rotations[place]
+    typed = [number for number, asked in enumerate(inputs) if asked.image is None]
+    if settled and typed:
+        rotations[typed] = roma.rotvec_to_rotmat(settle(roma.rotmat_to_rotvec(rotations[typed])))
+    return replace(rollout, action=action, logp_pose=logp_pose), rotations
 
 
 def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:

@@ -1,0 +1,189 @@
+"""Settling: the least change of a pose after which its body stands, kneels or lies on the floor as a body can.
+
+A distribution over joint rotations knows nothing of the floor: feet of a mean or sampled pose end some centimetres
+above or below one another, soles tilt, palms hang over the ground, the weight is beside the feet. Settling mends this
+and nothing else, whatever the words say. ``footing`` tells what is meant to bear the body; damped Gauss-Newton steps
+then bring those points to one level, lay soles flat, put the weight over the bearing and push limbs out of one another,
+each rotation held near where it was, as loosely as such joints move (``LOOSENESS``).
+"""
+
+import math
+from collections.abc import Callable
+
+import roma
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
+from pose_rft.body.landmarks import LANDMARKS, NUM_POINTS, with_landmarks
+from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
+from pose_rft.posescript.balance import FLESH, centre_of_mass, way_to_hull
+from pose_rft.posescript.footing import SIDES, Footing, find_footing
+from pose_rft.posescript.measurements import Measurements
+
+ROUNDS = 10  # Gauss-Newton steps at most
+STILL = 1e-3  # radians; a smaller step ends it
+LONGEST_STEP = 0.35  # radians
+NUM_UNKNOWNS = 3 * NUM_JOINTS + 1  # a small turn of each joint, and the height of the floor
+
+# What counts as one unit of wrong: metres, or for soles the sine of the tilt.
+ON_THE_FLOOR, LEVEL_SOLE, OVER_THE_BEARING, APART, IN_PLACE = 0.006, 0.06, 0.015, 0.01, 0.25
+STEADY_MARGIN = 0.02  # metres that the weight is brought inside
+MOST_OVERLAP, LEFT_OVERLAP = 0.04, 0.03  # metres: more is pushed apart, to this
+
+# Degrees that count as one unit of change, about the axes of the parent: knees and elbows are hinges.
+_LOOSENESS: dict[str, tuple[float, float, float]] = {
+    "pelvis": (8, 0.001, 8), "spine1": (4, 4, 4), "spine2": (4, 4, 4), "spine3": (4, 4, 4), "neck": (4, 4, 4),
+    "head": (6, 4, 4), "collar": (3, 3, 3), "shoulder": (9, 9, 9), "elbow": (3, 12, 3), "wrist": (20, 20, 20),
+    "hip": (10, 8, 8), "knee": (12, 2, 2), "ankle": (20, 8, 15), "foot": (15, 3, 3),
+}  # fmt: skip
+LOOSENESS = torch.deg2rad(
+    torch.tensor([_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES])
+).double()  # (22, 3)
+FALLING = math.radians(14)  # of the pelvis about the ground's axes, where a body falls onto other parts
+
+
+def _carried() -> Tensor:
+    """(32, 22): whether a joint's turn moves a point."""
+    moves = torch.zeros(NUM_POINTS, NUM_JOINTS, dtype=torch.double)
+    carriers = [*range(NUM_JOINTS), *(JOINT_INDEX[joint] for joint, _ in LANDMARKS.values())]
+    for point, joint in enumerate(carriers):
+        while joint >= 0:
+            moves[point, joint] = 1
+            joint = PARENTS[joint]
+    return moves
+
+
+_CARRIED = _carried()
+_ANKLES = [JOINT_INDEX[f"{side}_ankle"] for side in SIDES]
+
+
+class _Posed:
+    """N posed bodies, in double precision, and how their points move with each joint's turn about its parent's axes."""
+
+    def __init__(self, rotations: Tensor) -> None:
+        self.rotations = rotations  # (N, 22, 3, 3)
+        joints, self.orientation = forward_kinematics(rotations, load_body().offsets.double())
+        self.points = with_landmarks(joints, self.orientation)  # (N, 32, 3)
+        base = torch.eye(3, dtype=torch.double).expand(len(rotations), 1, 3, 3)
+        parent = torch.cat([base, self.orientation[:, list(PARENTS[1:])]], dim=1)
+        self.axes = parent.transpose(-1, -2)  # (N, 22, 3, 3): axis, coordinates
+
+    def moved_points(self) -> Tensor:
+        """(N, 32, 3, 66): metres a radian."""
+        arm = self.points[:, :, None] - self.points[:, None, :NUM_JOINTS]  # (N, 32, 22, 3)
+        moved = torch.linalg.cross(self.axes[:, None], arm.unsqueeze(-2)) * _CARRIED[:, :, None, None]
+        return moved.permute(0, 1, 4, 2, 3).flatten(-2)
+
+    def sole_axes(self) -> tuple[Tensor, Tensor]:
+        """The horizontal part of the axes that point up from the soles, (N, 2, 2), and (N, 2, 2, 66) a radian."""
+        up = self.orientation[:, _ANKLES, :, 1]  # (N, 2, 3)
+        turned = torch.linalg.cross(self.axes[:, None], up[:, :, None, None]) * _CARRIED[_ANKLES][:, :, None, None]
+        return up[..., [0, 2]], turned.permute(0, 1, 4, 2, 3).flatten(-2)[:, :, [0, 2]]
+
+
+class _Residuals:
+    """Rows of a least-squares problem: what is wrong, in its units, and how it changes with the unknowns."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.wrong: list[Tensor] = []
+        self.change: list[Tensor] = []
+
+    def add(self, wrong: Tensor, change: Tensor, unit: float, wanted: Tensor, floor: float = 0.0) -> None:
+        """`wrong` (N, R), `change` (N, R, 66), `wanted` (N, R) bool; `floor`: change with the floor's height."""
+        change = torch.cat([change, change.new_full((*change.shape[:-1], 1), floor)], dim=-1)
+        self.wrong.append(wrong * wanted / unit)
+        self.change.append(change * wanted.unsqueeze(-1) / unit)
+
+    def solve(self, turned: Tensor, looseness: Tensor) -> Tensor:
+        """The Gauss-Newton step (N, 67), where `turned` (N, 67) has been changed so far."""
+        change, wrong = torch.cat(self.change, dim=1), torch.cat(self.wrong, dim=1)
+        stiff = looseness.pow(-2)
+        normal = change.transpose(1, 2) @ change + torch.diag_embed(stiff)
+        slope = (change.transpose(1, 2) @ wrong.unsqueeze(-1))[..., 0] + stiff * turned
+        return -torch.linalg.solve(normal, slope)
+
+
+def settle(pose: Tensor) -> Tensor:
+    """The least change of poses that puts their bodies on the floor; who stands well is left nearly as it is.
+
+    The body is the bundled one of mean shape. Poses in a camera's frame have no floor and are not for this.
+
+    Args:
+        pose: (..., 22, 3) axis-angle, radians, y up.
+
+    Returns:
+        The same shape and type.
+    """
+    flat = pose.reshape(-1, NUM_JOINTS, 3)
+    if not len(flat):
+        return pose
+    with torch.no_grad():
+        settled = roma.rotmat_to_rotvec(_settled(roma.rotvec_to_rotmat(flat.double())))
+    return settled.to(pose).reshape(pose.shape)
+
+
+def _settled(rotations: Tensor) -> Tensor:
+    """(N, 22, 3, 3) rotation matrices in double precision -> the same."""
+    body = _Posed(rotations)
+    start, footing = body.points, find_footing(body.points.float())
+    skin = FLESH.double()
+    floor = (start[..., 1] - skin).amin(dim=1)  # (N,)
+    turned = rotations.new_zeros(len(rotations), NUM_UNKNOWNS)
+    looseness = torch.cat([LOOSENESS.flatten(), torch.tensor([1e2], dtype=torch.double)]).repeat(len(rotations), 1)
+    looseness[:, :3] = torch.where(
+        footing.falls[:, None], looseness.new_tensor([FALLING, LOOSENESS[0, 1], FALLING]), looseness[:, :3]
+    )
+    for _ in range(ROUNDS):
+        step = _step(body, start, floor, footing, turned, looseness)
+        longest = step[:, :-1].abs().amax(dim=1, keepdim=True)
+        step = step * (LONGEST_STEP / longest).clamp_max(1)
+        turned, floor = turned + step, floor + step[:, -1]
+        body = _Posed(roma.rotvec_to_rotmat(step[:, :-1].unflatten(1, (NUM_JOINTS, 3))) @ body.rotations)
+        if longest.max() < STILL:
+            break
+    return body.rotations
+
+
+def _step(body: _Posed, start: Tensor, floor: Tensor, footing: Footing, turned: Tensor, looseness: Tensor) -> Tensor:
+    rows, moved = _Residuals(len(start)), body.moved_points()
+    above = body.points[..., 1] - FLESH.double() - floor[:, None]
+    rows.add(above, moved[:, :, 1], ON_THE_FLOOR, footing.bearing | (above < 0), floor=-1.0)
+    up, turned_up = body.sole_axes()
+    rows.add(up.flatten(1), turned_up.flatten(1, 2), LEVEL_SOLE, footing.flat.repeat_interleave(2, dim=1))
+    everywhere = torch.ones(len(start), start[0].numel(), dtype=torch.bool)
+    rows.add((body.points - start).flatten(1), moved.flatten(1, 2), IN_PLACE, everywhere)
+    off, way = _with_slope(lambda points: _off(points, footing.bearing), body.points)
+    rows.add(
+        off[:, None] + STEADY_MARGIN,
+        torch.einsum("npc,npcu->nu", way, moved)[:, None],
+        OVER_THE_BEARING,
+        (footing.steady & (off > 0))[:, None],
+    )
+    overlap, apart = _with_slope(lambda points: Measurements(points).measure("overlap", ()), body.points)
+    rows.add(
+        overlap[:, None] - LEFT_OVERLAP,
+        torch.einsum("npc,npcu->nu", apart, moved)[:, None],
+        APART,
+        (overlap > MOST_OVERLAP)[:, None],
+    )
+    return rows.solve(turned, looseness)
+
+
+def _off(points: Tensor, bearing: Tensor) -> Tensor:
+    """Metres (N,) over the ground from the weight to what bears it; 0 over it, and where nothing does."""
+    ground = points[..., [0, 2]] - centre_of_mass(points[:, :NUM_JOINTS])[:, None, [0, 2]]
+    one = bearing.byte().argmax(dim=1)  # points that bear nothing are put where one is that does
+    stand_in = ground[torch.arange(len(ground)), one].unsqueeze(1)
+    way = way_to_hull(torch.where(bearing.unsqueeze(-1), ground, stand_in))
+    return way.square().sum(dim=-1).clamp_min(1e-16).sqrt() * bearing.any(dim=1)
+
+
+def _with_slope(measure: Callable[[Tensor], Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
+    """A measure of bodies (N,) and its slope (N, 32, 3)."""
+    with torch.enable_grad():
+        leaf = points.detach().requires_grad_()
+        value = measure(leaf)
+        (slope,) = torch.autograd.grad(value.sum(), leaf)
+    return value.detach(), slope
