@@ -9,6 +9,7 @@ from pose_rft.errors import UserError
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.policy.selection import candidate_temperatures, choose_poses, score_candidates
 from pose_rft.posescript.checks import satisfied
+from pose_rft.posescript.settling import settle
 
 
 def raised(degrees: float, side: str = "left") -> torch.Tensor:
@@ -79,3 +80,15 @@ def test_temperature_zero_never_chooses(tiny_policy, monkeypatch):
 def test_best_of_nothing_is_refused(tiny_policy):
     with pytest.raises(UserError, match="best_of"):
         tiny_policy.generate(["sit down"], best_of=0)
+
+
+def test_a_chosen_pose_is_settled_and_its_action_is_what_was_sampled(tiny_policy):
+    prompts = ["wave", "sit down", "kneel", "a squat", "run", "jump"]
+    sampled, settled = (
+        tiny_policy.generate(prompts, seed=5, best_of=1, words=False, settle=how) for how in (False, True)
+    )
+    before, after = (np.stack([group[0].pose.axis_angle() for group in answers]) for answers in (sampled, settled))
+    assert [group[0].logp_pose for group in sampled] == [group[0].logp_pose for group in settled]
+    expected = load_body().joints(settle(torch.from_numpy(before)))
+    torch.testing.assert_close(load_body().joints(torch.from_numpy(after)), expected, atol=1e-4, rtol=0)
+    assert np.abs(after - before).max() > 0.01

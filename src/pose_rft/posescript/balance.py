@@ -78,6 +78,17 @@ def off_balance(points: Tensor) -> Tensor:
     return way_to_hull(torch.where(standing.unsqueeze(-1), ground, stand_in)).norm(dim=-1)
 
 
+def nearest_mean(corners: Tensor) -> Tensor:
+    """Weights (P,) of points (P, 2), P > 1, that make the point of their convex hull's rim nearest to the origin."""
+    first, second = torch.tensor(list(combinations(range(len(corners)), 2)), device=corners.device).unbind(dim=1)
+    start, along = corners[first], corners[second] - corners[first]  # (S, 2)
+    place = (-(start * along).sum(dim=-1) / along.square().sum(dim=-1).clamp_min(1e-12)).clamp(0, 1)
+    nearest = (start + place.unsqueeze(-1) * along).norm(dim=-1).argmin()
+    weights = corners.new_zeros(len(corners))
+    weights[first[nearest]], weights[second[nearest]] = 1 - place[nearest], place[nearest]
+    return weights
+
+
 def way_to_hull(corners: Tensor) -> Tensor:
     """From the origin to the nearest point of the convex hulls of points (N, P, 2), (N, 2); 0 from inside.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pose_rft.body.landmarks import POINT_INDEX, POINT_NAMES
 from pose_rft.body.skeleton import NUM_JOINTS
-from pose_rft.posescript.balance import centre_of_mass, clearance, way_to_hull
+from pose_rft.posescript.balance import centre_of_mass, clearance, nearest_mean, way_to_hull
 from pose_rft.posescript.measurements import Measurements
 
 SIDES = ("left", "right")
@@ -26,6 +26,7 @@ BALANCED, LEANING = 0.02, 0.14  # metres of the weight from over what bears it: 
 LOW_SEAT = 0.25  # metres of the pelvis over the floor, under which a body lies or sits and does not fall
 FALL, REACH = 14.0, 0.25  # degrees and metres of a fall within which a part is meant to bear the body
 BEARING = 0.02  # metres by which another part must bring the bearing under the weight, to be one that bears
+STEADY_MARGIN = 0.02  # metres that the weight is brought inside the rim of the bearing
 RESCUED = 0.1  # metres from balance at most, after a fall
 
 FEET = {side: tuple(POINT_INDEX[f"{side}_{point}"] for point in ("heel", "foot", "toes")) for side in SIDES}
@@ -43,13 +44,15 @@ class Footing:
     Attributes:
         bearing: (N, 32) bool, points whose skin is meant to be on the floor.
         flat: (N, 2) bool, whether the left and right sole are meant to be level.
-        steady: (N,) bool, whether the weight is meant to be over what bears it, and is not yet.
+        steady: (N,) bool, whether the weight is to be brought over what bears it.
+        under: (N, 32) weights of the bearing points whose mean the weight is to be brought over.
         falls: (N,) bool, whether parts bear it that do not touch yet.
     """
 
     bearing: Tensor
     flat: Tensor
     steady: Tensor
+    under: Tensor
     falls: Tensor
 
 
@@ -61,7 +64,7 @@ def find_footing(points: Tensor) -> Footing:
     return Footing(*map(torch.stack, zip(*map(_footing, above, tilt, ground), strict=True)))
 
 
-def _footing(above: Tensor, tilt: Tensor, ground: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _footing(above: Tensor, tilt: Tensor, ground: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """One pose's: clearances (32,), tilts of the soles (2,) and places on the ground from under the weight (32, 2)."""
     flat_foot = {f"{side} foot": bool(tilt[number] < FLAT) for number, side in enumerate(SIDES)}
     low = {part: float(above[list(points)].min()) for part, points in PARTS.items()}
@@ -95,7 +98,19 @@ def _footing(above: Tensor, tilt: Tensor, ground: Tensor) -> tuple[Tensor, Tenso
             bearing[list(points)] = True
     flat = torch.tensor([part in parts and is_flat for part, is_flat in flat_foot.items()])
     steady = upright and BALANCED < off < LEANING
-    return bearing, flat, torch.tensor(steady), torch.tensor(parts != touching)
+    return bearing, flat, torch.tensor(steady), _under(bearing, ground), torch.tensor(parts != touching)
+
+
+def _under(bearing: Tensor, ground: Tensor) -> Tensor:
+    """(32,) weights of the point of the bearing that is nearest to the weight, a little way inside."""
+    weights, points = torch.zeros(len(bearing)), bearing.nonzero()[:, 0]
+    if len(points) > 1:
+        corners = ground[points]
+        rim = nearest_mean(corners)
+        inwards = (corners.mean(dim=0) - rim @ corners).norm()
+        inside = (STEADY_MARGIN / inwards.clamp_min(1e-6)).clamp_max(1)
+        weights[points] = (1 - inside) * rim + inside / len(points)
+    return weights
 
 
 def _reached_by_fall(

@@ -8,7 +8,7 @@ each rotation held near where it was, as loosely as such joints move (``LOOSENES
 """
 
 import math
-from collections.abc import Callable
+from typing import NamedTuple
 
 import roma
 import torch
@@ -17,18 +17,18 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.landmarks import LANDMARKS, NUM_POINTS, with_landmarks
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
-from pose_rft.posescript.balance import FLESH, centre_of_mass, way_to_hull
+from pose_rft.posescript.balance import FLESH, MASS
 from pose_rft.posescript.footing import SIDES, Footing, find_footing
 from pose_rft.posescript.measurements import Measurements
 
 ROUNDS = 10  # Gauss-Newton steps at most
 STILL = 1e-3  # radians; a smaller step ends it
 LONGEST_STEP = 0.35  # radians
+SHARE = 0.7  # of each step that is taken: limbs that overlap in turns would swing to and fro for ever
 NUM_UNKNOWNS = 3 * NUM_JOINTS + 1  # a small turn of each joint, and the height of the floor
 
 # What counts as one unit of wrong: metres, or for soles the sine of the tilt.
 ON_THE_FLOOR, LEVEL_SOLE, OVER_THE_BEARING, APART, IN_PLACE = 0.006, 0.06, 0.015, 0.01, 0.25
-STEADY_MARGIN = 0.02  # metres that the weight is brought inside
 MOST_OVERLAP, LEFT_OVERLAP = 0.04, 0.03  # metres: more is pushed apart, to this
 
 # Degrees that count as one unit of change, about the axes of the parent: knees and elbows are hinges.
@@ -41,6 +41,7 @@ LOOSENESS = torch.deg2rad(
     torch.tensor([_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES])
 ).double()  # (22, 3)
 FALLING = math.radians(14)  # of the pelvis about the ground's axes, where a body falls onto other parts
+ANYWHERE = 100.0  # metres of the floor's height
 
 
 def _carried() -> Tensor:
@@ -85,13 +86,12 @@ class _Posed:
 class _Residuals:
     """Rows of a least-squares problem: what is wrong, in its units, and how it changes with the unknowns."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self) -> None:
         self.wrong: list[Tensor] = []
         self.change: list[Tensor] = []
 
     def add(self, wrong: Tensor, change: Tensor, unit: float, wanted: Tensor, floor: float = 0.0) -> None:
-        """`wrong` (N, R), `change` (N, R, 66), `wanted` (N, R) bool; `floor`: change with the floor's height."""
+        """`wrong` (N, R), `change` (N, R, 66), `wanted` (N, R) or (N, 1) bool; `floor`: change with its height."""
         change = torch.cat([change, change.new_full((*change.shape[:-1], 1), floor)], dim=-1)
         self.wrong.append(wrong * wanted / unit)
         self.change.append(change * wanted.unsqueeze(-1) / unit)
@@ -124,66 +124,71 @@ def settle(pose: Tensor) -> Tensor:
     return settled.to(pose).reshape(pose.shape)
 
 
+class _Goal(NamedTuple):
+    """What N bodies are to be brought to: where they ``start``, what bears them, who has limbs to push apart."""
+
+    start: Tensor  # (N, 32, 3)
+    footing: Footing
+    pressed: Tensor  # (N,) bool
+    looseness: Tensor  # (N, 67)
+
+
+def _goal(points: Tensor) -> _Goal:
+    footing = find_footing(points.float())
+    looseness = torch.cat([LOOSENESS.flatten(), LOOSENESS.new_tensor([ANYWHERE])]).repeat(len(points), 1)
+    looseness[:, [0, 2]] = torch.where(footing.falls[:, None], FALLING, looseness[:, [0, 2]])
+    return _Goal(points, footing, _overlap(points) > MOST_OVERLAP, looseness)
+
+
 def _settled(rotations: Tensor) -> Tensor:
     """(N, 22, 3, 3) rotation matrices in double precision -> the same."""
     body = _Posed(rotations)
-    start, footing = body.points, find_footing(body.points.float())
-    skin = FLESH.double()
-    floor = (start[..., 1] - skin).amin(dim=1)  # (N,)
+    goal = _goal(body.points)
+    floor = (body.points[..., 1] - FLESH.double()).amin(dim=1)  # (N,)
     turned = rotations.new_zeros(len(rotations), NUM_UNKNOWNS)
-    looseness = torch.cat([LOOSENESS.flatten(), torch.tensor([1e2], dtype=torch.double)]).repeat(len(rotations), 1)
-    looseness[:, :3] = torch.where(
-        footing.falls[:, None], looseness.new_tensor([FALLING, LOOSENESS[0, 1], FALLING]), looseness[:, :3]
-    )
+    moves = torch.ones(len(rotations), 1, dtype=torch.bool)  # each by itself, whatever else is in the batch
     for _ in range(ROUNDS):
-        step = _step(body, start, floor, footing, turned, looseness)
+        step = _step(body, floor, goal, turned)
         longest = step[:, :-1].abs().amax(dim=1, keepdim=True)
-        step = step * (LONGEST_STEP / longest).clamp_max(1)
+        step = step * (LONGEST_STEP / longest).clamp_max(SHARE) * moves
         turned, floor = turned + step, floor + step[:, -1]
         body = _Posed(roma.rotvec_to_rotmat(step[:, :-1].unflatten(1, (NUM_JOINTS, 3))) @ body.rotations)
-        if longest.max() < STILL:
+        moves = moves & (longest >= STILL)
+        if not moves.any():
             break
     return body.rotations
 
 
-def _step(body: _Posed, start: Tensor, floor: Tensor, footing: Footing, turned: Tensor, looseness: Tensor) -> Tensor:
-    rows, moved = _Residuals(len(start)), body.moved_points()
+def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor) -> Tensor:
+    rows, moved, footing = _Residuals(), body.moved_points(), goal.footing
     above = body.points[..., 1] - FLESH.double() - floor[:, None]
     rows.add(above, moved[:, :, 1], ON_THE_FLOOR, footing.bearing | (above < 0), floor=-1.0)
     up, turned_up = body.sole_axes()
     rows.add(up.flatten(1), turned_up.flatten(1, 2), LEVEL_SOLE, footing.flat.repeat_interleave(2, dim=1))
-    everywhere = torch.ones(len(start), start[0].numel(), dtype=torch.bool)
-    rows.add((body.points - start).flatten(1), moved.flatten(1, 2), IN_PLACE, everywhere)
-    off, way = _with_slope(lambda points: _off(points, footing.bearing), body.points)
-    rows.add(
-        off[:, None] + STEADY_MARGIN,
-        torch.einsum("npc,npcu->nu", way, moved)[:, None],
-        OVER_THE_BEARING,
-        (footing.steady & (off > 0))[:, None],
-    )
-    overlap, apart = _with_slope(lambda points: Measurements(points).measure("overlap", ()), body.points)
-    rows.add(
-        overlap[:, None] - LEFT_OVERLAP,
-        torch.einsum("npc,npcu->nu", apart, moved)[:, None],
-        APART,
-        (overlap > MOST_OVERLAP)[:, None],
-    )
-    return rows.solve(turned, looseness)
+    rows.add(*_beside(body.points, moved, footing.under), OVER_THE_BEARING, footing.steady[:, None])
+    deep, change = _overlap_change(body.points, moved)
+    rows.add(deep[:, None] - LEFT_OVERLAP, change[:, None], APART, goal.pressed[:, None])
+    everything = torch.ones_like(goal.pressed[:, None])
+    rows.add((body.points - goal.start).flatten(1), moved.flatten(1, 2), IN_PLACE, everything)
+    return rows.solve(turned, goal.looseness)
 
 
-def _off(points: Tensor, bearing: Tensor) -> Tensor:
-    """Metres (N,) over the ground from the weight to what bears it; 0 over it, and where nothing does."""
-    ground = points[..., [0, 2]] - centre_of_mass(points[:, :NUM_JOINTS])[:, None, [0, 2]]
-    one = bearing.byte().argmax(dim=1)  # points that bear nothing are put where one is that does
-    stand_in = ground[torch.arange(len(ground)), one].unsqueeze(1)
-    way = way_to_hull(torch.where(bearing.unsqueeze(-1), ground, stand_in))
-    return way.square().sum(dim=-1).clamp_min(1e-16).sqrt() * bearing.any(dim=1)
+def _overlap(points: Tensor) -> Tensor:
+    return Measurements(points).measure("overlap", ())
 
 
-def _with_slope(measure: Callable[[Tensor], Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
-    """A measure of bodies (N,) and its slope (N, 32, 3)."""
+def _overlap_change(points: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+    """By how many metres limbs overlap, (N,), and how that changes, (N, 66) a radian."""
     with torch.enable_grad():
         leaf = points.detach().requires_grad_()
-        value = measure(leaf)
-        (slope,) = torch.autograd.grad(value.sum(), leaf)
-    return value.detach(), slope
+        deep = _overlap(leaf)
+        (slope,) = torch.autograd.grad(deep.sum(), leaf)
+    return deep.detach(), torch.einsum("npc,npcu->nu", slope, moved)
+
+
+def _beside(points: Tensor, moved: Tensor, under: Tensor) -> tuple[Tensor, Tensor]:
+    """Metres over the ground from the weight to where it is to be, (N, 2), and its change, (N, 2, 66) a radian."""
+    share = under.to(points)
+    share = torch.cat([share[:, :NUM_JOINTS] - MASS.to(points), share[:, NUM_JOINTS:]], dim=1)
+    way, change = torch.einsum("np,npc->nc", share, points), torch.einsum("np,npcu->ncu", share, moved)
+    return way[:, [0, 2]], change[:, [0, 2]]

@@ -1,0 +1,126 @@
+"""Settling puts bodies on the floor and changes nothing else."""
+
+import math
+
+import pytest
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.body.landmarks import POINT_INDEX
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.posescript.balance import clearance, off_balance
+from pose_rft.posescript.checks import measure, satisfied
+from pose_rft.posescript.footing import find_footing
+from pose_rft.posescript.settling import settle
+from tests.posescript.stick_figure import random_poses
+
+BODY = load_body()
+ARMS_DOWN = {"left_shoulder": (0, 0, -80), "right_shoulder": (0, 0, 80)}
+ARM = [JOINT_INDEX[f"left_{joint}"] for joint in ("collar", "shoulder", "elbow", "wrist")]
+# Face down on straight arms and toes; hips a little high, so that the palms hang over the floor.
+PLANK = {
+    "pelvis": (78, 0, 0), "left_ankle": (-20, 0, 0), "right_ankle": (-20, 0, 0), "left_foot": (-50, 0, 0),
+    "right_foot": (-50, 0, 0), "left_shoulder": (0, -80, 0), "right_shoulder": (0, 80, 0),
+}  # fmt: skip
+CHAIR = {
+    "left_hip": (-85, 0, 0), "right_hip": (-85, 0, 0), "left_knee": (85, 0, 0), "right_knee": (85, 0, 0), **ARMS_DOWN,
+}  # fmt: skip
+
+
+def turned(**joints: tuple[float, float, float]) -> torch.Tensor:
+    """(22, 3) axis-angle, of joints' rotation vectors in degrees; all others as in the T-pose."""
+    pose = torch.zeros(22, 3)
+    for joint, degrees in joints.items():
+        pose[JOINT_INDEX[joint]] = torch.deg2rad(torch.tensor(degrees, dtype=torch.float))
+    return pose
+
+
+def moved(before: torch.Tensor, after: torch.Tensor) -> float:
+    """Metres by which a joint moves at most."""
+    joints = BODY.joints(torch.stack([before, after]))
+    return float((joints[0] - joints[1]).norm(dim=-1).max())
+
+
+def value(of: str, pose: torch.Tensor) -> float:
+    return float(measure(of, BODY.points(pose[None])))
+
+
+@pytest.mark.parametrize("stands", [turned(), turned(**ARMS_DOWN), turned(pelvis=(0, 70, 0), **ARMS_DOWN)])
+def test_who_stands_well_stays(stands):
+    assert moved(stands, settle(stands)) < 0.002
+
+
+def test_a_tilted_sole_becomes_flat_and_the_rest_stays():
+    tilted = turned(left_ankle=(0, 0, 20), **ARMS_DOWN)
+    settled = settle(tilted)
+    assert value("sole(left_ankle)", tilted) == pytest.approx(20, abs=0.1)
+    assert value("sole(left_ankle)", settled) < 3
+    torch.testing.assert_close(settled[ARM], tilted[ARM], atol=0.02, rtol=0)
+
+
+def test_tiptoe_is_meant():
+    tiptoe = turned(
+        left_ankle=(40, 0, 0), right_ankle=(40, 0, 0), left_foot=(-40, 0, 0), right_foot=(-40, 0, 0), **ARMS_DOWN
+    )
+    assert not find_footing(BODY.points(tiptoe[None])).flat.any()
+    assert satisfied(["sole(left_ankle) > 30", "sole(right_ankle) > 30"], BODY.points(settle(tiptoe)[None])).all()
+
+
+def test_feet_at_two_heights_come_to_one():
+    uneven = turned(left_hip=(-15, 0, 0), left_knee=(30, 0, 0), left_ankle=(-15, 0, 0), **ARMS_DOWN)
+    heels = "abs(y(left_heel) - y(right_heel))"
+    assert value(heels, uneven) > 0.02
+    assert value(heels, settle(uneven)) < 0.008
+
+
+def test_the_weight_comes_over_the_feet():
+    leaning = turned(pelvis=(-8, 0, 0), left_ankle=(8, 0, 0), right_ankle=(8, 0, 0), **ARMS_DOWN)
+    settled = settle(leaning)
+    assert float(off_balance(BODY.points(leaning[None]))) > 0.02
+    assert float(off_balance(BODY.points(settled[None]))) < 0.01
+
+
+def test_a_body_that_would_fall_on_its_hands_stands_on_them():
+    points = BODY.points(turned(**PLANK)[None])
+    palms = [POINT_INDEX["left_palm"], POINT_INDEX["right_palm"]]
+    settled = settle(turned(**PLANK))
+    assert find_footing(points).falls.all()
+    assert clearance(points)[0, palms].max() > 0.06
+    assert clearance(BODY.points(settled[None]))[0, palms].max() < 0.015
+    assert float(off_balance(BODY.points(settled[None]))) == 0
+
+
+def test_who_sits_on_a_chair_or_flies_does_not_fall():
+    for pose in (turned(**CHAIR), turned(left_hip=(-90, 0, 0), left_knee=(20, 0, 0), right_hip=(40, 0, 0))):
+        footing = find_footing(BODY.points(pose[None]))
+        assert not footing.falls.any()
+        assert not footing.steady.any()
+
+
+def test_limbs_that_go_through_each_other_are_pushed_apart():
+    pressed = turned(left_shoulder=(0, 0, -110), right_shoulder=(0, 0, 80))
+    assert value("overlap()", pressed) > 0.15
+    assert value("overlap()", settle(pressed)) < 0.05
+
+
+def test_a_settled_pose_is_settled():
+    once = settle(random_poses(40, seed=1))
+    again = settle(once)
+    distance = (BODY.joints(once) - BODY.joints(again)).norm(dim=-1).mean(dim=1)
+    assert distance.median() < 0.002
+
+
+def test_each_pose_settles_as_it_would_alone():
+    poses = torch.stack([turned(**PLANK), turned(), turned(left_ankle=(0, 0, 20)), *random_poses(5, seed=2)])
+    together = settle(poses)
+    for pose, settled in zip(poses, together, strict=True):
+        torch.testing.assert_close(settle(pose), settled, atol=1e-5, rtol=0)
+
+
+def test_any_pose_and_shape_is_taken():
+    poses = torch.randn(2, 3, 22, 3, generator=torch.Generator().manual_seed(0)) * math.pi
+    settled = settle(poses)
+    assert settled.shape == poses.shape
+    assert settled.dtype == poses.dtype
+    assert settled.isfinite().all()
+    assert settle(torch.zeros(0, 22, 3)).shape == (0, 22, 3)
