@@ -31,7 +31,7 @@ class PatientPolicy:
         return SimpleNamespace(count_tokens=lambda prompt: len(prompt.split()))
 
     def generate(
-        self, prompts, images, num_samples, temperature, seed, batch_size, boxes, before_pass, words
+        self, prompts, images, num_samples, temperature, seed, batch_size, boxes, before_pass, words, settle
     ) -> list[list[Answer]]:
         self.calls.append(list(prompts))
         self.boxes = boxes

@@ -7,11 +7,14 @@ import bvhio
 import numpy as np
 import pygltflib
 import pytest
+import torch
 from PIL import Image
 
 from pose_rft.answers import read_inputs
+from pose_rft.body import load_body
 from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.policy import PromptInput
+from pose_rft.posescript.settling import settle
 
 PROMPT = "Both arms are raised."
 
@@ -82,6 +85,17 @@ def test_without_words_every_pose_comes_with_the_same_sentence(generate, tmp_pat
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert [line["text"] for line in lines] == [SHORT_ANSWER] * 2
     assert all(line["valid"] for line in lines)
+
+
+def test_poses_are_put_on_the_floor_unless_asked_not_to(generate, tmp_path):
+    def poses(name, *options):
+        generate(tmp_path / name, "--num-samples", 4, "--seed", 3, *options)
+        files = sorted((tmp_path / name).glob("*.npz"))
+        return np.stack([np.load(file)["poses"][0, :66].reshape(22, 3) for file in files]).astype(np.float32)
+
+    expected = load_body().joints(settle(torch.from_numpy(poses("as sampled", "--no-settle"))))
+    settled = load_body().joints(torch.from_numpy(poses("settled")))
+    torch.testing.assert_close(settled, expected, atol=1e-3, rtol=0)
 
 
 def test_temperature_zero_gives_the_mean_pose_whatever_the_seed(generate, tmp_path):
