@@ -14,6 +14,7 @@ from pose_rft.answers import read_inputs
 from pose_rft.body import load_body
 from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.policy import PromptInput
+from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.settling import settle
 
 PROMPT = "Both arms are raised."
@@ -93,7 +94,9 @@ def test_poses_are_put_on_the_floor_unless_asked_not_to(generate, tmp_path):
         files = sorted((tmp_path / name).glob("*.npz"))
         return np.stack([np.load(file)["poses"][0, :66].reshape(22, 3) for file in files]).astype(np.float32)
 
-    expected = load_body().joints(settle(torch.from_numpy(poses("as sampled", "--no-settle"))))
+    stated = parse(PROMPT).checks
+    assert stated
+    expected = load_body().joints(settle(torch.from_numpy(poses("as sampled", "--no-settle")), stated))
     settled = load_body().joints(torch.from_numpy(poses("settled")))
     torch.testing.assert_close(settled, expected, atol=1e-3, rtol=0)
 

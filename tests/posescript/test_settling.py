@@ -9,6 +9,7 @@ from pose_rft.body import load_body
 from pose_rft.body.landmarks import POINT_INDEX
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.posescript.balance import clearance, off_balance
+from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.footing import find_footing
 from pose_rft.posescript.settling import settle
@@ -124,3 +125,39 @@ def test_any_pose_and_shape_is_taken():
     assert settled.dtype == poses.dtype
     assert settled.isfinite().all()
     assert settle(torch.zeros(0, 22, 3)).shape == (0, 22, 3)
+
+
+def test_what_is_stated_comes_true_and_the_rest_stays():
+    stands = turned(**ARMS_DOWN)
+    checks = ["abs(angle(left_elbow) - 90) < 10", "y(left_wrist) > y(left_elbow)"]
+    settled = settle(stands, checks)
+    assert satisfied(checks, BODY.points(settled[None])).all()
+    others = [joint for joint in range(22) if joint not in ARM]
+    torch.testing.assert_close(settled[others], stands[others], atol=0.1, rtol=0)
+
+
+def test_a_foot_that_is_to_be_lifted_is_off_the_floor_and_the_body_stands_on_the_other():
+    checks = ["height(right_foot) > 0.15"]
+    points = BODY.points(settle(turned(**ARMS_DOWN), checks)[None])
+    assert satisfied(checks, points).all()
+    assert float(off_balance(points)) < 0.06
+
+
+def test_what_holds_already_changes_nothing():
+    poses = torch.stack([turned(**ARMS_DOWN), turned(left_ankle=(0, 0, 20))])
+    torch.testing.assert_close(settle(poses, ["angle(left_knee) > 150"]), settle(poses))
+
+
+def test_what_cannot_be_met_leaves_the_pose_as_it_settles():
+    stands = turned(**ARMS_DOWN)
+    impossible = ["angle(left_elbow) < 60", "angle(left_elbow) > 120"]
+    torch.testing.assert_close(settle(stands, impossible), settle(stands))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_captions_come_true_from_any_pose(seed):
+    poses = random_poses(2, seed=seed)
+    said = caption(BODY.points(settle(poses[:1])), seed=seed)[0]
+    before, after = poses[1:], settle(poses[1:], said.checks)
+    shares = [float(satisfied(said.checks, BODY.points(each)).float().mean()) for each in (before, after)]
+    assert shares[1] >= max(shares[0], 0.8)

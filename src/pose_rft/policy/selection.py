@@ -88,7 +88,8 @@ def with_chosen_poses(
     Args:
         rotations: (B, G, K, 22, 3, 3) of its poses.
         inputs: the B prompts; of those about pictures the first poses are taken, as they are.
-        settled: whether the chosen poses are put on the floor (``settle``); their actions stay what was sampled.
+        settled: whether the chosen poses are put on the floor and do what prompt and answer state (``settle``); their
+            actions stay what was sampled.
 
     Returns:
         The rollout with K = 1, and (B, G, 22, 3, 3) rotations.
@@ -103,10 +104,21 @@ def with_chosen_poses(
     place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
     rotations = rotations[place]
-    typed = [number for number, asked in enumerate(inputs) if asked.image is None]
-    if settled and typed:
-        rotations[typed] = roma.rotvec_to_rotmat(settle(roma.rotmat_to_rotvec(rotations[typed])))
+    if settled:
+        _settle_texts(rotations, inputs, rollout.texts)
     return replace(rollout, action=action, logp_pose=logp_pose), rotations
+
+
+def _settle_texts(rotations: Tensor, inputs: Sequence[PromptInput], texts: Sequence[Sequence[str]]) -> None:
+    """Settle the poses (B, G, 3, 3) of texts in place, those of which the same is stated in one batch."""
+    places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for number, (asked, group) in enumerate(zip(inputs, texts, strict=True)):
+        for answer, words in enumerate(group if asked.image is None else ()):
+            stated = dict.fromkeys((*parse(asked.prompt).checks, *stated_checks(words)))
+            places.setdefault(tuple(stated), []).append((number, answer))
+    for checks, where in places.items():
+        index = tuple(torch.tensor(where, device=rotations.device).unbind(dim=1))
+        rotations[index] = roma.rotvec_to_rotmat(settle(roma.rotmat_to_rotvec(rotations[index]), checks))
 
 
 def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:

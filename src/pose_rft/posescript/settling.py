@@ -1,13 +1,16 @@
-"""Settling: the least change of a pose after which its body stands, kneels or lies on the floor as a body can.
+"""Settling: the least change of a pose after which its body is on the floor as a body can be, and does what is stated.
 
 A distribution over joint rotations knows nothing of the floor: feet of a mean or sampled pose end some centimetres
 above or below one another, soles tilt, palms hang over the ground, the weight is beside the feet. Settling mends this
-and nothing else, whatever the words say. ``footing`` tells what is meant to bear the body; damped Gauss-Newton steps
+and nothing else, whatever the words say; where words state what a pose does not do (checks), it does that first.
+``footing`` tells what is meant to bear the body; damped Gauss-Newton steps
 then bring those points to one level, lay soles flat, put the weight over the bearing and push limbs out of one another,
 each rotation held near where it was, as loosely as such joints move (``LOOSENESS``).
 """
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import roma
@@ -18,6 +21,7 @@ from pose_rft.body import load_body
 from pose_rft.body.landmarks import LANDMARKS, NUM_POINTS, with_landmarks
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.posescript.balance import FLESH, MASS
+from pose_rft.posescript.checks import Check, compile_check, satisfied
 from pose_rft.posescript.footing import SIDES, Footing, find_footing
 from pose_rft.posescript.measurements import Measurements
 
@@ -29,6 +33,8 @@ NUM_UNKNOWNS = 3 * NUM_JOINTS + 1  # a small turn of each joint, and the height 
 
 # What counts as one unit of wrong: metres, or for soles the sine of the tilt.
 ON_THE_FLOOR, LEVEL_SOLE, OVER_THE_BEARING, APART, IN_PLACE = 0.006, 0.06, 0.015, 0.01, 0.25
+STATED = 0.02  # of a check's margin, in its units: 0.4 degrees or 2 mm
+TO_SPARE = 0.1  # by which a check is to hold: 2 degrees or 1 cm
 MOST_OVERLAP, LEFT_OVERLAP = 0.04, 0.03  # metres: more is pushed apart, to this
 
 # Degrees that count as one unit of change, about the axes of the parent: knees and elbows are hinges.
@@ -105,13 +111,16 @@ class _Residuals:
         return -torch.linalg.solve(normal, slope)
 
 
-def settle(pose: Tensor) -> Tensor:
-    """The least change of poses that puts their bodies on the floor; who stands well is left nearly as it is.
+def settle(pose: Tensor, checks: Sequence[str] = ()) -> Tensor:
+    """The least change of poses that puts their bodies on the floor, after what makes checks hold that do not.
 
-    The body is the bundled one of mean shape. Poses in a camera's frame have no floor and are not for this.
+    Who stands well, and does what is stated, is left nearly as it is. What cannot be met stays as it was: a pose is
+    taken that meets at least as many checks as before. The body is the bundled one of mean shape. Poses in a camera's
+    frame have no floor and are not for this.
 
     Args:
         pose: (..., 22, 3) axis-angle, radians, y up.
+        checks: conditions in the language of ``checks`` that words state of these poses.
 
     Returns:
         The same shape and type.
@@ -120,35 +129,54 @@ def settle(pose: Tensor) -> Tensor:
     if not len(flat):
         return pose
     with torch.no_grad():
-        settled = roma.rotmat_to_rotvec(_settled(roma.rotvec_to_rotmat(flat.double())))
-    return settled.to(pose).reshape(pose.shape)
+        start = roma.rotvec_to_rotmat(flat.double().cpu())
+        settled = _moved(start, on_the_floor=True)
+        held = _held(settled, checks)
+        short = held < len(checks)
+        if short.any():
+            compiled = tuple(map(compile_check, checks))
+            obeying = _moved(start[short], on_the_floor=False, checks=compiled)
+            obeying = _moved(obeying, on_the_floor=True, checks=compiled)
+            better = _held(obeying, checks) > held[short]
+            settled[short] = torch.where(better[:, None, None, None], obeying, settled[short])
+    return roma.rotmat_to_rotvec(settled).to(pose).reshape(pose.shape)
+
+
+def _held(rotations: Tensor, checks: Sequence[str]) -> Tensor:
+    """(N,) how many checks hold."""
+    if not checks:
+        return torch.zeros(len(rotations))
+    return satisfied(checks, load_body().points_from_rotations(rotations.float())).sum(dim=1)
 
 
 class _Goal(NamedTuple):
     """What N bodies are to be brought to: where they ``start``, what bears them, who has limbs to push apart."""
 
     start: Tensor  # (N, 32, 3)
-    footing: Footing
+    footing: Footing | None  # None: wherever
     pressed: Tensor  # (N,) bool
     looseness: Tensor  # (N, 67)
+    checks: tuple[Check, ...]
 
 
-def _goal(points: Tensor) -> _Goal:
-    footing = find_footing(points.float())
+def _goal(points: Tensor, on_the_floor: bool, checks: tuple[Check, ...]) -> _Goal:
+    footing = find_footing(points.float()) if on_the_floor else None
     looseness = torch.cat([LOOSENESS.flatten(), LOOSENESS.new_tensor([ANYWHERE])]).repeat(len(points), 1)
-    looseness[:, [0, 2]] = torch.where(footing.falls[:, None], FALLING, looseness[:, [0, 2]])
-    return _Goal(points, footing, _overlap(points) > MOST_OVERLAP, looseness)
+    if footing is not None:
+        looseness[:, [0, 2]] = torch.where(footing.falls[:, None], FALLING, looseness[:, [0, 2]])
+    return _Goal(points, footing, _overlap(points) > MOST_OVERLAP, looseness, checks)
 
 
-def _settled(rotations: Tensor) -> Tensor:
+def _moved(rotations: Tensor, on_the_floor: bool, checks: tuple[Check, ...] = ()) -> Tensor:
     """(N, 22, 3, 3) rotation matrices in double precision -> the same."""
     body = _Posed(rotations)
-    goal = _goal(body.points)
+    goal = _goal(body.points, on_the_floor, checks)
     floor = (body.points[..., 1] - FLESH.double()).amin(dim=1)  # (N,)
     turned = rotations.new_zeros(len(rotations), NUM_UNKNOWNS)
     moves = torch.ones(len(rotations), 1, dtype=torch.bool)  # each by itself, whatever else is in the batch
+    due = torch.zeros(len(rotations), len(checks), dtype=torch.bool)  # checks that did not hold once; they are kept up
     for _ in range(ROUNDS):
-        step = _step(body, floor, goal, turned)
+        step, due = _step(body, floor, goal, turned, due)
         longest = step[:, :-1].abs().amax(dim=1, keepdim=True)
         step = step * (LONGEST_STEP / longest).clamp_max(SHARE) * moves
         turned, floor = turned + step, floor + step[:, -1]
@@ -159,31 +187,41 @@ def _settled(rotations: Tensor) -> Tensor:
     return body.rotations
 
 
-def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor) -> Tensor:
+def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor, due: Tensor) -> tuple[Tensor, Tensor]:
+    """The next step (N, 67), and the checks (N, C) that are due now."""
     rows, moved, footing = _Residuals(), body.moved_points(), goal.footing
-    above = body.points[..., 1] - FLESH.double() - floor[:, None]
-    rows.add(above, moved[:, :, 1], ON_THE_FLOOR, footing.bearing | (above < 0), floor=-1.0)
-    up, turned_up = body.sole_axes()
-    rows.add(up.flatten(1), turned_up.flatten(1, 2), LEVEL_SOLE, footing.flat.repeat_interleave(2, dim=1))
-    rows.add(*_beside(body.points, moved, footing.under), OVER_THE_BEARING, footing.steady[:, None])
-    deep, change = _overlap_change(body.points, moved)
+    if footing is not None:
+        above = body.points[..., 1] - FLESH.double() - floor[:, None]
+        rows.add(above, moved[:, :, 1], ON_THE_FLOOR, footing.bearing | (above < 0), floor=-1.0)
+        up, turned_up = body.sole_axes()
+        rows.add(up.flatten(1), turned_up.flatten(1, 2), LEVEL_SOLE, footing.flat.repeat_interleave(2, dim=1))
+        rows.add(*_beside(body.points, moved, footing.under), OVER_THE_BEARING, footing.steady[:, None])
+    deep, change = _change(_overlap, body.points, moved)
     rows.add(deep[:, None] - LEFT_OVERLAP, change[:, None], APART, goal.pressed[:, None])
+    for number, check in enumerate(goal.checks):
+        spare, change = _change(partial(_margin, check), body.points, moved)
+        due[:, number] |= spare < 0
+        rows.add(spare[:, None] - TO_SPARE, change[:, None], STATED, due[:, number, None])
     everything = torch.ones_like(goal.pressed[:, None])
     rows.add((body.points - goal.start).flatten(1), moved.flatten(1, 2), IN_PLACE, everything)
-    return rows.solve(turned, goal.looseness)
+    return rows.solve(turned, goal.looseness), due
 
 
 def _overlap(points: Tensor) -> Tensor:
     return Measurements(points).measure("overlap", ())
 
 
-def _overlap_change(points: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
-    """By how many metres limbs overlap, (N,), and how that changes, (N, 66) a radian."""
+def _margin(check: Check, points: Tensor) -> Tensor:
+    return check.margin(Measurements(points))
+
+
+def _change(measure: Callable[[Tensor], Tensor], points: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+    """A measure of bodies, (N,), and how it changes, (N, 66) a radian."""
     with torch.enable_grad():
         leaf = points.detach().requires_grad_()
-        deep = _overlap(leaf)
-        (slope,) = torch.autograd.grad(deep.sum(), leaf)
-    return deep.detach(), torch.einsum("npc,npcu->nu", slope, moved)
+        value = measure(leaf)
+        (slope,) = torch.autograd.grad(value.sum(), leaf)
+    return value.detach(), torch.einsum("npc,npcu->nu", slope, moved)
 
 
 def _beside(points: Tensor, moved: Tensor, under: Tensor) -> tuple[Tensor, Tensor]:
