@@ -247,6 +247,9 @@ def evaluate(
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="Sampled answers per prompt, beside the likeliest one.")] = 4,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, max=100.0, help="Variety of the samples, and of those that the best is taken of.")
+    ] = 1.0,
     best_of: Annotated[
         int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
     ] = 64,
@@ -276,6 +279,7 @@ def evaluate(
         split=split,
         limit=limit,
         num_samples=num_samples,
+        temperature=temperature,
         seed=seed,
         best_of=best_of,
         settle=settle,

@@ -101,11 +101,13 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
 
 
 def test_the_terminal_table_shows_what_was_measured_with_its_interval(fake_policy: Any) -> None:
-    result = evaluate_samples(SAMPLES, fake_policy(lambda *_: REST), reference=ARM_DOWN[None], num_samples=1)
+    policy = fake_policy(lambda *_: REST)
+    result = evaluate_samples(SAMPLES, policy, reference=ARM_DOWN[None], num_samples=1, temperature=0.7)
     console = Console(file=StringIO(), width=160)
     console.print(results_table(result))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
+    assert "judged: 2 prompts, samples at temperature 0.7," in text
     assert "satisfaction" in text
     assert "50.0 % (0.0 to 100.0)" in text  # two prompts, one met: a bootstrap draws 0, 1/2 or 1
     assert "random real poses" in text

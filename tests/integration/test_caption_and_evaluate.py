@@ -151,6 +151,19 @@ def test_evaluate_lets_the_judge_speak(pose_rft, trained_policy, tmp_path):
     assert 0 <= result["judge"]["sampled"]["mean_recall"]["mean"] <= 1
 
 
+def test_evaluate_draws_samples_at_the_temperature_that_is_asked(pose_rft, trained_policy, tmp_path):
+    spread = {}
+    for temperature in (0.1, 1):
+        arguments = ("--checkpoint", trained_policy, "--limit", 3, "--temperature", temperature, "--best-of", 1)
+        outcome = pose_rft("evaluate", "everyday-prompts", *arguments, "--out", tmp_path / "result.json")
+        assert outcome.status == 0, outcome.err
+        assert f"samples at temperature {temperature}," in " ".join(outcome.out.split())
+        result = json.loads((tmp_path / "result.json").read_text())
+        assert result["settings"]["temperature"] == temperature
+        spread[temperature] = result["sampled"]["diversity_mm"]["mean"]
+    assert spread[0.1] < spread[1] / 2
+
+
 def test_the_splits_hold_other_prompts(pose_rft, trained_policy, tmp_path):
     prompts = {}
     for split in ("dev", "test"):

@@ -38,6 +38,7 @@ from pose_rft.evaluation.grading import (
     grade_poses,
     interval_text,
     summarise,
+    table_title,
     words_held,
 )
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
@@ -301,8 +302,7 @@ def results_table(result: dict[str, Any]) -> Table:
     columns = {way: result[way] for way in WAYS if way in result} | result["references"]
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}
-    title = f"{result.get('benchmark', 'judged')}: {result['prompts']} prompts, 95 % intervals over prompts"
-    table = Table("measure", *(name.replace("_", " ") for name in columns), title=title)
+    table = Table("measure", *(name.replace("_", " ") for name in columns), title=table_title(result))
     if result.get("benchmark") in BY_CATEGORY:
         for category, found in result["categories"].items():
             kept = (found["kept"].get(name) for name in columns)

@@ -198,6 +198,12 @@ def by_category(
     return result
 
 
+def table_title(result: Mapping[str, Any]) -> str:
+    """What stands above the figures of a result: the benchmark, how many prompts, and how samples were drawn."""
+    name, temperature = result.get("benchmark", "judged"), result["settings"]["temperature"]
+    return f"{name}: {result['prompts']} prompts, samples at temperature {temperature:g}, 95 % intervals over prompts"
+
+
 def interval_text(measure: str, interval: Mapping[str, float] | None) -> str:
     """A measure's mean with its interval in brackets as terminals show it, or a dash."""
     if interval is None:

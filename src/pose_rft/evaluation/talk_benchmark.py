@@ -24,6 +24,7 @@ from pose_rft.evaluation.grading import (
     compare,
     interval_text,
     summarise,
+    table_title,
 )
 from pose_rft.policy import PosePolicy
 from pose_rft.posescript.checks import satisfied
@@ -209,9 +210,8 @@ def _add_losses(rows: list[Row], losses: Sequence[float | None]) -> None:
 def talk_table(result: Mapping[str, Any]) -> Table:
     """The figures of ``evaluate_talk`` for a terminal: each measure of all prompts, and below it of each category."""
     columns = {"mean_pose": result["mean_pose"], "sampled": result["sampled"], **result["references"]}
-    title = f"{result['benchmark']}: {result['prompts']} prompts, 95 % intervals over prompts"
     names = ["temperature 0" if way == "mean_pose" else way for way in columns]
-    table = Table("measure", "prompts", *names, title=title)
+    table = Table("measure", "prompts", *names, title=table_title(result))
     for measure in (*GRADES, "written_loss"):
         found = [summary.get(measure) for summary in columns.values()]
         if any(found):
