@@ -32,3 +32,21 @@ def test_length_index_and_slice_agree():
 def test_tensors_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match=r"points must be \(2, 32, 3\)"):
         PoseBatch(torch.zeros(3, 32, 3), torch.zeros(2, 22, 3), torch.ones(2, dtype=torch.bool))
+
+
+def test_what_is_measured_of_a_batch_is_not_measured_again_of_its_copies():
+    poses, asked = batch(), []
+
+    def measure() -> int:
+        asked.append(1)
+        return len(asked)
+
+    assert [poses.once("height", measure), poses.copy().once("height", measure), len(asked)] == [1, 1, 1]
+    assert poses.once("width", measure) == 2
+    changed = poses.copy()
+    assert changed.once("height", measure) == 1
+    changed.points[0, 0, 1] = 1.0
+    assert changed.once("height", measure) == 3
+    changed.points[1] = 2.0  # of an invalid answer
+    assert changed.once("height", measure) == 3
+    assert poses.points.eq(0).all()

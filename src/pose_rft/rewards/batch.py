@@ -1,13 +1,17 @@
 """The poses that one call of a reward grades."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.pose import Pose
 from pose_rft.body.skeleton import NUM_JOINTS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class PoseBatch:
     points: Tensor
     axis_angle: Tensor
     valid: Tensor
+    _known: dict[Hashable, tuple[Tensor, Tensor, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         items = self.valid.shape[0]
@@ -50,3 +55,21 @@ class PoseBatch:
     def slice(self, start: int, stop: int) -> "PoseBatch":
         """Items `start` to `stop - 1` as a batch of their own."""
         return PoseBatch(self.points[start:stop], self.axis_angle[start:stop], self.valid[start:stop])
+
+    def copy(self) -> "PoseBatch":
+        """The same poses in tensors of its own; what is measured of one (``once``) the other need not measure again."""
+        return PoseBatch(self.points.clone(), self.axis_angle.clone(), self.valid.clone(), self._known)
+
+    def once(self, key: Hashable, measure: Callable[[], T]) -> T:
+        """What ``measure`` gives of the points of the valid poses, asked once of this batch and of its copies.
+
+        Args:
+            key: says what is measured.
+            measure: gives something that nobody changes.
+        """
+        usable = self.points[self.valid]  # a copy, so that points that are changed afterwards are measured anew
+        known = self._known.get(key)
+        if known is None or not torch.equal(known[0], self.valid) or not torch.equal(known[1], usable):
+            known = self._known[key] = (self.valid.clone(), usable, measure())
+        value: T = known[2]
+        return value

@@ -34,12 +34,17 @@ def posecode_satisfaction(
     Raises:
         ValueError: a check that cannot be read (about one sample, so not a `UserError`, which is about the run).
     """
+    stated = tuple(tuple(statements or ()) for statements in checks)
+    return list(poses.once(("posecodes", stated), lambda: _satisfaction(stated, poses)))
+
+
+def _satisfaction(checks: Sequence[tuple[str, ...]], poses: PoseBatch) -> tuple[float | None, ...]:
     texts: dict[tuple[str, ...], int] = {}  # the poses of one prompt share their checks
     items, text_of = [], []
     for item, (statements, usable) in enumerate(zip(checks, poses.valid.tolist(), strict=True)):
         if usable and statements:
             items.append(item)
-            text_of.append(texts.setdefault(tuple(statements), len(texts)))
+            text_of.append(texts.setdefault(statements, len(texts)))
     grades: list[float | None] = [None] * len(poses)
     for start in range(0, len(items), size := _at_once(poses.joints.device)):
         some = items[start : start + size]
@@ -49,7 +54,7 @@ def posecode_satisfaction(
             raise ValueError(str(error)) from error
         for item, share in zip(some, shares.tolist(), strict=True):
             grades[item] = share
-    return grades
+    return tuple(grades)
 
 
 def _at_once(device: torch.device) -> int:

@@ -72,8 +72,7 @@ class _Items:
     def grades_of(self, reward: ResolvedReward) -> list[float | None]:
         """What a reward says of copies: whatever it does to them, the next one gets what this one got."""
         columns = copy.deepcopy(self.columns)  # the items of a prompt share their columns, and go on sharing them
-        poses = PoseBatch(self.poses.points.clone(), self.poses.axis_angle.clone(), self.poses.valid.clone())
-        return reward(list(self.prompts), list(self.completions), poses, columns)
+        return reward(list(self.prompts), list(self.completions), self.poses.copy(), columns)
 
 
 class RolloutRewarder:
