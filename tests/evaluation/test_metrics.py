@@ -1,5 +1,6 @@
 """Metrics against numbers worked by hand and against brute force."""
 
+import itertools
 import math
 
 import numpy as np
@@ -93,3 +94,32 @@ def test_paired_difference_sees_a_small_gain_that_two_intervals_hide() -> None:
 def test_paired_difference_refuses_different_prompts() -> None:
     with pytest.raises(ValueError, match="same prompts"):
         metrics.paired_difference([1.0], [1.0, 2.0])
+
+
+def test_over_seeds_the_interval_is_that_of_all_draws_of_seeds_and_prompts() -> None:
+    gains = np.array([[1.0, 4.0, -2.0], [0.0, 7.0, 3.0]])
+    drawn = [
+        gains[np.ix_(seeds, prompts)].mean()
+        for seeds in itertools.product(range(2), repeat=2)
+        for prompts in itertools.product(range(3), repeat=3)
+    ]  # 4 x 27, all as likely
+    before = np.random.default_rng(5).normal(size=(2, 3))
+    interval = metrics.paired_difference_over_seeds(before, before + gains, confidence=0.7, resamples=20_000)
+    assert interval.mean == pytest.approx(13 / 6)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(drawn, [0.15, 0.85])))
+    assert interval.n == 6
+
+
+def test_seeds_that_disagree_widen_the_interval_however_many_prompts_there_are() -> None:
+    gains = np.repeat([[1.0], [-1.0]], 500, axis=1)
+    interval = metrics.paired_difference_over_seeds(0 * gains, gains)
+    assert (interval.mean, interval.low, interval.high) == (0, -1, 1)
+    assert metrics.paired_difference(0 * gains.ravel(), gains.ravel()).high < 0.1
+
+
+def test_over_seeds_a_place_without_a_value_is_left_out() -> None:
+    after = np.array([[1.0, math.nan], [3.0, math.nan]])
+    assert metrics.paired_difference_over_seeds(np.zeros((2, 2)), after).mean == 2
+    assert metrics.paired_difference_over_seeds(np.zeros((2, 2)), np.full((2, 2), math.nan)).n == 0
+    with pytest.raises(ValueError, match="same seeds and prompts"):
+        metrics.paired_difference_over_seeds(np.zeros((1, 2)), after)

@@ -134,3 +134,36 @@ def paired_difference(
     if first.shape != second.shape:
         raise ValueError(f"both systems must answer the same prompts: {first.shape} and {second.shape} values")
     return bootstrap_interval(second - first, confidence, resamples, seed)
+
+
+def paired_difference_over_seeds(
+    before: Sequence[Sequence[float]] | np.ndarray,
+    after: Sequence[Sequence[float]] | np.ndarray,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Bootstrap interval of ``mean(after - before)`` over prompts and seeds of training.
+
+    Seeds and prompts are drawn anew apart from each other, with replacement (the pigeonhole bootstrap, Owen, 2007), so
+    that the interval is about other seeds and other prompts; of one seed it is about other prompts alone.
+
+    Args:
+        before, after: (S, N) values of two systems with the same seeds, on the same prompts in the same order. A place
+            where either is NaN is left out.
+    """
+    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"both systems must have the same seeds and prompts: {first.shape} and {second.shape} values")
+    there = np.isfinite(second - first)
+    if not there.any():
+        return Interval(math.nan, math.nan, math.nan, 0)
+    difference = np.where(there, second - first, 0.0)
+    generator, (seeds, prompts) = np.random.default_rng(seed), difference.shape
+    seed_counts = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (R, S)
+    prompt_counts = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)  # (R, N)
+    drawn = ((seed_counts @ there) * prompt_counts).sum(axis=1)
+    sums = ((seed_counts @ difference) * prompt_counts).sum(axis=1)
+    means = sums[drawn > 0] / drawn[drawn > 0]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(difference.sum() / there.sum()), float(low), float(high), int(there.sum()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from transformers import TrainerCallback
 
 from pose_rft.config import Seed, refuse_unread
 from pose_rft.data.questions.statements import statements
@@ -82,12 +83,18 @@ class SftConfig(RunConfig):
             refuse_unread(self, ["pose_timeline"], "no phase trains a policy that has words already")
 
 
-def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] | None = None) -> PosePolicy:
+def run_sft(
+    config: SftConfig,
+    resume: bool = False,
+    samples: Sequence[Sample] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> PosePolicy:
     """Train, save the policy in ``output_dir/policy`` and return it; ``output_dir/report.html`` shows how it went.
 
     Args:
         resume: go on from the newest checkpoint of the phase that was interrupted.
         samples: the training samples; None draws them from ``config.data``.
+        callbacks: beside those that show the run.
 
     Raises:
         UserError: as ``open_run`` and ``from_pretrained`` do, or samples that a phase cannot learn from.
@@ -111,11 +118,11 @@ def run_sft(config: SftConfig, resume: bool = False, samples: Sequence[Sample] |
             run.policy.fit_action_space(poses_of(posed).to(run.policy.device))
         run.measure_phrases(AT_THE_START)
         if run.is_due(head):
-            _train_head(run, head, config, posed)
+            _train_head(run, head, config, posed, callbacks)
         if config.attributes.steps:
-            _train_attributes(run, attributes, config, samples_of(config.attributes))
+            _train_attributes(run, attributes, config, samples_of(config.attributes), callbacks)
         if run.is_due(joint):
-            _train_jointly(run, joint, config, samples_of(config.joint))
+            _train_jointly(run, joint, config, samples_of(config.joint), callbacks)
         commonest = Counter(sample.answer for sample in samples).most_common(DRAFT_ANSWERS)
         run.policy.set_draft_answers(answer for answer, _ in commonest)
     return run.policy
@@ -135,12 +142,17 @@ def _starting_policy(config: SftConfig, device: str) -> PosePolicy:
     )
 
 
-def _train_head(run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample]) -> None:
+def _train_head(
+    run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample], callbacks: Sequence[TrainerCallback]
+) -> None:
     cache = run.hidden_states(samples, config.loop.row_tokens)
-    run.train(phase, "Head", partial(HeadTrainer, run.policy, samples, cache, config.head, config.loop, config.loss))
+    make = partial(HeadTrainer, run.policy, samples, cache, config.head, config.loop, config.loss)
+    run.train(phase, "Head", make, callbacks)
 
 
-def _train_attributes(run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample]) -> None:
+def _train_attributes(
+    run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample], callbacks: Sequence[TrainerCallback]
+) -> None:
     policy = run.policy
     if policy.image_branch is None or policy.image_branch.attributes != list(statements()):
         policy.enable_attributes(statements())
@@ -152,16 +164,20 @@ def _train_attributes(run: Run, phase: Phase, config: SftConfig, samples: Sequen
     if begun := run.newest_checkpoint(phase):
         policy.load_weights(Path(begun))  # attributes are read off the head that the phase began with
     policy.eval()
-    run.train(phase, "Attributes", partial(AttributeTrainer, policy, pictures, config.attributes, config.loop))
+    make = partial(AttributeTrainer, policy, pictures, config.attributes, config.loop)
+    run.train(phase, "Attributes", make, callbacks)
 
 
-def _train_jointly(run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample]) -> None:
+def _train_jointly(
+    run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample], callbacks: Sequence[TrainerCallback]
+) -> None:
     policy = run.policy
     policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
     if policy.image_branch is not None and policy.image_mode is ImageMode.ATTRIBUTES:
         policy.image_branch.requires_grad_(False)  # attributes are read off a head that must stand still for it
     title = "Words and poses" if policy.adapters_reach_head else "Words"
-    run.train(phase, title, partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss))
+    make = partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss)
+    run.train(phase, title, make, callbacks)
     policy.head.requires_grad_(True)
     if policy.image_branch is not None:
         policy.image_branch.requires_grad_(True)
