@@ -1,0 +1,206 @@
+"""What finished runs of the controls leave, one small JSON each, and the tables that are made of these alone."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.support.control_variants import VARIANTS
+from pose_rft.errors import UserError
+from pose_rft.evaluation.grading import column
+from pose_rft.evaluation.metrics import Interval, paired_difference_over_seeds
+from pose_rft.storage import atomic_file, read_json
+
+DEV, TEST, CAPTIONS = "canonical dev", "canonical test", "captions"
+_LIKED = ("judge_preferred", "judge_score", "mpjpe_mm", "nearest_mm")
+_KEPT = {"mean_pose": ("kept",), "sampled": ("kept", "diversity_mm"), "best_of": ("kept",)}
+PER_PROMPT: dict[str, dict[str, tuple[str, ...]]] = {
+    DEV: _KEPT,
+    TEST: _KEPT,
+    CAPTIONS: {"mean_pose": _LIKED, "sampled": _LIKED},
+}  # measures that are kept
+
+
+class Measure(NamedTuple):
+    """A figure of a run: a mean over prompts, in percent where ``scale`` is 100."""
+
+    label: str
+    part: str
+    way: str
+    measure: str
+    scale: float = 1
+    digits: int = 1
+
+
+COLUMNS: dict[str, tuple[Measure, ...]] = {
+    "kept, %": (
+        Measure("kept, mean pose", TEST, "mean_pose", "kept", 100),
+        Measure("kept, samples", TEST, "sampled", "kept", 100),
+        Measure("kept, best of 64", TEST, "best_of", "kept", 100),
+    ),
+    "judge prefers, %": (
+        Measure("judge prefers, mean pose", CAPTIONS, "mean_pose", "judge_preferred", 100),
+        Measure("judge prefers, samples", CAPTIONS, "sampled", "judge_preferred", 100),
+    ),
+    "judge's score": (
+        Measure("judge's score, mean pose", CAPTIONS, "mean_pose", "judge_score", digits=3),
+        Measure("judge's score, samples", CAPTIONS, "sampled", "judge_score", digits=3),
+    ),
+    "MPJPE, mm": (
+        Measure("MPJPE, mean pose", CAPTIONS, "mean_pose", "mpjpe_mm"),
+        Measure("MPJPE, samples", CAPTIONS, "sampled", "mpjpe_mm"),
+    ),
+    "nearest real pose, mm": (
+        Measure("nearest real pose, mean pose", CAPTIONS, "mean_pose", "nearest_mm"),
+        Measure("nearest real pose, samples", CAPTIONS, "sampled", "nearest_mm"),
+    ),
+    "spread, mm": (Measure("spread", TEST, "sampled", "diversity_mm"),),
+}
+CAPTION = (
+    "Kept (mean pose / samples / best of 64) and spread of samples: canonical, test. All others: captions of held-out "
+    "recordings (mean pose / samples). Clip: share of ratios where it binds, words / poses. Seconds: of training."
+)
+
+
+def per_prompt(result: Mapping[str, Any], part: str) -> dict[str, list[float | None]]:
+    """``way/measure`` -> a rounded number for each prompt, of a result of ``evaluate_samples``."""
+    return {
+        f"{way}/{measure}": [
+            None if row[way].get(measure) is None else round(row[way][measure], 1 if measure.endswith("_mm") else 4)
+            for row in result["rows"]
+        ]
+        for way, measures in PER_PROMPT[part].items()
+        for measure in measures
+    }
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Means of every measure, for each way of asking."""
+    return {
+        way: {name: round(interval["mean"], 4) for name, interval in result[way].items() if name != "checks_met"}
+        for way in ("mean_pose", "sampled", "best_of")
+        if way in result
+    }
+
+
+def write_run(run: Mapping[str, Any], folder: Path) -> None:
+    """Write the JSON of a finished run."""
+    with atomic_file(run_file(folder, run["variant"], run["seed"])) as part:
+        part.write_text(json.dumps(run, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def run_file(folder: Path, variant: str, seed: int) -> Path:
+    return folder / f"{variant}-{seed}.json"
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """A run that ``write_run`` wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    run: dict[str, Any] = read_json(path, "delete it to make that run again")
+    return run
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """All finished runs, in the order of the variants.
+
+    Raises:
+        UserError: there is none, one is damaged, or they are not of one start and the same prompts.
+    """
+    found = {variant: sorted(folder.glob(f"{variant}-[0-9]*.json")) for variant in VARIANTS}
+    runs = [(path, read_run(path)) for paths in found.values() for path in paths]
+    if not runs:
+        raise UserError(f"{folder}: holds no finished run; leave out --table to make them")
+    first, reference = runs[0]
+    for path, run in runs:
+        for what in ("start", "prompts"):
+            if run[what] != reference[what]:
+                raise UserError(f"{path}: has other {what} than {first}; move one of them to another folder")
+    return [run for _, run in runs]
+
+
+def values(run: Mapping[str, Any], measure: Measure) -> np.ndarray:
+    """(N,) one number for each prompt, NaN where it has none."""
+    found = run["per_prompt"][measure.part][f"{measure.way}/{measure.measure}"]
+    return column([{measure.measure: value} for value in found], measure.measure)
+
+
+def of_variant(runs: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Mapping[str, Any]]:
+    """Its runs by seed."""
+    return {run["seed"]: run for run in runs if run["variant"] == variant}
+
+
+def common_seeds(runs: Sequence[Mapping[str, Any]], one: str, other: str) -> list[int]:
+    """The seeds of which there are runs of both variants."""
+    return sorted(of_variant(runs, one).keys() & of_variant(runs, other).keys())
+
+
+def difference(runs: Sequence[Mapping[str, Any]], ours: str, control: str, measure: Measure) -> Interval | None:
+    """How much more a variant has of a measure than its control, in its unit; None where they share no seed."""
+    these, others = of_variant(runs, ours), of_variant(runs, control)
+    seeds = common_seeds(runs, ours, control)
+    if not seeds:
+        return None
+    before, after = (np.stack([values(some[seed], measure) for seed in seeds]) for some in (others, these))
+    return paired_difference_over_seeds(measure.scale * before, measure.scale * after)
+
+
+def table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each variant, means over its seeds, as Markdown."""
+    lines = [("variant", "seeds", *COLUMNS, "clip, %", "seconds")]
+    for variant in VARIANTS:
+        own = list(of_variant(runs, variant).values())
+        if own:
+            cells = [" / ".join(_mean_text(own, measure) for measure in measures) for measures in COLUMNS.values()]
+            clip = " / ".join(_clip_text(own, part) for part in ("text", "pose"))
+            seconds = f"{np.mean([run['seconds'] for run in own]):.0f}"
+            lines.append((_name(own), str(len(own)), *cells, clip, seconds))
+    return f"{_markdown(lines)}\n\n{CAPTION}\n"
+
+
+def difference_table(runs: Sequence[Mapping[str, Any]], ours: str) -> str:
+    """What a variant has more than each of the others, with 95 % intervals over prompts and seeds, as Markdown."""
+    seeds = {name: common_seeds(runs, ours, name) for name in VARIANTS if name != ours}
+    controls = [name for name, common in seeds.items() if common]
+    lines = [(f"{ours} less", *controls)]
+    for measure in (each for measures in COLUMNS.values() for each in measures):
+        found = (difference(runs, ours, control, measure) for control in controls)
+        lines.append((_unit(measure), *(_difference_text(each, measure.digits) for each in found)))
+    lines.append(("seeds", *(str(len(seeds[control])) for control in controls)))
+    return f"{_markdown(lines)}\n\nBold where the interval leaves out 0.\n"
+
+
+def _name(own: Sequence[Mapping[str, Any]]) -> str:
+    temperature = float(np.mean([run["temperature"] for run in own]))
+    return own[0]["variant"] + ("" if temperature == 1 else f" (temperature {temperature:.2f})")
+
+
+def _mean_text(own: Sequence[Mapping[str, Any]], measure: Measure) -> str:
+    numbers = np.stack([values(run, measure) for run in own])
+    return f"{measure.scale * np.nanmean(numbers):.{measure.digits}f}" if np.isfinite(numbers).any() else "-"
+
+
+def _clip_text(own: Sequence[Mapping[str, Any]], part: str) -> str:
+    shares = [run["clip"][part] for run in own if part in run["clip"]]
+    return f"{100 * np.mean(shares):.1f}" if shares else "-"
+
+
+def _unit(measure: Measure) -> str:
+    return measure.label + (", points" if measure.scale == 100 else ", mm" if measure.measure.endswith("_mm") else "")
+
+
+def _difference_text(interval: Interval | None, digits: int) -> str:
+    if interval is None or math.isnan(interval.mean):
+        return "-"
+    text = f"{interval.mean:+.{digits}f} ({interval.low:+.{digits}f} to {interval.high:+.{digits}f})"
+    return text if interval.low <= 0 <= interval.high else f"**{text}**"
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *rest = lines
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rest))

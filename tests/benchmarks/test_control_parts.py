@@ -1,0 +1,179 @@
+"""What the comparison of HyGRPO with its controls is made of, against numbers worked by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.support.control_results import (
+    COLUMNS,
+    Measure,
+    difference,
+    difference_table,
+    read_runs,
+    table,
+    values,
+    write_run,
+)
+from benchmarks.support.control_variants import (
+    TRAINED,
+    VARIANTS,
+    run_config,
+    settings_that_differ,
+    updates_per_step,
+)
+from benchmarks.support.matched_temperature import matched_temperature
+from benchmarks.support.training_time import read_times, seconds_per_step, steps_within
+from pose_rft.config import read_config
+from pose_rft.errors import UserError
+from pose_rft.runs.rft import RftConfig
+from pose_rft.runs.sft import SftConfig
+
+COMMON = replace(read_config(RftConfig, Path(__file__).parents[2] / "configs" / "controls.yaml"), policy="somewhere")
+
+
+def config(variant: str) -> RftConfig | SftConfig:
+    return run_config(variant, COMMON, seed=7, steps=30, output_dir="there")
+
+
+@pytest.mark.parametrize("variant", TRAINED)
+def test_every_run_has_the_start_the_data_the_seed_and_the_steps_of_the_comparison(variant):
+    made = config(variant)
+    assert made.data == COMMON.data
+    assert made.output_dir == "there"
+    if isinstance(made, SftConfig):
+        start, seeds, steps = made.start, {made.data_seed, made.loop.seed}, made.head.steps + made.joint.steps
+    else:
+        start, seeds, steps = made.policy, {made.hygrpo.seed}, made.hygrpo.steps + made.pose_phase.steps
+    assert (start, seeds, steps) == ("somewhere", {7}, 30)
+
+
+def test_the_paper_s_setting_differs_in_what_the_page_on_hygrpo_lists():
+    assert settings_that_differ(config("paper"), COMMON) == {
+        "hygrpo.poses_per_answer": 1,
+        "hygrpo.pose_group": "prompt",
+        "hygrpo.text_ratio": "answer",
+        "hygrpo.std_floor": 0.0,
+        "hygrpo.text_sees_pose_rewards": False,
+    }
+    assert settings_that_differ(config("tokens"), COMMON) == {"hygrpo.pose_coefficient": 0.0}
+    assert settings_that_differ(config("ours"), COMMON) == {}
+    checks, plain = (settings_that_differ(config(name), COMMON) for name in ("sft-checks", "sft"))
+    assert {name: checks[name] for name in checks.keys() - plain.keys()} == {
+        "loss.checks": 0.5,
+        "loss.sampled_checks": 0.5,
+    }
+
+
+def test_a_step_of_words_and_poses_has_two_updates_and_one_of_the_head_alone_has_one():
+    assert {name: updates_per_step(config(name)) for name in TRAINED} == {
+        "sft": 1, "sft-checks": 1, "tokens": 2, "paper": 2, "ours": 2, "pose-phase": 1,
+    }  # fmt: skip
+
+
+def test_steps_fill_the_time_by_the_mean_of_whole_steps_after_the_first():
+    times = {1: 9.0, 2: 1.0, 3: 4.0, 4: 2.0, 5: 5.0, 6: 1.0, 7: 100.0}  # steps of 10, 6 and 6 s, and half of one
+    assert seconds_per_step(times, updates=2) == 6
+    assert steps_within(20, 6) == 200
+    assert steps_within(0.01, 6) == 1
+
+
+def test_an_update_that_was_made_again_counts_once(tmp_path):
+    lines = [(1, 2.0), (2, 3.0), (3, 4.0), (2, 3.5), (3, 4.5)]  # killed after the third, resumed after the first
+    path = tmp_path / "times.jsonl"
+    path.write_text("".join(json.dumps({"update": update, "seconds": seconds}) + "\n" for update, seconds in lines))
+    assert read_times(path) == {1: 2.0, 2: 3.5, 3: 4.5}
+
+
+@pytest.mark.parametrize("target", [12.0, 84.0, 120.0, 200.0])
+def test_the_temperature_of_a_spread_is_found_on_either_side_of_1(target):
+    """Of a toy whose samples spread by 120 mm at temperature 1, and in proportion to it."""
+    asked: list[float] = []
+
+    def spread(temperature: float) -> float:
+        asked.append(temperature)
+        return 120 * temperature
+
+    assert matched_temperature(spread, target) == pytest.approx(target / 120, abs=1 / 120)
+    assert len(asked) <= 9
+
+
+def test_a_spread_that_no_temperature_has_is_refused():
+    with pytest.raises(UserError, match=r"spread by 500.0 mm; at 1.99.* they spread by 23"):
+        matched_temperature(lambda temperature: 120 * temperature, 500)
+
+
+def finished(variant: str, seed: int, kept: list[float], **others: Any) -> dict[str, Any]:
+    """A run of which every measure of a prompt is that of ``kept``; in mm a hundred times as much."""
+    measured: dict[str, dict[str, list[float | None]]] = {}
+    for measures in COLUMNS.values():
+        for each in measures:
+            scale = 100 if each.measure.endswith("_mm") else 1
+            measured.setdefault(each.part, {})[f"{each.way}/{each.measure}"] = [scale * value for value in kept]
+    return {
+        "variant": variant, "seed": seed, "temperature": 1.0, "seconds": 1200.0, "clip": {}, "start": "s",
+        "prompts": "p", "per_prompt": measured,
+    } | others  # fmt: skip
+
+
+RUNS = [
+    finished("start", 0, [0.0, 0.5], seconds=0.0),
+    finished("start-like-ours", 0, [0.25, 0.5], seconds=0.0, temperature=0.7),
+    finished("ours", 0, [0.5, 1.0], clip={"text": 0.012, "pose": 0.2}),
+    finished("ours", 1, [0.5, 0.5], clip={"text": 0.028, "pose": 0.1}),
+]
+
+
+def test_the_table_is_made_of_what_runs_left(tmp_path):
+    for run in RUNS:
+        write_run(run, tmp_path)
+    lines = table(read_runs(tmp_path)).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        "| start",
+        "| ours",
+        "| start-like-ours (temperature 0.70)",
+    ]
+    # Means of 0.5, 1, 0.5 and 0.5; of 0 and 0.5.
+    assert lines[3] == (
+        "| ours | 2 | 62.5 / 62.5 / 62.5 | 62.5 / 62.5 | 0.625 / 0.625 | 62.5 / 62.5 | 62.5 / 62.5 | 62.5 | "
+        "2.0 / 15.0 | 1200 |"
+    )
+    assert "| 25.0 / 25.0 / 25.0 |" in lines[2]
+    assert lines[2].endswith("| - / - | 0 |")
+
+
+def test_differences_are_paired_by_prompt_over_the_seeds_that_both_have():
+    kept = Measure("kept", "canonical test", "mean_pose", "kept", 100)
+    found = difference(RUNS, "ours", "start", kept)
+    assert found is not None
+    assert (found.mean, found.low, found.high, found.n) == (50, 50, 50, 2)  # of both prompts, of seed 0
+    assert difference(RUNS, "ours", "sft", kept) is None
+    lines = difference_table(RUNS, "ours").splitlines()
+    assert lines[0] == "| ours less | start | start-like-ours |"
+    # Over the start at 0.7 it gains 25 and 50 points: two prompts are drawn, 25 to 50 is what they can give.
+    assert lines[2] == "| kept, mean pose, points | **+50.0 (+50.0 to +50.0)** | **+37.5 (+25.0 to +50.0)** |"
+    assert lines[-3] == "| seeds | 1 | 1 |"
+
+
+def test_runs_of_another_start_are_not_mixed_in(tmp_path):
+    for run in (*RUNS, finished("sft", 0, [0.0, 1.0], start="another")):
+        write_run(run, tmp_path)
+    with pytest.raises(UserError, match=r"sft-0.json: has other start than .*start-0.json; move one of them"):
+        read_runs(tmp_path)
+    with pytest.raises(UserError, match="holds no finished run"):
+        read_runs(tmp_path / "none")
+
+
+def test_a_prompt_without_a_value_is_no_number_of_the_run():
+    run = finished("ours", 0, [1.0, 0.0])
+    run["per_prompt"]["captions"]["sampled/mpjpe_mm"][1] = None
+    found = values(run, Measure("", "captions", "sampled", "mpjpe_mm"))
+    assert found[0] == 100
+    assert found[1] != found[1]
+
+
+def test_every_variant_is_described_where_results_are_read():
+    page = (Path(__file__).parents[2] / "docs" / "results" / "hygrpo.md").read_text()
+    assert [name for name in VARIANTS if f"`{name}`" not in page] == []
