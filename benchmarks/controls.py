@@ -47,7 +47,7 @@ from benchmarks.support.control_variants import (
     updates_per_step,
 )
 from benchmarks.support.matched_temperature import matched_temperature
-from benchmarks.support.training_time import StepTimer, read_times, seconds_per_step, steps_within
+from benchmarks.support.training_time import StepTimer, computed_per_step, read_times, steps_within, total
 from pose_rft.config import read_config
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
@@ -61,9 +61,12 @@ from pose_rft.runs.run import has_begun, read_history
 from pose_rft.runs.sft import run_sft
 from pose_rft.storage import atomic_file, ensure_directory, read_json
 
-CONFIG = Path("configs/controls.yaml")
-PROBED_PROMPTS, PROBED_STEPS, PROBED_SECONDS = 128, 4, 30.0  # of the run that says how long a step takes
+CONFIG = Path("configs/controls_rft.yaml")
+PROBED_PROMPTS, PROBED_STEPS, PROBED_SECONDS = 128, 6, 30.0  # of the run that says how long a step takes
 NUM_SAMPLES, NUM_CAPTIONS = 4, 128
+UNTRAINED: dict[str, Any] = {
+    "minutes": 0, "steps": 0, "seconds": 0.0, "wall_seconds": 0.0, "clip": {}, "settings": {},
+}  # fmt: skip
 AGAIN = "delete its folder to begin that run again"
 PHASES = ("", POSE_PHASE, "head")  # folders of checkpoints
 
@@ -102,9 +105,7 @@ class Comparison:
         if run_file(self.results, variant, seed).exists():
             return
         self.console.rule(f"{variant}, seed {seed}")
-        trained: dict[str, Any] = {"minutes": 0, "steps": 0, "seconds": 0.0, "clip": {}, "settings": {}}
-        trained["start"] = digest_of_policy(self.common.policy)
-        load, temperature = self.common.policy, 1.0
+        load, temperature, trained = self.common.policy, 1.0, UNTRAINED
         if variant in TRAINED:
             folder = self.out / f"{variant}-{seed}"
             trained = self.train(variant, seed, folder)
@@ -117,6 +118,7 @@ class Comparison:
             "seed": seed,
             "commit": commit(),
             "temperature": temperature,
+            "start": digest_of_policy(self.common.policy),
             **trained,
             "prompts": digest([sample.prompt for samples, _ in self.parts.values() for sample in samples]),
         }
@@ -131,9 +133,11 @@ class Comparison:
             run_stage(config, has_begun(folder, [folder / phase for phase in PHASES]), StepTimer(times))
             history = [entry for phase in PHASES for entry in read_history(folder / phase)]
             clip = {part: mean_of(history, f"{part}/clip_share") for part in ("text", "pose")}
+            took = total(read_times(times))
             trained = {
                 **plan,
-                "seconds": round(sum(read_times(times).values()), 1),
+                "seconds": round(took.computed, 1),
+                "wall_seconds": round(took.wall, 1),
                 "clip": {part: share for part, share in clip.items() if share is not None},
                 "settings": settings_that_differ(config, self.common),
                 "start": digest_of_policy(self.common.policy),
@@ -156,10 +160,10 @@ class Comparison:
             updates, seconds = updates_per_step(config), min(PROBED_SECONDS, 6 * self.minutes)
             ensure_directory(probe)
             run_stage(config, False, StepTimer(probe / "times.jsonl", (PROBED_STEPS * updates, seconds)))
-            step = seconds_per_step(read_times(probe / "times.jsonl"), updates)
-            planned = {"minutes": self.minutes, "steps": steps_within(self.minutes, step)}
+            step = computed_per_step(read_times(probe / "times.jsonl"), updates)
+            planned = {"minutes": self.minutes, "steps": steps_within(self.minutes, step), "seconds_per_step": step}
             with atomic_file(plan) as part:
-                part.write_text(json.dumps(planned | {"seconds_per_step": round(step, 4)}) + "\n")
+                part.write_text(json.dumps(planned) + "\n")
             shutil.rmtree(probe)
         found: dict[str, Any] = read_json(plan, AGAIN)
         return found
@@ -242,7 +246,9 @@ def main() -> None:
     parser.add_argument("--start", help="the policy that all runs start from (default: that of the config)")
     add_recordings(parser)
     parser.add_argument("--config", type=Path, default=CONFIG)
-    parser.add_argument("--minutes", type=float, default=20, help="of training, of each run (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=20, help="of computing that each run trains (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--only", nargs=2, action="append", metavar=("VARIANT", "SEED"), help=f"this run alone: {', '.join(VARIANTS)}"

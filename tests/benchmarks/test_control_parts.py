@@ -25,13 +25,15 @@ from benchmarks.support.control_variants import (
     updates_per_step,
 )
 from benchmarks.support.matched_temperature import matched_temperature
-from benchmarks.support.training_time import read_times, seconds_per_step, steps_within
+from benchmarks.support.training_time import Duration, computed_per_step, read_times, steps_within, total
 from pose_rft.config import read_config
 from pose_rft.errors import UserError
 from pose_rft.runs.rft import RftConfig
 from pose_rft.runs.sft import SftConfig
 
-COMMON = replace(read_config(RftConfig, Path(__file__).parents[2] / "configs" / "controls.yaml"), policy="somewhere")
+COMMON = replace(
+    read_config(RftConfig, Path(__file__).parents[2] / "configs" / "controls_rft.yaml"), policy="somewhere"
+)
 
 
 def config(variant: str) -> RftConfig | SftConfig:
@@ -73,18 +75,21 @@ def test_a_step_of_words_and_poses_has_two_updates_and_one_of_the_head_alone_has
     }  # fmt: skip
 
 
-def test_steps_fill_the_time_by_the_mean_of_whole_steps_after_the_first():
-    times = {1: 9.0, 2: 1.0, 3: 4.0, 4: 2.0, 5: 5.0, 6: 1.0, 7: 100.0}  # steps of 10, 6 and 6 s, and half of one
-    assert seconds_per_step(times, updates=2) == 6
-    assert steps_within(20, 6) == 200
-    assert steps_within(0.01, 6) == 1
+def test_steps_fill_the_time_by_the_median_of_whole_steps_after_the_first():
+    updates = [9.0, 1.0, 4.0, 2.0, 5.0, 3.0, 30.0, 10.0, 9.0]  # steps of 10, 6, 8 and 40 s, and half of one
+    times = {update: Duration(2 * seconds, seconds) for update, seconds in enumerate(updates, start=1)}
+    assert computed_per_step(times, updates=2) == 8
+    assert steps_within(20, 8) == 150
+    assert steps_within(0.01, 8) == 1
 
 
 def test_an_update_that_was_made_again_counts_once(tmp_path):
-    lines = [(1, 2.0), (2, 3.0), (3, 4.0), (2, 3.5), (3, 4.5)]  # killed after the third, resumed after the first
+    noted = [(1, 2.0), (2, 3.0), (3, 4.0), (2, 3.5), (3, 4.5)]  # killed after the third, resumed after the first
+    lines = [json.dumps({"update": update, "wall": seconds, "computed": seconds - 1}) for update, seconds in noted]
     path = tmp_path / "times.jsonl"
-    path.write_text("".join(json.dumps({"update": update, "seconds": seconds}) + "\n" for update, seconds in lines))
-    assert read_times(path) == {1: 2.0, 2: 3.5, 3: 4.5}
+    path.write_text("\n".join(lines))
+    assert read_times(path) == {1: Duration(2.0, 1.0), 2: Duration(3.5, 2.5), 3: Duration(4.5, 3.5)}
+    assert total(read_times(path)) == (10, 7)
 
 
 @pytest.mark.parametrize("target", [12.0, 84.0, 120.0, 200.0])
@@ -113,13 +118,13 @@ def finished(variant: str, seed: int, kept: list[float], **others: Any) -> dict[
             scale = 100 if each.measure.endswith("_mm") else 1
             measured.setdefault(each.part, {})[f"{each.way}/{each.measure}"] = [scale * value for value in kept]
     return {
-        "variant": variant, "seed": seed, "temperature": 1.0, "seconds": 1200.0, "clip": {}, "start": "s",
-        "prompts": "p", "per_prompt": measured,
+        "variant": variant, "seed": seed, "temperature": 1.0, "seconds": 1200.0, "wall_seconds": 1300.0, "clip": {},
+        "start": "s", "prompts": "p", "per_prompt": measured,
     } | others  # fmt: skip
 
 
 RUNS = [
-    finished("start", 0, [0.0, 0.5], seconds=0.0),
+    finished("start", 0, [0.0, 0.5], seconds=0.0, wall_seconds=0.0),
     finished("start-like-ours", 0, [0.25, 0.5], seconds=0.0, temperature=0.7),
     finished("ours", 0, [0.5, 1.0], clip={"text": 0.012, "pose": 0.2}),
     finished("ours", 1, [0.5, 0.5], clip={"text": 0.028, "pose": 0.1}),
@@ -138,10 +143,10 @@ def test_the_table_is_made_of_what_runs_left(tmp_path):
     # Means of 0.5, 1, 0.5 and 0.5; of 0 and 0.5.
     assert lines[3] == (
         "| ours | 2 | 62.5 / 62.5 / 62.5 | 62.5 / 62.5 | 0.625 / 0.625 | 62.5 / 62.5 | 62.5 / 62.5 | 62.5 | "
-        "2.0 / 15.0 | 1200 |"
+        "2.0 / 15.0 | 1200 / 1300 |"
     )
     assert "| 25.0 / 25.0 / 25.0 |" in lines[2]
-    assert lines[2].endswith("| - / - | 0 |")
+    assert lines[2].endswith("| - / - | 0 / 0 |")
 
 
 def test_differences_are_paired_by_prompt_over_the_seeds_that_both_have():

@@ -28,7 +28,7 @@ def command(trained_policy, tmp_path) -> list[str]:
     assert len({is_held_out(name) for name in names}) == 2
     poses = np.random.default_rng(0).normal(0, 0.3, (len(names), 22, 3)).astype(np.float32)
     np.savez(tmp_path / "poses.npz", pose=poses, sequence=np.array(names))
-    config = yaml.safe_load((ROOT / "configs" / "controls.yaml").read_text())
+    config = yaml.safe_load((ROOT / "configs" / "controls_rft.yaml").read_text())
     small = {"prompts_per_step": 2, "answers_per_prompt": 2, "poses_per_answer": 4, "max_new_tokens": 12}
     small["learning_rate"] = 1e-6  # it goes on to spread as its start does
     config |= {
