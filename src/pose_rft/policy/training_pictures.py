@@ -58,8 +58,8 @@ class PicturesConfig:
 
 
 def with_pictures(
-    policy: PosePolicy, samples: list[Sample], seed: int, config: PicturesConfig, folder: Path | None = None
-) -> list[Sample]:
+    policy: PosePolicy, samples: Sequence[Sample], seed: int, config: PicturesConfig, folder: Path | None = None
+) -> Sequence[Sample]:
     """Samples, and ``config.samples`` more about pictures of their poses, drawn and encoded, in random order.
 
     What was encoded is kept in ``folder`` and read from there the next time.
@@ -69,6 +69,7 @@ def with_pictures(
     """
     if not config.samples:
         return samples
+    samples = list(samples)
     poses = [sample.pose for sample in samples if sample.pose is not None]
     if not poses:
         raise UserError("pictures: there is no pose to draw; give the mixture a source of poses")
@@ -141,6 +142,26 @@ def encoded(
             flipped = EncodedImages(part["flipped_tokens"][own], part["flipped_points"][own])
             result.append(flip_sample(result[row], flipped))
     return result
+
+
+def with_photograph(policy: PosePolicy, sample: Sample) -> Sample:
+    """The sample with the encoder's features of its photograph; ``pose`` and ``person`` in the crop's frame, as above.
+
+    The photograph's up is taken to be that of the world. A sample without one, or for a policy whose language model
+    reads images itself, stays as it is.
+
+    Raises:
+        UserError: an unreadable photograph, or nobody in it.
+    """
+    if policy.image_branch is None or sample.image is None or isinstance(sample.image, EncodedImages):
+        return sample
+    found = policy.image_branch.encoder.encode_person(sample.image, sample.prompt)  # type: ignore[arg-type]
+    turn = found.turn.numpy()
+    image = EncodedImages(found.encoded.tokens.cpu().bfloat16(), found.encoded.points.cpu())
+    if sample.pose is None:
+        return replace(sample, image=image)
+    pose = in_camera_frame(turn.T, sample.pose)
+    return replace(sample, image=image, pose=pose, person=PicturedPerson(0, pose, turn.T @ np.array([0.0, 1.0, 0.0])))
 
 
 def flip_sample(sample: Sample, flipped: EncodedImages) -> Sample:

@@ -116,7 +116,7 @@ class RolloutRewarder:
         Raises:
             UserError: a column is missing, the number of grades is wrong, or the reward fails on all of them.
         """
-        some = samples[:TRIED_OUT]
+        some = list(samples[:TRIED_OUT])
         columns = columns_of(some)
         given = [np.zeros((22, 3)) if sample.pose is None else sample.pose for sample in some]
         axis_angle = torch.from_numpy(np.stack(given).astype(np.float32)).to(self.policy.device)
@@ -136,7 +136,7 @@ def columns_of(samples: Sequence[Sample]) -> dict[str, list[Any]]:
     """What rewards get of samples beside their prompts."""
     return {
         "checks": [list(sample.checks) for sample in samples],
-        "wants_pose": [sample.pose is not None or sample.task == "text_to_pose" for sample in samples],
+        "wants_pose": [sample.pose is not None or sample.task.endswith("to_pose") for sample in samples],
         "answer": [sample.answer for sample in samples],
         "pose": [sample.pose if sample.person is None else sample.person.pose for sample in samples],
         "up": [sample.person and sample.person.up for sample in samples],

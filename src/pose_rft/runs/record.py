@@ -4,7 +4,6 @@ A run that goes on is compared with it. What may change takes effect and is said
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from accelerate import PartialState
 from rich.console import Console
 from transformers import TrainerCallback
 
+from pose_rft.data.mixtures.training import fingerprint_of
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.run_checkpoints import checkpoints, read_state
@@ -81,17 +81,14 @@ class RunRecord(TrainerCallback):
         Raises:
             UserError: they are others than it began with.
         """
-        digest = hashlib.sha256()
-        for sample in samples:
-            digest.update(repr((sample.prompt, sample.answer, sample.checks)).encode("utf-8", "backslashreplace"))
-            digest.update(b"" if sample.pose is None else sample.pose.tobytes())
-        if self._samples not in (None, digest.hexdigest()):
+        fingerprint = fingerprint_of(samples)
+        if self._samples not in (None, fingerprint):
             raise UserError(
                 f"{self._output}: the run began with other samples (other files, or another version of pose-rft); "
                 "bring them back, or start another run in another output_dir"
             )
         if self._samples is None:
-            self._samples = digest.hexdigest()
+            self._samples = fingerprint
             self._write()
 
     def _refuse(

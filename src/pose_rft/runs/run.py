@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from accelerate import PartialState
+from rich.progress import track
 from transformers import TrainerCallback
 
 from pose_rft.config import PositiveInt, refuse_unread, validate
-from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig
+from pose_rft.data.mixtures.training import training_samples
+from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.sample import Sample, check_poses
 from pose_rft.devices import pick_device
 from pose_rft.errors import UserError
@@ -26,7 +29,8 @@ from pose_rft.evaluation.phrase_fit import PhraseFit, TaughtPhrase, phrase_fit, 
 from pose_rft.evaluation.run_report import write_run_report
 from pose_rft.policy import PosePolicy
 from pose_rft.policy.hidden_state_cache import HiddenStateCache, cache_hidden_states, mean_poses
-from pose_rft.policy.training_pictures import PicturesConfig, with_pictures
+from pose_rft.policy.image_branch import ImageMode
+from pose_rft.policy.training_pictures import PicturesConfig, with_photograph, with_pictures
 from pose_rft.progress import LiveProgress
 from pose_rft.run_checkpoints import newest_checkpoint, read_state
 from pose_rft.runs.phase import Phase
@@ -37,6 +41,7 @@ from pose_rft.terminal import errors, status
 from pose_rft.trainer import CheckpointTrainer, NonFiniteError
 
 AT_THE_START, AT_THE_END = "At the start", "At the end"  # when phrases are measured
+READ_FIRST = 10_000  # draws of one's own data that are read before training, to find what is broken
 STATES_FILE, PICTURES_FOLDER, IMAGES_FOLDER = "states.safetensors", "pictures", "images"
 
 
@@ -46,7 +51,7 @@ class RunConfig:
 
     Attributes:
         output_dir: checkpoints of all phases, and the trained policy in ``policy/``.
-        data: the training mixture: which samples, by weight.
+        data: which samples, by weight: the built-in mixture, or one's own data.
         pictures: drawn of the mixture's poses, beside its texts.
         processes: that draw training samples.
         pose_timeline: pictures of poses while it trains.
@@ -75,6 +80,7 @@ class Run:
 
     Attributes:
         policy: what is trained.
+        known_samples: its training samples; of one's own data, which is read as it is drawn, the first.
         phrase_fits: how well it does what phrases of its training ask, by when they were asked.
     """
 
@@ -88,22 +94,35 @@ class Run:
     ) -> None:
         self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
         self._output, self._record = Path(config.output_dir), record
+        self.known_samples: Sequence[Sample] = []
         self._phrases: list[TaughtPhrase] = []
         self.phrase_fits: dict[str, PhraseFit] = {}
 
-    def samples(self, count: int, seed: int, given: Sequence[Sample] | None = None) -> Sequence[Sample]:
-        """Training samples, with their pictures: drawn from the mixture, unless they are given.
+    def samples(
+        self, count: int, seed: int, given: Sequence[Sample] | None = None, imitated: bool = False
+    ) -> Sequence[Sample]:
+        """Training samples, with their pictures: drawn as the config says, unless they are given.
+
+        Args:
+            imitated: their answers are what is learned.
 
         Raises:
-            UserError: a pose that is not finite, or a run that goes on and began with other samples.
+            UserError: a pose that is not finite, a line of one's own data that is broken or that the stage cannot
+                learn from, or a run that goes on and began with other samples.
         """
-        drawn = [] if given is not None else text_to_pose_mixture(count, seed, self.config.data, self.config.processes)
-        check_poses(drawn if given is None else given)
+        samples = given
+        if samples is None:
+            prepare = partial(prepared, self.policy, imitated)
+            samples = training_samples(count, seed, self.config.data, self.config.processes, prepare)
         with self._processes.main_process_first():
-            self._record.check_samples(drawn if given is None else given)
-            pictured = partial(with_pictures, self.policy, drawn, seed, self.config.pictures)
-            samples = given if given is not None else pictured(self._output / PICTURES_FOLDER)
-        self._phrases = taught_phrases(samples)
+            first = read_first(samples) if isinstance(samples, WeightedMixture) else samples
+            check_poses(first)
+            self._record.check_samples(samples)
+            if given is None:
+                folder = self._output / PICTURES_FOLDER
+                samples = with_pictures(self.policy, samples, seed, self.config.pictures, folder)
+        self.known_samples = first if isinstance(samples, WeightedMixture) else samples
+        self._phrases = taught_phrases(self.known_samples)
         return samples
 
     def measure_phrases(self, when: str) -> None:
@@ -217,6 +236,42 @@ def open_run(
         write_run_report(output, title, run.history(), config, timeline, record.changes, run.phrase_fits)
         clear_up(output)
     processes.wait_for_everyone()
+
+
+def prepared(policy: PosePolicy, imitated: bool, sample: Sample) -> Sample:
+    """A sample of one's own data as training takes it.
+
+    Raises:
+        UserError: the stage or the policy cannot learn from it; the message begins with the field.
+    """
+    if imitated and not sample.answer:
+        raise UserError(
+            "answer: there is none and no pose, so that there is nothing to imitate; add one, or use the line in rft"
+        )
+    if sample.image is not None and policy.image_mode is ImageMode.NONE:
+        raise UserError("image: this policy answers texts only; choose one with an encoder or a vision tower")
+    if sample.image is not None and sample.checks:
+        raise UserError(
+            "checks: are about an upright body, and photographs are learned in the frame of their crop; leave them out "
+            "of lines with an image"
+        )
+    return with_photograph(policy, sample)
+
+
+def read_first(samples: WeightedMixture) -> list[Sample]:
+    """The first draws of one's own data, before training: what is broken among them is found now.
+
+    Raises:
+        UserError: as reading them does.
+    """
+    first, ready = [], set()
+    for index in track(range(min(len(samples), READ_FIRST)), "Reading samples", console=errors, transient=True):
+        first.append(samples.read(index))
+        line = samples.source[index], samples.line[index]
+        if line not in ready:
+            samples[index]
+            ready.add(line)
+    return first
 
 
 def join_processes(device: str) -> PartialState:

@@ -11,6 +11,7 @@ import torch
 from transformers import TrainerCallback
 
 from pose_rft.config import Seed, refuse_unread
+from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.questions.statements import statements
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -106,9 +107,11 @@ def run_sft(
     with open_run(config, "A supervised run", [head, attributes, joint], make_policy, resume) as run:
         trained = [phase for phase in (config.head, config.attributes, config.joint) if phase.steps]
         largest = max((phase.samples for phase in trained), default=0)
-        samples = run.samples(largest, config.data_seed, samples)
+        samples = run.samples(largest, config.data_seed, samples, imitated=True)
 
         def samples_of(phase: PhaseConfig) -> Sequence[Sample]:
+            if isinstance(samples, WeightedMixture):
+                return samples[: phase.samples]
             return samples[: phase_sample_count(len(samples), phase.samples, largest)]
 
         posed = [sample for sample in samples_of(config.head) if sample.pose is not None]
@@ -123,7 +126,7 @@ def run_sft(
             _train_attributes(run, attributes, config, samples_of(config.attributes), callbacks)
         if run.is_due(joint):
             _train_jointly(run, joint, config, samples_of(config.joint), callbacks)
-        commonest = Counter(sample.answer for sample in samples).most_common(DRAFT_ANSWERS)
+        commonest = Counter(sample.answer for sample in run.known_samples).most_common(DRAFT_ANSWERS)
         run.policy.set_draft_answers(answer for answer, _ in commonest)
     return run.policy
 
@@ -156,9 +159,9 @@ def _train_attributes(
     policy = run.policy
     if policy.image_branch is None or policy.image_branch.attributes != list(statements()):
         policy.enable_attributes(statements())
-    pictures = [sample for sample in samples if isinstance(sample.image, EncodedImages)]
+    pictures = [sample for sample in samples if isinstance(sample.image, EncodedImages) and sample.person]
     if not pictures:
-        raise UserError("sft: attributes are learned from pictures; set pictures.samples")
+        raise UserError("sft: attributes are learned from pictures with a pose; set pictures.samples")
     if not run.is_due(phase):
         return
     if begun := run.newest_checkpoint(phase):

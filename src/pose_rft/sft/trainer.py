@@ -17,6 +17,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import load_body
 from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
+from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.sample import Sample, sample_name
 from pose_rft.generation.packing import PackedGroups
 from pose_rft.policy import PosePolicy
@@ -218,11 +219,14 @@ class PolicyTrainer(SupervisedTrainer):
         super().__init__(policy, policy, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
-        lengths = [len(sample.prompt) + len(sample.answer) for sample in self.samples]
+        # What is drawn from one's own data is read when it is drawn, so nobody knows its length and whether it has a
+        # picture.
+        unread = isinstance(self.samples, WeightedMixture)
+        lengths = [0] * len(self.samples) if unread else [len(each.prompt) + len(each.answer) for each in self.samples]
         # Workers are forked from this process, and what is forked cannot use its GPU: whether prompts are shared is
         # found out here, and there pictures are read here too.
         _ = self.policy.language_model.supports_prefix_sharing
-        pictured = any(sample.image is not None for sample in self.samples)
+        pictured = unread or any(sample.image is not None for sample in self.samples)
         workers = 0 if pictured and self.policy.device.type != "cpu" else self.loop.workers
         # Packing needs no equal lengths; a pool of one batch keeps the order random.
         batches = LengthBatches(lengths, self.phase.batch_size, self.loop.seed, pool=1, part=self.rank_slice)

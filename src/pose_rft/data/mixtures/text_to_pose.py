@@ -4,13 +4,14 @@ A mixture is a function of its number, seed and config alone. It is drawn in sha
 that any number of processes draws the same samples.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
+from typing import Literal
 
 import numpy as np
 import torch
 
-from pose_rft.config import Fraction, NonNegativeFloat, PositiveInt, refuse_unread, validate
+from pose_rft.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, refuse_unread, validate
 from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
@@ -29,10 +30,32 @@ PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2
 
 
 @dataclass(frozen=True)
+class SourceConfig:
+    """One source of ``MixtureConfig.sources``: a file of one's own data, or the mixture of the other fields.
+
+    Attributes:
+        path: JSON Lines, Parquet, a folder with a data set or a Hugging Face id.
+        name: "builtin" in place of a path.
+        weight: relative; its share of what is drawn.
+    """
+
+    path: str | None = None
+    name: Literal["builtin"] | None = None
+    weight: PositiveFloat = 1.0
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if (self.path is None) == (self.name is None):
+            raise UserError("path, name: a source has one of them; give path: pairs.jsonl, or name: builtin")
+
+
+@dataclass(frozen=True)
 class MixtureConfig:
     """What the training samples are made of. The weights are relative; a source with weight 0 is left out.
 
     Attributes:
+        sources: one's own data, a list of {path: pairs.jsonl, weight: 1.0}, and {name: builtin} for what the fields
+            below say; empty for that alone.
         captions_procedural: captions made by rule, of mixed and perturbed poses of the concepts.
         captions_mocap: captions made by rule, of motion capture; left out without ``mocap`` and ``amass``.
         phrases: what people call poses, with the concept's poses and checks.
@@ -52,6 +75,7 @@ class MixtureConfig:
             models trained on the two parts share no pose; "all" draws from everything.
     """
 
+    sources: list[SourceConfig] = field(default_factory=list)
     captions_procedural: NonNegativeFloat = 0.25
     captions_mocap: NonNegativeFloat = 0.22
     phrases: NonNegativeFloat = 0.27
@@ -69,6 +93,14 @@ class MixtureConfig:
 
     def __post_init__(self) -> None:
         validate(self)
+        built_in = [source for source in self.sources if source.name]
+        if len(built_in) > 1:
+            raise UserError("sources: names builtin more than once; add their weights up")
+        if self.sources and not built_in:
+            # Of these, retrieval training and smoke runs set values of their own.
+            elsewhere = ("sources", "chat", "concept_poses")
+            others = [each.name for each in fields(self) if each.name not in elsewhere]
+            refuse_unread(self, others, "sources does not name builtin")
         if not any(getattr(self, name) for name in SOURCES):
             raise UserError(f"{', '.join(SOURCES)}: all weights are zero; give one of them a positive one")
         if not self.captions_mocap and not self.clips:
