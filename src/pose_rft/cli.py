@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from pose_rft.commands import data as own_data
 from pose_rft.commands import retrieval
 from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(retrieval.app, name="retrieval")
+app.add_typer(own_data.app, name="data")
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
@@ -236,7 +238,10 @@ def demo(
 
 @app.command()
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="A name that `pose-rft benchmarks` lists.")],
+    benchmark: Annotated[str | None, typer.Argument(help="A name that `pose-rft benchmarks` lists.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Your own pairs in place of a benchmark: .jsonl, .parquet, a data set.")
+    ] = None,
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
     poses: Annotated[Path | None, typer.Option(help="Recordings (npz): a file, a folder or a pattern.")] = None,
@@ -259,32 +264,26 @@ def evaluate(
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Judge a policy by a benchmark: prompts with what their poses, or words, should meet.
+    """Judge a policy by a benchmark, or by your own data: prompts with what their poses, or words, should meet.
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
     from pose_rft.storage import ensure_writable
 
+    if bool(benchmark) == bool(data):
+        raise UserError("evaluate: give the name of a benchmark (pose-rft benchmarks lists them) or --data FILE")
     if out is not None:
         ensure_writable(out)
     policy = _load_policy(checkpoint, device)
     from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
     from pose_rft.evaluation.benchmarks import results_table, save_result
+    from pose_rft.evaluation.own_data import evaluate_own_data
 
-    result = run_benchmark(
-        benchmark,
-        policy,
-        poses=poses,
-        up=up,
-        split=split,
-        limit=limit,
-        num_samples=num_samples,
-        temperature=temperature,
-        seed=seed,
-        best_of=best_of,
-        settle=settle,
-        show_progress=True,
-    )
+    settings: dict[str, Any] = {
+        "poses": poses, "up": up, "split": split, "limit": limit, "num_samples": num_samples, "seed": seed,
+        "temperature": temperature, "best_of": best_of, "settle": settle, "show_progress": True,
+    }  # fmt: skip
+    result = evaluate_own_data(data, policy, **settings) if data else run_benchmark(str(benchmark), policy, **settings)
     output.print(results_table(result))
     if out is not None:
         save_result(result, out)

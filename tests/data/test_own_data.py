@@ -202,6 +202,8 @@ VIDEO = {"type": "video"}
         ({"messages": [{"role": "system", "content": "a"}]}, "messages: are of system"),
         ({"messages": [USER, ASSISTANT], "prompt": "a"}, "messages: stands beside prompt"),
         ({"messages": [USER, ASSISTANT], "pose": REST}, "messages: 0 answers hold <POSE>"),
+        ({"messages": [USER, {"role": "assistant", "content": "<POSE>"}]}, "answer: holds <POSE>, but"),
+        ({"messages": [USER, {"role": "assistant", "content": "<POSE><POSE>"}], "pose": REST}, "<POSE> 2 times"),
         ({"messages": [{"role": "user", "content": "<image> a"}]}, "messages: show a picture, but the line has no"),
         ({"messages": [{"role": "user", "content": "<image><image>"}]}, "messages: show more than one picture"),
     ],

@@ -6,7 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import roma
 import torch
+from PIL import Image
 
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, SourceConfig
 from pose_rft.data.photographs import TWO_PEOPLE
@@ -144,9 +146,7 @@ def test_the_pose_of_a_photograph_is_learned_in_the_frame_that_answers_are_turne
     asked = "the pose of the person on the left"
     learned = with_photograph(seeing, Sample(asked, "<POSE>", pose, TWO_PEOPLE, "image_to_pose"))
     turn = seeing.image_branch.encoder.encode_person(TWO_PEOPLE, asked).turn
-    from roma import rotmat_to_rotvec, rotvec_to_rotmat
-
-    back = rotmat_to_rotvec(turn @ rotvec_to_rotmat(torch.from_numpy(learned.pose[0])))
+    back = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(torch.from_numpy(learned.pose[0])))
     np.testing.assert_allclose(back.numpy(), pose[0], atol=1e-5)
     assert not np.allclose(learned.pose[0], pose[0], atol=1e-3)
     np.testing.assert_array_equal(learned.pose[1:], pose[1:])
@@ -155,7 +155,7 @@ def test_the_pose_of_a_photograph_is_learned_in_the_frame_that_answers_are_turne
 
 
 def test_checks_of_a_photograph_are_not_learned_in_a_frame_that_they_are_not_about(seeing):
-    with pytest.raises(UserError, match="^checks: are about an upright body"):
+    with pytest.raises(UserError, match=r"^checks: are about an upright body"):
         prepared(seeing, False, Sample("a", "", None, TWO_PEOPLE, "image_to_pose", ("lean() < 90",)))
 
 
@@ -174,8 +174,6 @@ def test_photographs_are_learned_from_and_questions_about_them(sft, pairs, tmp_p
 
 
 def test_a_photograph_with_nobody_in_it_is_named_before_training(sft, pairs, tmp_path, tiny_backbone):
-    from PIL import Image
-
     Image.new("RGB", (200, 200), "white").save(tmp_path / "white.png")
     policy = PolicyConfig(tiny_backbone, 2, TINY, LoraSettings(rank=2), encoder="blazepose")
     with pytest.raises(UserError, match=r"pairs.jsonl, line 28: .*white.png") as raised:

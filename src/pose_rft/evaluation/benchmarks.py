@@ -108,7 +108,7 @@ def evaluate(
         UserError: an unknown benchmark, or poses that cannot be read.
     """
     if benchmark in TALK:
-        _check_limit(limit)
+        check_limit(limit)
         prompts = TALK[benchmark](split)[:limit]
         said = evaluate_talk(prompts, policy, num_samples, temperature, seed, show_progress)
         return {"benchmark": benchmark, "split": split, "poses": None, **said}
@@ -153,11 +153,9 @@ def load_benchmark(
     Raises:
         UserError: an unknown benchmark, poses that cannot be read, or a limit below 1.
     """
-    _check_limit(limit)
+    check_limit(limit)
     if benchmark in TYPED:
-        files = [] if poses is None else find_recordings(poses)
-        real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
-        return TYPED[benchmark](split)[:limit], torch.cat(real) if real else None
+        return TYPED[benchmark](split)[:limit], real_poses(poses, up)
     if benchmark == FOREIGN:
         poses = poses or Path(RECORDINGS)
         samples = foreign_captions(poses, split, up)[:limit]
@@ -174,7 +172,15 @@ def load_benchmark(
     raise UserError(f"no benchmark is called {benchmark!r}; there are: {names}")
 
 
-def _check_limit(limit: int | None) -> None:
+def real_poses(poses: Path | None, up: Up | None = None) -> Tensor | None:
+    """Poses (M, 22, 3) of files to compare answers with, facing +z; None of None."""
+    files = [] if poses is None else find_recordings(poses)
+    real = [facing_forward(torch.from_numpy(read_poses(file, up).pose)) for file in files]
+    return torch.cat(real) if real else None
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit below 1."""
     if limit is not None and limit < 1:
         raise UserError(f"limit: ask at least 1 prompt, not {limit}")
 

@@ -351,7 +351,8 @@ def write_texts(
     """Write texts about the poses of a file, one JSON object a line; those about one pose stand together.
 
     Args:
-        say_once: one text (a dataclass) about each of some poses, from their rows and a seed.
+        say_once: one text (a dataclass) about each of some poses, from their rows and a seed. Its line begins with the
+            pose's row, unless it holds the pose itself.
         count: of the poses, of which ``chunk`` are taken at once.
         rounds: texts about each pose.
 
@@ -367,8 +368,9 @@ def write_texts(
             rows = slice(start, start + chunk)
             said = [say_once(rows, batch_seed(seed, start, turn)) for turn in range(rounds)]
             for row, several in enumerate(zip(*said, strict=True), start):
-                for text in several:
-                    file.write(json.dumps({"pose": row} | asdict(text), ensure_ascii=False) + "\n")
+                for line in map(asdict, several):
+                    numbered = line if "pose" in line else {"pose": row} | line
+                    file.write(json.dumps(numbered, ensure_ascii=False) + "\n")
                     lines += 1
     return lines
 

@@ -61,19 +61,19 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
     image = _image(given["image"], folder) if "image" in given else None
     checks = _checks(given.get("checks", []))
     if "messages" in given or "conversations" in given:
-        turns, shown = _turns(given, folder)
-        image = shown if image is None else image
-        posed = sum(POSE_TOKEN in (each.answer or POSE_TOKEN) for each in turns)
-        if pose is not None and posed != 1:
-            raise UserError(f"messages: {posed} answers hold {POSE_TOKEN}, where the pose belongs; one has to")
-        prompt, answer = turns[turn % len(turns)]
-        if answer is not None and POSE_TOKEN not in answer:
-            pose, checks = (None, ()) if posed else (pose, checks)
+        turns, picture = _turns(given, folder)
+        image = picture if image is None else image
+        shows = [each.answer is None or POSE_TOKEN in each.answer for each in turns]
+        if pose is not None and sum(shows) != 1:
+            raise UserError(f"messages: {sum(shows)} answers hold {POSE_TOKEN}, where the pose belongs; one has to")
     else:
-        prompt, answer = _text(given, "prompt"), _text(given, "answer") if "answer" in given else None
-    if answer is None:
-        answer = "" if pose is None else SHORT_ANSWER
-    _check_answer(answer, pose)
+        turns = [Turn(_text(given, "prompt"), _text(given, "answer") if "answer" in given else None)]
+        shows = [True]
+    poses = [pose if own else None for own in shows]
+    answers = [_answer(each.answer, own) for each, own in zip(turns, poses, strict=True)]  # all, to find what is wrong
+    chosen = turn % len(turns)
+    prompt, answer, pose = turns[chosen].prompt, answers[chosen], poses[chosen]
+    checks = checks if shows[chosen] else ()
     wanted = pose is not None or not answer
     kinds = ("text_to_pose", "chat") if image is None else ("image_to_pose", "image_question")
     task = kinds[0] if wanted else kinds[1]
@@ -96,7 +96,10 @@ def _text(given: Mapping[str, Any], field: str) -> str:
     return given[field]
 
 
-def _check_answer(answer: str, pose: np.ndarray | None) -> None:
+def _answer(answer: str | None, pose: np.ndarray | None) -> str:
+    """The answer that shows a pose, or none; empty where there is neither."""
+    if answer is None:
+        return "" if pose is None else SHORT_ANSWER
     count = answer.count(POSE_TOKEN)
     if count > 1:
         raise UserError(f"answer: holds {POSE_TOKEN} {count} times; an answer shows one pose")
@@ -107,6 +110,7 @@ def _check_answer(answer: str, pose: np.ndarray | None) -> None:
             f"answer: has no {POSE_TOKEN}, where the pose belongs; write it in, or leave the answer out for "
             f"{SHORT_ANSWER!r}"
         )
+    return answer
 
 
 def _checks(value: Any) -> tuple[str, ...]:

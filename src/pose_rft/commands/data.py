@@ -1,0 +1,102 @@
+"""``pose-rft data``: one's own data, looked through before training and made of poses."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pose_rft.commands.options import Seed, Up
+from pose_rft.errors import UserError
+from pose_rft.terminal import output, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pose_rft.data.findings import Findings
+
+app = typer.Typer(no_args_is_help=True, help="Your own data: look through it, or make it of poses.")
+
+NAMED = 20  # broken lines that are named
+
+
+@app.command("check")
+def check(
+    source: Annotated[str, typer.Argument(help=".jsonl, .parquet, a folder with a data set, or a Hugging Face id.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw some samples into this PNG.")] = None,
+) -> None:
+    """Count what is in a file of pairs and name each broken line; exit status 2 if there is one.
+
+    Example:  pose-rft data check pairs.jsonl --picture samples.png
+    """
+    from pose_rft.body.render import write_png
+    from pose_rft.data.findings import look_through, sheet
+    from pose_rft.storage import ensure_writable
+
+    if picture is not None:
+        ensure_writable(picture)
+    found = look_through(source)
+    if found.tasks:
+        output.print(_table(source, found))
+    for remark in _remarks(found):
+        say(remark)
+    if picture is not None and found.shown:
+        write_png(picture, sheet(found.shown))
+        say(f"Drawn in {picture}")
+    for line in found.broken[:NAMED]:
+        say(line)
+    if found.broken:
+        more = f", of which the first {NAMED} are named above" if len(found.broken) > NAMED else ""
+        raise UserError(
+            f"{source}: {len(found.broken)} of {found.lines} lines are broken{more}; mend them or leave them out"
+        )
+
+
+@app.command("caption")
+def caption(
+    poses: Annotated[str, typer.Argument(help="A pose file (docs/body.md), a folder of them or a pattern.")],
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write, for data.sources of a config.")],
+    captions: Annotated[int, typer.Option(min=1, help="Captions for each pose.")] = 3,
+    seed: Seed = 0,
+    up: Up = None,
+) -> None:
+    """Make pairs for training of poses: captions that are true of them, with the checks that each states.
+
+    Example:  pose-rft data caption out/pose_00.npz --out pairs.jsonl
+    """
+    from pose_rft.data.captioned_pairs import write_captioned_pairs
+
+    lines = write_captioned_pairs(poses, out, captions, seed, up)
+    say(f"{lines} pairs written to {out}")
+
+
+def _table(source: str, found: "Findings") -> "Table":
+    """Samples by task and split."""
+    from rich.table import Table
+
+    splits = [name for name in ("train", "dev", "test", "none") if any(split == name for _, split in found.tasks)]
+    table = Table("task", *(f"split {name}" for name in splits), "all", title=f"{source}: {found.lines} lines")
+    for task in dict.fromkeys(task for task, _ in found.tasks):
+        counts = [found.tasks[task, split] for split in splits]
+        table.add_row(task, *map(str, counts), str(sum(counts)))
+    return table
+
+
+def _remarks(found: "Findings") -> list[str]:
+    """What else is to be known, a line each."""
+    from statistics import median
+
+    said = [
+        f"words of {name}s: {min(words)} to {max(words)}, half of them at most {median(words):g}"
+        for name, words in found.words.items()
+        if words
+    ]
+    said.append(f"{found.posed} with a pose, {found.pictured} with an image")
+    if found.unanswered:
+        said.append(f"{found.unanswered} with neither answer nor pose: for rft alone, sft has nothing to imitate")
+    if found.unmet:
+        said.append(
+            f"{len(found.unmet)} with a pose that does not do all that their checks say, the first in {found.unmet[0]}"
+        )
+    if found.unread:
+        said.append("fields that nothing reads: " + ", ".join(f"{name} ({n})" for name, n in found.unread.items()))
+    return said

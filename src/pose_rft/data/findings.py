@@ -1,0 +1,127 @@
+"""What is in one's own data: how much of which task and split, how long, and every line that is broken."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from rich.progress import track
+
+from pose_rft.body import load_body
+from pose_rft.body.render import contact_sheet, render, wrapped
+from pose_rft.data.readers.own_data import open_own_data
+from pose_rft.data.readers.pairs import FIELDS, SPLITS
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.posescript.checks import satisfied
+from pose_rft.terminal import errors
+from pose_rft.vision.images import read_image
+
+SHOWN = 12  # samples of a picture
+SIDE = 240  # pixels of a picture's halves
+NONE = "none"  # the name of what has no split
+
+
+@dataclass
+class Findings:
+    """What ``look_through`` found.
+
+    Attributes:
+        lines: all of them, broken ones too.
+        tasks: task and split -> samples.
+        words: of prompts and of answers, a number for each that has any.
+        posed, pictured: samples with a pose, with an image.
+        unmet: places of lines whose pose does not do all that their checks say.
+        unanswered: samples with neither answer nor pose.
+        unread: fields that nothing reads -> lines.
+        broken: a line for each broken one: where, which field, what is wrong, what to do.
+        shown: some samples, evenly spread.
+    """
+
+    lines: int
+    tasks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    words: dict[str, list[int]] = field(default_factory=lambda: {"prompt": [], "answer": []})
+    posed: int = 0
+    pictured: int = 0
+    unmet: list[str] = field(default_factory=list)
+    unanswered: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    shown: list[Sample] = field(default_factory=list)
+
+
+def look_through(source: str | Path) -> Findings:
+    """Read all of a source, every photograph too, with a progress bar.
+
+    Raises:
+        UserError: nothing of that name can be read. What is wrong with single lines is among the findings.
+    """
+    data = open_own_data(source, "all")
+    found, read = Findings(len(data)), set[Path]()
+    to_show = set(np.linspace(0, len(data) - 1, SHOWN).astype(int).tolist())
+    for row in track(range(len(data)), "Reading lines", console=errors, transient=True):
+        try:
+            sample = data.sample(row)
+            _read_photograph(sample, read)
+        except UserError as error:
+            found.broken.append(str(error))
+            continue
+        split = data.records.splits[row]
+        found.unread.update(name for name in data.records.record(row) if name not in FIELDS)
+        _note(found, sample, SPLITS[split] if split >= 0 else NONE)
+        if row in to_show:
+            found.shown.append(sample)
+    return found
+
+
+def _read_photograph(sample: Sample, read: set[Path]) -> None:
+    """Read the photograph of a sample, a file only once."""
+    if sample.image is None or (isinstance(sample.image, Path) and sample.image in read):
+        return
+    try:
+        read_image(sample.image)  # type: ignore[arg-type]
+    except UserError as error:
+        raise UserError(f"{sample.source}: image: {error}") from error
+    if isinstance(sample.image, Path):
+        read.add(sample.image)
+
+
+def _note(found: Findings, sample: Sample, split: str) -> None:
+    found.tasks[sample.task, split] += 1
+    for name, text in (("prompt", sample.prompt), ("answer", sample.answer)):
+        found.words[name] += [len(text.split())] if text else []
+    found.posed += sample.pose is not None
+    found.pictured += sample.image is not None
+    found.unanswered += not sample.answer
+    if sample.pose is not None and sample.checks:
+        points = load_body().points(torch.from_numpy(sample.pose)[None])
+        if not satisfied(sample.checks, points).all():
+            found.unmet.append(sample.source)
+
+
+def sheet(samples: Sequence[Sample]) -> Image.Image:
+    """A picture of samples: photograph or words on the left, the pose from the front on the right, the prompt below.
+
+    Args:
+        samples: at least one, of one's own data.
+    """
+    return contact_sheet([_pair(sample) for sample in samples], [sample.prompt for sample in samples], columns=3)
+
+
+def _pair(sample: Sample) -> Image.Image:
+    pair = Image.new("RGB", (2 * SIDE, SIDE), "white")
+    if sample.image is not None:
+        photograph = ImageOps.contain(read_image(sample.image), (SIDE, SIDE))  # type: ignore[arg-type]
+        pair.paste(photograph, ((SIDE - photograph.width) // 2, (SIDE - photograph.height) // 2))
+    elif sample.pose is not None:
+        pair.paste(Image.fromarray(render(sample.pose[None], SIDE, view="side")[0]), (0, 0))
+    if sample.pose is not None:
+        pair.paste(Image.fromarray(render(sample.pose[None], SIDE, view="front")[0]), (SIDE, 0))
+    else:
+        font = ImageFont.load_default(size=13)
+        words = wrapped(sample.answer or "no answer: a prompt alone", font, SIDE - 16)
+        ImageDraw.Draw(pair).multiline_text((SIDE + 8, 8), words, fill=(40, 44, 52), font=font)
+    return pair

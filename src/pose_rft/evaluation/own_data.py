@@ -1,0 +1,84 @@
+"""A policy judged on one's own data: by its checks, and by the distance to its poses."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pose_rft.body.pose_files import Up
+from pose_rft.data.everyday import Split
+from pose_rft.data.readers.own_data import OwnData, open_records
+from pose_rft.data.readers.pairs import SPLITS
+from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
+from pose_rft.evaluation.asking import Answering
+from pose_rft.evaluation.benchmarks import JUDGE, check_limit, evaluate_samples, real_poses
+from pose_rft.policy.selection import CANDIDATES
+from pose_rft.retrieval.model import RetrievalModel
+
+
+def evaluate_own_data(
+    source: str | Path,
+    policy: Answering,
+    *,
+    poses: Path | None = None,
+    up: Up | None = None,
+    split: Split = "test",
+    limit: int | None = None,
+    num_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    best_of: int = CANDIDATES,
+    show_progress: bool = False,
+) -> dict[str, Any]:
+    """Judge a policy on a file of pairs (docs/your_data.md).
+
+    Args:
+        source: what ``open_records`` takes.
+        poses: real poses to compare answers with, as for written benchmarks.
+        split: "test" takes all lines where none is of that split.
+        others: as for ``benchmarks.evaluate``.
+
+    Returns:
+        The result of ``evaluate_samples``, with the source's name as ``benchmark``, and ``left_out``: lines that have
+        neither a pose nor checks, of which nothing can be measured. ``categories`` are the tasks if there are several.
+        Where there are photographs, answers are not chosen from many, and the judge, a model of texts, says nothing.
+
+    Raises:
+        UserError: a source that cannot be read, a broken line, or nothing that can be measured.
+    """
+    check_limit(limit)
+    samples, left_out = judged_samples(source, split)
+    samples = samples[:limit]
+    pictured = any(sample.image is not None for sample in samples)
+    result = evaluate_samples(
+        samples,
+        policy,
+        reference=real_poses(poses, up),
+        num_samples=num_samples,
+        temperature=temperature,
+        seed=seed,
+        best_of=1 if pictured else best_of,
+        show_progress=show_progress,
+        retrieval=None if pictured else RetrievalModel.load(JUDGE),
+    )
+    settings = {"split": split, "poses": str(poses) if poses else None, "left_out": left_out}
+    return {"benchmark": str(source), **settings, **result}
+
+
+def judged_samples(source: str | Path, split: Split) -> tuple[list[Sample], int]:
+    """The samples of a source of which something can be measured, and how many others there are."""
+    records = open_records(source)
+    has_tests = bool((records.splits == SPLITS.index("test")).any())
+    data = OwnData(records, "all" if split == "test" and not has_tests else split)
+    samples = [data.sample(row) for row in range(len(data))]
+    judged = [sample for sample in samples if sample.pose is not None or sample.checks]
+    if not judged:
+        raise UserError(f"{source}: no line of split {split} has a pose or checks, so that nothing can be measured")
+    return _by_task(judged), len(samples) - len(judged)
+
+
+def _by_task(samples: Sequence[Sample]) -> list[Sample]:
+    """With the task as category, if there are several."""
+    several = len({sample.task for sample in samples}) > 1
+    return [replace(sample, category=sample.task if several else "") for sample in samples]
