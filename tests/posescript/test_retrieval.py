@@ -13,7 +13,8 @@ from safetensors import safe_open
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
-from pose_rft.data.mixtures.text_to_pose import MixtureConfig
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, SourceConfig
+from pose_rft.data.photographs import TWO_PEOPLE
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.posecodes import classify, load_posecodes
@@ -217,7 +218,7 @@ def test_a_run_draws_pairs_trains_saves_and_reports(tmp_path, monkeypatch, capsy
         drawn.append((n, seed))
         return toy_samples(n, seed)
 
-    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", mixture)
+    monkeypatch.setattr("pose_rft.data.mixtures.training.text_to_pose_mixture", mixture)
     training = RetrievalTraining(SMALL, steps=3, batch_size=16, seed=5)
     output = tmp_path / "new" / "model.safetensors"
     metrics = train(RetrievalConfig(str(output), samples=40, held_out=20, training=training, device="cpu"))
@@ -239,11 +240,31 @@ def test_held_out_pairs_are_of_the_part_that_the_model_does_not_learn_from(tmp_p
         drawn.append(config.part)
         return toy_samples(n, seed)
 
-    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", mixture)
+    monkeypatch.setattr("pose_rft.data.mixtures.training.text_to_pose_mixture", mixture)
     training = RetrievalTraining(SMALL_JUDGE, steps=2, batch_size=16)
     data = MixtureConfig(part="judge")
     train(RetrievalConfig(str(tmp_path / "m"), samples=40, held_out=20, data=data, training=training, device="cpu"))
     assert drawn == ["judge", "reward"]
+
+
+def test_pairs_of_a_file_are_learned_and_its_test_lines_judge(tmp_path):
+    made = [(sample, split) for split, n in (("train", 40), ("test", 12)) for sample in toy_samples(n, len(split))]
+    lines = [{"prompt": each.prompt, "pose": each.pose.tolist(), "split": split} for each, split in made]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    training = RetrievalTraining(SMALL_JUDGE, steps=2, batch_size=16)
+
+    def run(path):
+        data = MixtureConfig(chat=0, sources=[SourceConfig(path=str(path))])
+        return train(RetrievalConfig(str(tmp_path / "m.safetensors"), data=data, training=training, device="cpu"))
+
+    assert "mean_recall" in run(path)
+    path.write_text("\n".join(map(json.dumps, lines[:40])))
+    with pytest.raises(UserError, match=r"pairs\.jsonl: no line is for test"):
+        run(path)
+    path.write_text("\n".join(map(json.dumps, [lines[0] | {"image": str(TWO_PEOPLE)}, *lines[1:]])))
+    with pytest.raises(UserError, match="line 1: image: retrieval learns from texts and poses"):
+        run(path)
 
 
 def test_posecodes_are_read_off_poses_and_off_captions_only():
@@ -273,7 +294,7 @@ def test_a_reader_that_knows_nothing_loses_a_bit_a_posecode():
 
 
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr("pose_rft.retrieval.training.text_to_pose_mixture", None)  # would raise TypeError
+    monkeypatch.setattr("pose_rft.retrieval.training.training_samples", None)  # would raise TypeError
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         train(RetrievalConfig(str(tmp_path / "file" / "model.safetensors")))

@@ -25,7 +25,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from pose_rft.body import load_body
 from pose_rft.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Range, Seed, validate
-from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig
+from pose_rft.data.mixtures.training import training_samples, without_image
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import OTHER_PART
 from pose_rft.devices import pick_device
@@ -81,7 +82,8 @@ class RetrievalConfig:
     Attributes:
         output: the model's file, .safetensors.
         samples: training pairs to draw from the mixture.
-        held_out: pairs to judge it by: of another seed and, if `data.part` names one part, of the other part's poses.
+        held_out: pairs to judge it by: of another seed and, if `data.part` names one part, of the other part's poses;
+            of one's own data the lines of split test.
         data: what the pairs are made of; talk without a pose is left out.
         training: how to train.
         processes: that draw samples.
@@ -113,9 +115,9 @@ def train(config: RetrievalConfig) -> dict[str, float]:
     ensure_writable(Path(config.output))
     seed = config.training.seed
     console.print("drawing pairs of text and pose")
-    samples = text_to_pose_mixture(config.samples, seed, config.data, config.processes)
+    samples = training_samples(config.samples, seed, config.data, config.processes, without_image)
     unseen = replace(config.data, part=OTHER_PART[config.data.part])
-    held_out = distinct(text_to_pose_mixture(config.held_out, seed + 1, unseen))
+    held_out = distinct(training_samples(config.held_out, seed + 1, unseen, 1, without_image, "test"))
     checkpoint = Path(config.output).absolute().with_suffix(".checkpoint.safetensors")
     if checkpoint.is_file():
         console.print(f"going on from {checkpoint}", highlight=False)

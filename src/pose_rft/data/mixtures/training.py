@@ -8,6 +8,7 @@ from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixt
 from pose_rft.data.mixtures.weighted import Prepare, WeightedMixture, draw, shares
 from pose_rft.data.readers.own_data import OwnData, Use, open_own_data
 from pose_rft.data.sample import Sample
+from pose_rft.errors import UserError
 
 SPARE = 8  # samples drawn beyond those needed, as some may ask what a benchmark asks and are left out
 
@@ -34,6 +35,17 @@ def fingerprint_of(samples: Sequence[Sample]) -> str:
         digest.update(repr((sample.prompt, sample.answer, sample.checks)).encode("utf-8", "backslashreplace"))
         digest.update(b"" if sample.pose is None else sample.pose.tobytes())
     return digest.hexdigest()
+
+
+def without_image(sample: Sample) -> Sample:
+    """A sample of one's own data as those take it who learn from texts and poses alone.
+
+    Raises:
+        UserError: it is about an image.
+    """
+    if sample.image is not None:
+        raise UserError("image: retrieval learns from texts and poses; leave lines with an image out")
+    return sample
 
 
 def training_samples(
