@@ -22,12 +22,14 @@ REST = np.zeros((22, 3)).tolist()
 @pytest.fixture
 def pairs(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(TWO_PEOPLE.read_bytes()[:3000])
+    Image.new("RGB", (99, 99), "white").save(tmp_path / "white.png")
     lines = [
         {"prompt": "stand still", "pose": REST, "checks": ["angle(left_knee) > 160"], "split": "train", "id": 1},
         {"prompt": "bend it", "pose": REST, "checks": ["angle(left_knee) < 90"], "split": "test", "id": 2},
         {"prompt": "hello there", "answer": "Hello."},
         {"prompt": "words alone", "checks": ["lean() < 9"]},
         {"prompt": "this man", "image": str(TWO_PEOPLE), "pose": REST},
+        {"prompt": "nobody", "image": "white.png", "answer": "No."},
         {"prompt": "half a file", "image": "broken.jpg", "pose": REST},
         {"prompt": "no pose", "pose": []},
         {"promt": "a"},
@@ -39,17 +41,18 @@ def pairs(tmp_path):
 
 def test_everything_is_counted_and_every_broken_line_named(pairs):
     found = look_through(pairs)
-    assert found.lines == 8
+    assert found.lines == 9
+    assert found.nobody == [f"{pairs}, line 6"]
     assert dict(found.tasks) == {
         ("text_to_pose", "train"): 1, ("text_to_pose", "test"): 1, ("chat", "none"): 1, ("text_to_pose", "none"): 1,
-        ("image_to_pose", "none"): 1,
+        ("image_to_pose", "none"): 1, ("image_question", "none"): 1,
     }  # fmt: skip
-    assert (found.posed, found.pictured, found.unanswered) == (3, 1, 1)
-    assert found.words == {"prompt": [2, 2, 2, 2, 2], "answer": [8, 8, 1, 8]}
+    assert (found.posed, found.pictured, found.unanswered) == (3, 2, 1)
+    assert found.words == {"prompt": [2, 2, 2, 2, 2, 1], "answer": [8, 8, 1, 8, 1]}
     assert found.unread == {"id": 2}
     assert found.unmet == [f"{pairs}, line 2"]
     places = [line.removeprefix(f"{pairs}, ").split(": ")[:2] for line in found.broken]
-    assert places == [["line 6", "image"], ["line 7", "pose"], ["line 8", "prompt"]]
+    assert places == [["line 7", "image"], ["line 8", "pose"], ["line 9", "prompt"]]
     assert "broken.jpg" in found.broken[0]
 
 
@@ -59,7 +62,7 @@ def test_samples_of_every_kind_are_drawn(pairs):
     assert picture.shape[2] == 3
     cells = [picture[:240, column * 484 : column * 484 + 480] for column in range(3)]
     assert all(cell.std() > 5 for cell in cells)
-    photograph = np.asarray(sheet(samples[-1:]))[:240, :240]
+    photograph = np.asarray(sheet(samples[-2:-1]))[:240, :240]
     assert photograph.std() > 30
     assert (photograph[0] == 255).all()  # it is wider than high
 

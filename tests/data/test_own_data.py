@@ -68,7 +68,10 @@ def test_a_pose_without_an_answer_gets_the_short_one(write):
     ],
 )
 def test_what_a_line_has_says_what_it_asks_for(write, photograph, fields, task):
+    if "image" in fields:
+        fields = fields | {"box": [1, 2, 30, 40]}
     sample = only(write({"prompt": "so", "other": 1, "split": None} | fields))
+    assert sample.box == ((1, 2, 30, 40) if "image" in fields else None)
     assert sample.task == task
     assert (sample.image is not None) == ("image" in fields)
 
@@ -182,6 +185,10 @@ VIDEO = {"type": "video"}
         ({"prompt": "a", "image": "gone.jpg"}, "image: no such file .*gone.jpg"),
         ({"prompt": "a", "image": "https://x.org/a.jpg"}, "image: https://x.org/a.jpg is an address"),
         ({"prompt": "a", "image": 3}, "image: must be the name of a file"),
+        ({"prompt": "a", "box": [0, 0, 5, 5]}, "box: is around a person in an image, but the line has none"),
+        ({"prompt": "a", "box": [0, 0, 5]}, "box: must be left, top, right, bottom"),
+        ({"prompt": "a", "box": [5, 0, 5, 9]}, "box: must be left, top, right, bottom"),
+        ({"prompt": "a", "box": "all"}, "box: must be left, top, right, bottom"),
         ({"prompt": "a", "checks": "lean() < 9"}, "checks: must be a list"),
         ({"prompt": "a", "checks": ["lean( < 9"]}, "checks: check 'lean"),
         ({"prompt": "a", "checks": ["height(left_thumb) > 1"]}, "checks: "),

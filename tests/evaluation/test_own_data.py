@@ -21,8 +21,8 @@ class Standing:
     def __init__(self):
         self.asked = []
 
-    def generate(self, prompts, images=None, num_samples=1, temperature=1.0, seed=0, *, best_of=None):
-        self.asked.append((list(prompts), list(images)))
+    def generate(self, prompts, images=None, num_samples=1, temperature=1.0, seed=0, *, best_of=None, boxes=None):
+        self.asked.append((list(prompts), list(images), boxes))
         answer = SimpleNamespace(text="<POSE>", valid=True, pose=SimpleNamespace(axis_angle=lambda: REST))
         return [[answer] * num_samples for _ in prompts]
 
@@ -48,7 +48,7 @@ def test_checks_and_distances_are_measured_on_the_test_lines(write):
     result = evaluate_own_data(path, policy, num_samples=2, best_of=3)
     assert result["benchmark"] == str(path)
     assert (result["prompts"], result["left_out"]) == (2, 1)
-    assert {prompt for prompts, _ in policy.asked for prompt in prompts} == {"stand", "bend"}
+    assert {prompt for prompts, *_ in policy.asked for prompt in prompts} == {"stand", "bend"}
     assert result["mean_pose"]["satisfaction"]["mean"] == 0.5
     assert [row["mean_pose"]["mpjpe_mm"] > 1 for row in result["rows"]] == [False, True]
     assert result["best_of"]["kept"]["mean"] == 0.5
@@ -66,11 +66,11 @@ def test_without_test_lines_all_are_judged_and_without_dev_lines_dev_is_refused(
 def test_tasks_are_categories_and_the_judge_of_texts_says_nothing_of_photographs(write):
     path = write(
         {"prompt": "a", "pose": REST.tolist(), "checks": ["lean() < 9"]},
-        {"prompt": "this man", "image": str(TWO_PEOPLE), "pose": BENT.tolist()},
+        {"prompt": "this man", "image": str(TWO_PEOPLE), "box": [9, 9, 500, 700], "pose": BENT.tolist()},
     )
     policy = Standing()
     result = evaluate_own_data(path, policy, num_samples=1)
-    assert [images for _, images in policy.asked] == [[None, TWO_PEOPLE]] * 2
+    assert [asked[1:] for asked in policy.asked] == [([None, TWO_PEOPLE], [None, (9, 9, 500, 700)])] * 2
     assert {name: found["prompts"] for name, found in result["categories"].items()} == {
         "text_to_pose": 1,
         "image_to_pose": 1,

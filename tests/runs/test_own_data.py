@@ -173,9 +173,13 @@ def test_photographs_are_learned_from_and_questions_about_them(sft, pairs, tmp_p
     assert "encoder" not in changed
 
 
-def test_a_photograph_with_nobody_in_it_is_named_before_training(sft, pairs, tmp_path, tiny_backbone):
+def test_photographs_with_nobody_in_them_are_named_before_training_and_may_have_a_box(
+    sft, pairs, tmp_path, tiny_backbone
+):
     Image.new("RGB", (200, 200), "white").save(tmp_path / "white.png")
     policy = PolicyConfig(tiny_backbone, 2, TINY, LoraSettings(rank=2), encoder="blazepose")
-    with pytest.raises(UserError, match=r"pairs.jsonl, line 28: .*white.png") as raised:
-        run_sft(sft(pairs({"prompt": "a", "image": "white.png", "answer": "No."}), policy=policy))
-    assert "nobody" in str(raised.value).lower() or "no person" in str(raised.value).lower()
+    line = {"prompt": "a", "image": "white.png", "answer": "No."}
+    with pytest.raises(UserError, match=r"pairs.jsonl, line (28|29): .*white.png: no person found") as raised:
+        run_sft(sft(pairs(line, line), policy=policy))
+    assert "(broken lines beside it: 1; pose-rft data check names them)" in str(raised.value)
+    run_sft(sft(pairs(line | {"box": [20, 20, 180, 180]}), policy=policy))

@@ -93,6 +93,11 @@ def _remarks(found: "Findings") -> list[str]:
     said.append(f"{found.posed} with a pose, {found.pictured} with an image")
     if found.unanswered:
         said.append(f"{found.unanswered} with neither answer nor pose: for rft alone, sft has nothing to imitate")
+    if found.nobody:
+        said.append(
+            f"{len(found.nobody)} with an image in which nobody is found, the first in {found.nobody[0]}; give the box "
+            "around the person, for policies with an encoder refuse them"
+        )
     if found.unmet:
         said.append(
             f"{len(found.unmet)} with a pose that does not do all that their checks say, the first in {found.unmet[0]}"

@@ -19,6 +19,7 @@ from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
 from pose_rft.terminal import errors
 from pose_rft.vision.images import read_image
+from pose_rft.vision.people import find_people
 
 SHOWN = 12  # samples of a picture
 SIDE = 240  # pixels of a picture's halves
@@ -34,6 +35,7 @@ class Findings:
         tasks: task and split -> samples.
         words: of prompts and of answers, a number for each that has any.
         posed, pictured: samples with a pose, with an image.
+        nobody: places of lines in whose photograph no person is found, and that give no box around one.
         unmet: places of lines whose pose does not do all that their checks say.
         unanswered: samples with neither answer nor pose.
         unread: fields that nothing reads -> lines.
@@ -46,6 +48,7 @@ class Findings:
     words: dict[str, list[int]] = field(default_factory=lambda: {"prompt": [], "answer": []})
     posed: int = 0
     pictured: int = 0
+    nobody: list[str] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     unanswered: int = 0
     unread: Counter[str] = field(default_factory=Counter)
@@ -60,12 +63,13 @@ def look_through(source: str | Path) -> Findings:
         UserError: nothing of that name can be read. What is wrong with single lines is among the findings.
     """
     data = open_own_data(source, "all")
-    found, read = Findings(len(data)), set[Path]()
+    found, people = Findings(len(data)), dict[Path, bool]()
     to_show = set(np.linspace(0, len(data) - 1, SHOWN).astype(int).tolist())
     for row in track(range(len(data)), "Reading lines", console=errors, transient=True):
         try:
             sample = data.sample(row)
-            _read_photograph(sample, read)
+            if not (_shows_somebody(sample, people) or sample.box):
+                found.nobody.append(sample.source)
         except UserError as error:
             found.broken.append(str(error))
             continue
@@ -77,16 +81,19 @@ def look_through(source: str | Path) -> Findings:
     return found
 
 
-def _read_photograph(sample: Sample, read: set[Path]) -> None:
-    """Read the photograph of a sample, a file only once."""
-    if sample.image is None or (isinstance(sample.image, Path) and sample.image in read):
-        return
+def _shows_somebody(sample: Sample, known: dict[Path, bool]) -> bool:
+    """Whether a person is found in the photograph of a sample, if it has one; a file is read only once."""
+    if sample.image is None:
+        return True
+    if isinstance(sample.image, Path) and sample.image in known:
+        return known[sample.image]
     try:
-        read_image(sample.image)  # type: ignore[arg-type]
+        found = bool(find_people(read_image(sample.image)))  # type: ignore[arg-type]
     except UserError as error:
         raise UserError(f"{sample.source}: image: {error}") from error
     if isinstance(sample.image, Path):
-        read.add(sample.image)
+        known[sample.image] = found
+    return found
 
 
 def _note(found: Findings, sample: Sample, split: str) -> None:

@@ -11,6 +11,7 @@ from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.errors import UserError
 from pose_rft.vision.crops import Crop
+from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
@@ -66,6 +67,7 @@ class Sample:
         person: what is true of the person in a drawn picture, or None.
         question: of a question about a pose its truth, or None.
         category: of a benchmark's prompt, or empty.
+        box: of a photograph: left, top, right, bottom around the person who is meant, in pixels of the upright file.
     """
 
     prompt: str
@@ -78,6 +80,7 @@ class Sample:
     person: PicturedPerson | None = None
     question: QuestionTruth | None = None
     category: str = ""
+    box: Box | None = None
 
 
 def sample_name(sample: Sample) -> str:

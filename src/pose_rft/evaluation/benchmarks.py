@@ -225,7 +225,9 @@ def evaluate_samples(
         )
     started = time.monotonic()
     prompts, images = [sample.prompt for sample in samples], [sample.image for sample in samples]
-    answers = ask(policy, prompts, images, num_samples, temperature, seed, best_of, settle, batch_size, show_progress)
+    boxes = [sample.box for sample in samples] if any(sample.box for sample in samples) else None
+    sampling = (num_samples, temperature, seed, best_of, settle, batch_size)
+    answers = ask(policy, prompts, images, *sampling, show_progress, boxes)
     answered = {way: answered_poses(given) for way, given in answers.items()}  # (N, K, 22, 3)
     references = reference_poses(samples, reference, seed) | dict(baselines or {})
     rivals = None

@@ -87,7 +87,7 @@ def encode_prompt(
         UserError: an image for a policy that answers texts only, an unreadable image, or nobody in it.
     """
     words, image = (prompt, None) if isinstance(prompt, str) else (prompt.prompt, prompt.image)
-    box = prompt.box if isinstance(prompt, PromptInput) else None
+    box = None if isinstance(prompt, str) else prompt.box
     if box is not None and (image is None or branch is None):
         raise UserError("box: goes with a photograph, for a policy with a pose-aware encoder")
     if image is None:

@@ -155,13 +155,14 @@ def with_photograph(policy: PosePolicy, sample: Sample) -> Sample:
     """
     if policy.image_branch is None or sample.image is None or isinstance(sample.image, EncodedImages):
         return sample
-    found = policy.image_branch.encoder.encode_person(sample.image, sample.prompt)  # type: ignore[arg-type]
+    found = policy.image_branch.encoder.encode_person(sample.image, sample.prompt, box=sample.box)  # type: ignore[arg-type]
     turn = found.turn.numpy()
     image = EncodedImages(found.encoded.tokens.cpu().bfloat16(), found.encoded.points.cpu())
     if sample.pose is None:
-        return replace(sample, image=image)
+        return replace(sample, image=image, box=None)
     pose = in_camera_frame(turn.T, sample.pose)
-    return replace(sample, image=image, pose=pose, person=PicturedPerson(0, pose, turn.T @ np.array([0.0, 1.0, 0.0])))
+    person = PicturedPerson(0, pose, turn.T @ np.array([0.0, 1.0, 0.0]))
+    return replace(sample, image=image, pose=pose, person=person, box=None)
 
 
 def flip_sample(sample: Sample, flipped: EncodedImages) -> Sample:

@@ -264,13 +264,24 @@ def read_first(samples: WeightedMixture) -> list[Sample]:
     Raises:
         UserError: as reading them does.
     """
-    first, ready = [], set()
+    first: list[Sample] = []
+    broken: dict[tuple[int, int], UserError] = {}
+    ready: set[tuple[int, int]] = set()
     for index in track(range(min(len(samples), READ_FIRST)), "Reading samples", console=errors, transient=True):
-        first.append(samples.read(index))
-        line = samples.source[index], samples.line[index]
-        if line not in ready:
-            samples[index]
-            ready.add(line)
+        line = int(samples.source[index]), int(samples.line[index])
+        if line in broken:
+            continue
+        try:
+            first.append(samples.read(index))
+            if line not in ready:
+                samples[index]
+                ready.add(line)
+        except UserError as error:
+            broken[line] = error
+    if broken:
+        one, *others = broken.values()
+        more = f" (broken lines beside it: {len(others)}; pose-rft data check names them)" if others else ""
+        raise UserError(f"{one}{more}")
     return first
 
 

@@ -19,12 +19,13 @@ from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from pose_rft.data.sample import POSE_TOKEN, SHORT_ANSWER, Sample
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check
+from pose_rft.vision.detector import Box
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 OTHER_NAMES: dict[str, Split] = {"validation": "dev", "val": "dev"}
 NO_SPLIT, WRONG_SPLIT = -1, -2
-FIELDS = ("prompt", "answer", "pose", "image", "checks", "split", "messages", "conversations")
+FIELDS = ("prompt", "answer", "pose", "image", "box", "checks", "split", "messages", "conversations")
 ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 IMAGE_MARK = re.compile(r"\s*<image>\s*")  # where LLaVA's conversations show the picture; a policy has a place for it
 POSE_FILES = 16  # kept in memory, so that neighbouring lines need not read theirs again
@@ -59,6 +60,7 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
         raise UserError(f"split: is {_shown(given['split'])}; write {', '.join(SPLITS)}, or leave it out")
     pose = _pose(given["pose"], folder) if "pose" in given else None
     image = _image(given["image"], folder) if "image" in given else None
+    box = _box(given["box"]) if "box" in given else None
     checks = _checks(given.get("checks", []))
     if "messages" in given or "conversations" in given:
         turns, picture = _turns(given, folder)
@@ -69,6 +71,8 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
     else:
         turns = [Turn(_text(given, "prompt"), _text(given, "answer") if "answer" in given else None)]
         shows = [True]
+    if box is not None and image is None:
+        raise UserError("box: is around a person in an image, but the line has none; add the image, or leave box out")
     poses = [pose if own else None for own in shows]
     answers = [_answer(each.answer, own) for each, own in zip(turns, poses, strict=True)]  # all, to find what is wrong
     chosen = turn % len(turns)
@@ -77,7 +81,7 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
     wanted = pose is not None or not answer
     kinds = ("text_to_pose", "chat") if image is None else ("image_to_pose", "image_question")
     task = kinds[0] if wanted else kinds[1]
-    return Sample(prompt, answer, pose, image, task, checks)
+    return Sample(prompt, answer, pose, image, task, checks, box=box)
 
 
 def split_code(value: Any) -> int:
@@ -198,6 +202,17 @@ def _image(value: Any, folder: Path) -> Path | Image.Image:
     if not path.is_file():
         raise UserError(f"image: no such file {path}; names are relative to the folder of the data")
     return path
+
+
+def _box(value: Any) -> Box:
+    """Left, top, right, bottom."""
+    try:
+        left, top, right, bottom = map(float, value)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"box: must be left, top, right, bottom in pixels, not {_shown(value)}") from None
+    if not (0 <= left < right < np.inf and 0 <= top < bottom < np.inf):
+        raise UserError(f"box: must be left, top, right, bottom in pixels of the upright picture, not {_shown(value)}")
+    return left, top, right, bottom
 
 
 # ---- conversations ----
