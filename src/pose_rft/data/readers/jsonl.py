@@ -14,8 +14,7 @@ from pose_rft.terminal import status
 
 BLOCK = 1 << 24  # bytes read at once while lines are sought
 SHORT = 16  # bytes; a line as short may be blank
-# Inside a text of JSON a quotation mark has a backslash before it, so that this finds keys alone.
-SPLIT = re.compile(rb'(?<!\\)"split"\s*:\s*"([^"\\]*)"')
+SPLIT = re.compile(rb'"split"\s*:\s*"([^"\\]*)"')
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -95,8 +94,10 @@ def _lines_in(text: bytes, offset: int, number: int) -> tuple[np.ndarray, np.nda
     ends = np.append(np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")), len(text))
     starts = np.concatenate([[0], ends[:-1] + 1])
     splits = np.full(len(starts), NO_SPLIT, np.int8)
-    for found in SPLIT.finditer(text):
-        splits[np.searchsorted(ends, found.start())] = split_code(found[1].decode("utf-8", "replace"))
+    # Inside a text of JSON a quotation mark has a backslash before it: keys alone are taken.
+    found = [(each.start(), each[1]) for each in SPLIT.finditer(text) if text[each.start() - 1 : each.start()] != b"\\"]
+    codes = {name: split_code(name.decode("utf-8", "replace")) for name in {name for _, name in found}}
+    splits[np.searchsorted(ends, [place for place, _ in found])] = [codes[name] for _, name in found]
     written = np.ones(len(starts), bool)
     for row in np.flatnonzero(ends - starts < SHORT):
         written[row] = bool(text[starts[row] : ends[row]].removeprefix(BYTE_ORDER_MARK).strip())
