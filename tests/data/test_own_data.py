@@ -241,6 +241,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
         ("empty.jsonl", "\n\n", "holds no line"),
         ("pairs.csv", "prompt,answer\n", "is neither .jsonl nor .parquet"),
         ("none.csv", None, "no such file or folder"),
+        ("none.parquet", None, "no such file or folder"),
         ("damaged.parquet", "PAR1", "no data set can be read there"),
         ("tests.jsonl", '{"prompt": "a", "split": "test"}', "no line is for train"),
     ],

@@ -97,7 +97,8 @@ def open_records(path: str | Path) -> Records:
     name = str(path)
     if name.lower().endswith(JSON_LINES):
         return JsonLines(path)
-    if Path(path).is_dir() or name.lower().endswith(".parquet") or (not Path(path).exists() and HUB_ID.fullmatch(name)):
+    is_file, is_parquet = Path(path).is_file(), name.lower().endswith(".parquet")
+    if Path(path).is_dir() or (is_parquet if is_file else not is_parquet and HUB_ID.fullmatch(name)):
         return Table(path)
     what = "is neither .jsonl nor .parquet" if Path(path).exists() else "no such file or folder"
     raise UserError(f"{path}: {what}; give JSON Lines, Parquet, a folder with a data set or a Hugging Face id")
