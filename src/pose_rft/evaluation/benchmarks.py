@@ -47,6 +47,7 @@ from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers,
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.policy.selection import CANDIDATES
 from pose_rft.posescript import settling
+from pose_rft.posescript.parsing import parse
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
@@ -120,7 +121,7 @@ def evaluate(
         _, training = recorded_poses(poses or Path(RECORDINGS), up)
         baselines = training_baselines([sample.prompt for sample in samples], training)
     if settle:
-        baselines = {name: settling.settle(some) for name, some in baselines.items()}
+        baselines = {name: _settled_as_answers(some, samples) for name, some in baselines.items()}
     result = evaluate_samples(
         samples,
         policy,
@@ -135,6 +136,12 @@ def evaluate(
         retrieval=RetrievalModel.load(JUDGE),
     )
     return {"benchmark": benchmark, "split": split, "poses": str(poses) if poses else None, **result}
+
+
+def _settled_as_answers(poses: Tensor, samples: Sequence[Sample]) -> Tensor:
+    """Poses (N, K, 22, 3) that answer prompts without a policy, with all that ``generate`` does to its answers."""
+    stated = [parse(sample.prompt).checks for sample in samples]
+    return torch.stack([settling.settle(some, checks) for some, checks in zip(poses, stated, strict=True)])
 
 
 def load_benchmark(

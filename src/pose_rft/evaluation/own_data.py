@@ -29,6 +29,7 @@ def evaluate_own_data(
     temperature: float = 1.0,
     seed: int = 0,
     best_of: int = CANDIDATES,
+    settle: bool = True,
     show_progress: bool = False,
 ) -> dict[str, Any]:
     """Judge a policy on a file of pairs (docs/your_data.md).
@@ -59,6 +60,7 @@ def evaluate_own_data(
         temperature=temperature,
         seed=seed,
         best_of=1 if pictured else best_of,
+        settle=settle,
         show_progress=show_progress,
         retrieval=None if pictured else RetrievalModel.load(JUDGE),
     )
