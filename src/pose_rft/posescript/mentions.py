@@ -100,7 +100,7 @@ def _nouns(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[s
             yield name[PERSON], end + 2
 
 
-def _parts(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int]]:
+def parts_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int]]:
     """Nouns that begin at a token, one or two, and where they end: left knee; both knees; left knee and right elbow."""
     yield from _elliptic(tokens, at, lexicon)
     if tokens[at] == "both":
@@ -142,21 +142,21 @@ def _attributes(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tu
     """A state before its noun: bent knees; slightly bent left knee."""
     for middle, meanings in read(lexicon.states, tokens, at):
         if middle > at and tokens[middle - 1].endswith(("ed", "bent", "straight")):
-            for parts, end in _parts(tokens, middle, lexicon):
+            for parts, end in parts_at(tokens, middle, lexicon):
                 if len(parts) == 1 and (ids := _said_of(parts, meanings, lexicon)):
                     yield parts, end, ids
 
 
-def _mentions(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[Mention]:
+def mentions_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[Mention]:
     """All statements that begin at a token."""
     for end, meanings in read(lexicon.acts, tokens, at):
         yield Mention(at, end, meanings[PERSON], True, True)
     for middle, follow in read(lexicon.deeds, tokens, at):
-        for parts, after in _parts(tokens, middle, lexicon):
+        for parts, after in parts_at(tokens, middle, lexicon):
             for end, meanings in read(follow, tokens, after):
                 if ids := _said_of(parts, meanings, lexicon):
                     yield Mention(at, end, ids, True, False)
-    subjects = [(parts, after, ()) for parts, after in _parts(tokens, at, lexicon)]
+    subjects = [(parts, after, ()) for parts, after in parts_at(tokens, at, lexicon)]
     for parts, after, known in [*subjects, *_attributes(tokens, at, lexicon)]:
         if known:
             yield Mention(at, after, known, False, False)
@@ -177,7 +177,7 @@ def find_mentions(tokens: Sequence[str]) -> list[Mention]:
     step: list[Mention | None] = [None] * len(tokens)
     for at in reversed(range(len(tokens) - 1)):
         cost[at] = cost[at + 1] + (0 if holds_together(tokens[at]) else WORD_COST)
-        for one in _mentions(tokens, at, lexicon):
+        for one in mentions_at(tokens, at, lexicon):
             if cost[one.end] + 1 < cost[at]:
                 cost[at], step[at] = cost[one.end] + 1, one
     found, at = [], 0
