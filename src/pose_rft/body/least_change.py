@@ -22,7 +22,7 @@ Goal = Callable[[Tensor], Tensor]  # points (1, 32, 3) -> (C,) how far each cond
 MISSED = (20.0, 600.0)  # weights of what is missed, squared; the second goes on from where the first has led
 HELD = 400.0  # of a point that should stay put, per square metre: 5 centimetres count as one radian
 UNCOMFORTABLE = 30.0  # of rotations beyond a joint's range, per square radian
-STEPS = 40  # of L-BFGS with each weight
+STEPS = 30  # of L-BFGS with each weight
 MET = 0.05  # what may be missing at the end, in the goal's units: a degree or half a centimetre
 # Knees and elbows are hinges: they turn about one axis of their own frame, in this sense when they bend.
 HINGES = {"left_knee": (0, 1.0), "right_knee": (0, 1.0), "left_elbow": (1, -1.0), "right_elbow": (1, 1.0)}
@@ -143,7 +143,7 @@ class _Search:
 
     def descend(self, weight: float) -> None:
         optimiser = torch.optim.LBFGS(
-            [self.turn], max_iter=STEPS, tolerance_grad=1e-4, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+            [self.turn], max_iter=STEPS, tolerance_grad=1e-3, tolerance_change=3e-5, line_search_fn="strong_wolfe"
         )
 
         def closure() -> Tensor:

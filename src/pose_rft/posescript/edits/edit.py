@@ -328,12 +328,13 @@ def nearest(pose: Tensor, conditions: Sequence[Condition], standing: Standing) -
 
 def _goal(conditions: Sequence[Condition], standing: Standing, freedom: Freedom) -> Goal:
     held = sorted(freedom.held)
-    soles = any(name.endswith(("_hip", "_knee", "_ankle", "pelvis")) for name in freedom.joints)
+    feet = any(name.endswith(("_hip", "_knee", "_ankle", "pelvis")) for name in freedom.joints)
+    soles = feet and not any("soles" in each.limbs for each in conditions)
 
     def goal(points: Tensor) -> Tensor:
         m = Measurements(points)
-        rows = [each.missed(m) for each in conditions] + [0.5 * standing.worsened(m, soles, soles)]
-        if soles and held:
+        rows = [each.missed(m) for each in conditions] + [0.5 * standing.worsened(m, soles, feet)]
+        if feet and held:
             rows.append(0.5 * sunk(m, held))
         return torch.cat(rows)
 

@@ -23,8 +23,8 @@ from pose_rft.posescript.edits.order_words import (
     orders_table,
     without_articles,
 )
-from pose_rft.posescript.lexicon import OWNERS, load_lexicon, reading_table
-from pose_rft.posescript.mentions import SIDES, STOPS, WORD_COST, find_mentions, mentions_at, parts_at
+from pose_rft.posescript.lexicon import ONESELF, OWNERS, SELVES, load_lexicon, reading_table, words_in
+from pose_rft.posescript.mentions import SIDES, STOPS, WORD_COST, mentions_at, parts_at
 from pose_rft.posescript.posecodes import exchange_sides
 
 PRONOUNS = {"it", "them", "that"}
@@ -101,17 +101,19 @@ def read_order(text: str) -> Order:
     Args:
         text: as people type it; capitals, articles and one slip of a letter in a longer word do not matter.
     """
-    tokens = [".", *map(_spelt, _split_units(without_articles(text))), "."]
+    typed = [(".", "."), *_typed(text), (".", ".")]
+    tokens = [_spelt(token) for token, _ in typed]
     demands: list[Demand] = []
     unknown: list[str] = []
     last, denied = "", False
     for found in _cut(tokens):
         words = tokens[found.start : found.end]
+        said = " ".join(shown for _, shown in typed[found.start : found.end])
         if words[0] in STOPS | {"but", "then"}:
             denied = False
         denied |= words[0] in reading_table()["denials"] or words[0].endswith("n't")
         if denied and words[0] not in STOPS:
-            unknown += [*words, *([] if len(words) == 1 else [])]
+            unknown += words
             continue
         if not found.ends and not found.codes:
             if found.amount is not None and demands:
@@ -121,7 +123,7 @@ def read_order(text: str) -> Order:
             else:
                 unknown.append("")
             continue
-        demand, last = _demand(found, " ".join(words), last)
+        demand, last = _demand(found, said, last)
         if demand is None:
             unknown += words
         else:
@@ -274,14 +276,18 @@ def _number(token: str) -> float | None:
     return None if number is None else float(number)
 
 
-def _split_units(tokens: Sequence[str]) -> Iterator[str]:
-    """20cm -> 20 cm"""
-    for token in tokens:
-        digits = token.rstrip("abcdefghijklmnopqrstuvwxyz")
-        if digits and digits != token and digits.isdigit():
-            yield from (digits, token[len(digits) :])
-        else:
-            yield token
+def _typed(text: str) -> Iterator[tuple[str, str]]:
+    """Tokens without articles, each with what was typed for it; 20cm is two."""
+    before = ""
+    for word in words_in(text):
+        if word in OWNERS or word in ARTICLES:
+            before += f"{word} "
+            continue
+        digits = word.rstrip("abcdefghijklmnopqrstuvwxyz")
+        parts = (digits, word[len(digits) :]) if digits.isdigit() and digits != word else (word,)
+        for part in parts:
+            yield (ONESELF if part in SELVES else part), before + part
+            before = ""
 
 
 @cache

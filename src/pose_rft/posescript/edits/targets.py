@@ -33,15 +33,17 @@ _ARM = re.compile(r"(left|right)_(?:elbow|wrist|hand|forearm|upper_arm|fingers|p
 _LEG = re.compile(r"(left|right)_(?:knee|ankle|foot|heel|toes|thigh|shin|leg)\b")
 _BEND = re.compile(r"angle\((left|right)_(hip|shoulder)\)")
 _HEAD = re.compile(r"\b(?:nod|gaze|head_turn|head_tilt)\(")
+_SOLES = re.compile(r"sole\(|height\((?:left|right)_(?:heel|toes)\)")
 _SEAT = re.compile(r"(?:height|y)\(pelvis\)")
 
 SPINE = {"spine1": 1.0, "spine2": 1.0, "spine3": 1.0}
 HINGED = {"pelvis": 0.4, "left_hip": 0.3, "right_hip": 0.3}  # bending at the hips comes easier than in the back
 SHIFT = {"pelvis": 0.5, "left_hip": 0.7, "right_hip": 0.7, "left_ankle": 0.5, "right_ankle": 0.5}  # of the weight
 ALL = dict.fromkeys(JOINT_NAMES, 1.0)
-CORE = {"head": {"neck": 1.0, "head": 1.0}, "trunk": SPINE | HINGED}  # limb -> the joints that move it
-WIDE = {"head": CORE["head"] | {"spine3": 1.5}, "trunk": CORE["trunk"]}  # and those that help
+CORE = {"head": {"neck": 1.0, "head": 1.0}, "trunk": SPINE | HINGED, "soles": {}}  # limb -> the joints that move it
+WIDE = {"head": CORE["head"] | {"spine3": 1.5}, "trunk": CORE["trunk"], "soles": SHIFT}  # and those that help
 for _side in SIDES:
+    CORE["soles"] |= {f"{_side}_ankle": 1.0, f"{_side}_foot": 0.5}
     CORE[f"{_side}_arm"] = {f"{_side}_shoulder": 1.0, f"{_side}_elbow": 1.0}
     WIDE[f"{_side}_arm"] = CORE[f"{_side}_arm"] | {f"{_side}_collar": 2.0, f"{_side}_wrist": 1.0}
     CORE[f"{_side}_leg"] = {f"{_side}_hip": 1.0, f"{_side}_knee": 1.0, f"{_side}_ankle": 1.0}
@@ -50,6 +52,8 @@ for _side in SIDES:
 
 def limbs_in(text: str) -> frozenset[str]:
     """What would have to move for a condition on these names: left_arm, right_leg, head, trunk, ..."""
+    if _SOLES.search(text):
+        return frozenset({"soles"})
     arms = {f"{side}_arm" for side in _ARM.findall(text)}
     if "gap(" in text or "distance(" in text:
         if arms:
@@ -199,6 +203,8 @@ def freedoms(conditions: Sequence[Condition], standing: Standing) -> Iterator[Fr
     legs = tuple(f"{limb.split('_')[0]}_" for limb in limbs if limb.endswith("_leg"))
     feet = {name for name in standing.touching if name.startswith(legs)} if legs else set[str]()
     held = dict.fromkeys(standing.touching - feet, 1.0)
+    if "soles" in limbs:
+        held = {name: 1.0 for name in held if name.endswith(("_foot", "_toes"))}
     level = dict.fromkeys(feet, 1.0) if not held else {}
     if not legs:
         yield Freedom(core, held)
