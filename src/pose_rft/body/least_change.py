@@ -26,6 +26,7 @@ STEPS = 30  # of L-BFGS with each weight
 MET = 0.05  # what may be missing at the end, in the goal's units: a degree or half a centimetre
 # Knees and elbows are hinges: they turn about one axis of their own frame, in this sense when they bend.
 HINGES = {"left_knee": (0, 1.0), "right_knee": (0, 1.0), "left_elbow": (1, -1.0), "right_elbow": (1, 1.0)}
+ACROSS = 8.0  # times less willing to turn about their other axes
 FIRST_BEND = 0.02  # radians by which a straight hinge is bent to begin with, as it could bend either way
 
 
@@ -78,53 +79,54 @@ def comfortable_ranges() -> Tensor:
     return ranges
 
 
-def least_change(pose: Tensor, goal: Goal, freedom: Freedom) -> Change:
+def least_change(pose: Tensor, goal: Goal, freedom: Freedom, begun: Tensor | None = None) -> Change:
     """The pose nearest to this one that meets a goal.
 
     Args:
         pose: (22, 3) axis-angle, radians.
         goal: differentiable; its conditions are in units that are about equally far for a limb (20 degrees, 10 cm).
         freedom: which joints may turn and what should stay put.
+        begun: (22, 3) the pose from which the change is counted, where that is not ``pose``: some limbs are brought
+            near to where they shall go. What should stay put stays where it is in ``pose``.
     """
-    search = _Search(pose.detach().float(), goal, freedom)
+    search = _Search(pose.detach().float(), pose if begun is None else begun, goal, freedom)
     for weight in MISSED:
         search.descend(weight)
     return search.found()
 
 
 class _Search:
-    """The unknowns: a rotation vector for each free joint, of a hinge one angle."""
+    """The unknowns: a rotation vector for each free joint."""
 
-    def __init__(self, pose: Tensor, goal: Goal, freedom: Freedom) -> None:
-        self.pose, self.goal = pose, goal
+    def __init__(self, pose: Tensor, begun: Tensor, goal: Goal, freedom: Freedom) -> None:
+        self.pose, self.goal = begun, goal
         self.free = sorted(JOINT_INDEX[name] for name in freedom.joints)
         self.body = load_body()
-        self.rotations = roma.rotvec_to_rotmat(pose)
-        self.before = self.body.points_from_rotations(self.rotations)
-        self.stiffness, self.allowed = torch.zeros(NUM_JOINTS, 1), torch.zeros(NUM_JOINTS, 3)
+        self.rotations = roma.rotvec_to_rotmat(begun)
+        self.before = self.body.points(pose)
+        self.stiffness = torch.zeros(NUM_JOINTS, 3)
         first = torch.zeros(NUM_JOINTS, 3)
         for name, unwilling in freedom.joints.items():
             joint = JOINT_INDEX[name]
             self.stiffness[joint] = unwilling
             if name in HINGES:
                 axis, sense = HINGES[name]
-                self.allowed[joint, axis], first[joint, axis] = 1.0, sense * FIRST_BEND
-            else:
-                self.allowed[joint] = 1.0
+                self.stiffness[joint] *= ACROSS
+                self.stiffness[joint, axis], first[joint, axis] = unwilling, sense * FIRST_BEND
         self.held = torch.zeros(NUM_POINTS, 3)
         for name, share in freedom.held.items():
             self.held[POINT_INDEX[name]] = HELD * share
         for name, share in freedom.level.items():
             self.held[POINT_INDEX[name], 1] = HELD * share
         low, high = comfortable_ranges()[self.free].unbind(dim=-1)
-        start = pose[self.free]
+        start = begun[self.free]
         self.low, self.high = torch.minimum(low, start), torch.maximum(high, start)
         self.turn = first[self.free].clone().requires_grad_()
 
     def rotated(self, turn: Tensor) -> Tensor:
         """(22, 3, 3) rotations with the free joints turned by (F, 3)."""
         rotations = self.rotations.clone()
-        rotations[self.free] = self.rotations[self.free] @ roma.rotvec_to_rotmat(turn * self.allowed[self.free])
+        rotations[self.free] = self.rotations[self.free] @ roma.rotvec_to_rotmat(turn)
         return rotations
 
     def slip(self, points: Tensor) -> Tensor:
@@ -133,8 +135,8 @@ class _Search:
         total = self.held.sum(dim=0)
         return moved - (self.held * moved).sum(dim=0) / total.clamp_min(1e-6)
 
-    def effort(self, turn: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
-        turned = (self.stiffness[self.free] * (turn * self.allowed[self.free]).square()).sum()
+    def effort(self, turn: Tensor, points: Tensor) -> Tensor:
+        turned = (self.stiffness[self.free] * turn.square()).sum()
         return turned + (self.held * self.slip(points).square()).sum()
 
     def discomfort(self, rotations: Tensor) -> Tensor:
@@ -151,7 +153,7 @@ class _Search:
             rotations = self.rotated(self.turn)
             points = self.body.points_from_rotations(rotations)
             missed = self.goal(points[None]).square().sum()
-            loss = self.effort(self.turn, rotations, points) + weight * missed
+            loss = self.effort(self.turn, points) + weight * missed
             loss = loss + UNCOMFORTABLE * self.discomfort(rotations)
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
@@ -165,5 +167,5 @@ class _Search:
         pose = self.pose.clone()
         pose[self.free] = roma.rotmat_to_rotvec(rotations[self.free])
         slipped = (self.slip(points) * (self.held > 0)).norm(dim=-1).max()
-        effort = self.effort(self.turn, rotations, points)
+        effort = self.effort(self.turn, points)
         return Change(pose, self.goal(points[None]), float(effort), float(slipped))

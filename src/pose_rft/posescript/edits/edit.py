@@ -17,7 +17,14 @@ from pose_rft.body import load_body
 from pose_rft.body.least_change import MET, Change, Freedom, Goal, least_change
 from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.edits.order_words import Meaning, Posture, order_words, orders_table
+from pose_rft.posescript.edits.order_words import (
+    Meaning,
+    Posture,
+    Vectors,
+    mirrored_vectors,
+    order_words,
+    orders_table,
+)
 from pose_rft.posescript.edits.orders import Amount, Demand, Order, read_order
 from pose_rft.posescript.edits.targets import (
     ALL,
@@ -153,11 +160,23 @@ class _Edit:
         asked = [self._conditions(demand, points) for demand in demands]
         conditions = [each for some in asked for each in some]
         if any(each.limbs for each in conditions):
-            self.pose = nearest(self.pose, conditions, standing)
+            begun = with_joints(self.pose, self._begins(demands, asked))
+            self.pose = nearest(self.pose, begun, conditions, standing)
         after = self.points
         return [
             self._outcome(demand, some, points, after) for demand, some in zip(demands, asked, strict=True)
         ]
+
+    def _begins(self, demands: Sequence[Demand], asked: Sequence[Sequence[Condition]]) -> Vectors:
+        """Where limbs begin that are to come into a state which does not hold yet."""
+        joints: Vectors = {}
+        for demand, conditions in zip(demands, asked, strict=True):
+            if not demand.amount.said and any(each.limbs for each in conditions):
+                names = [*(m.name for m in demand.meanings if m.kind == "state"), *demand.codes]
+                names += [code for name in names if name in order_words().states for code in order_words().states[name].codes]
+                for name in names:
+                    joints |= order_words().begins.get(name, {})
+        return joints
 
     def _conditions(self, demand: Demand, points: Tensor) -> list[Condition]:
         """A state where one is said that does not hold yet, else a change."""
@@ -235,9 +254,10 @@ class _Edit:
     def _relax(self, demand: Demand) -> Outcome:
         share = orders_table()["relaxing"][SIZES.index(demand.amount.size)]
         pose = self.pose.clone()
-        for name, goal in _both_sides(orders_table()["relaxed"]).items():
-            joint = JOINT_INDEX[name]
-            ends = (roma.rotvec_to_unitquat(v) for v in (pose[joint], torch.deg2rad(torch.tensor(goal))))
+        left: Vectors = orders_table()["relaxed"]
+        relaxed = with_joints(self.pose, mirrored_vectors(left) | left)
+        for joint in {JOINT_INDEX[name] for name in (*left, *mirrored_vectors(left))}:
+            ends = (roma.rotvec_to_unitquat(vector[joint]) for vector in (self.pose, relaxed))
             between = roma.utils.unitquat_slerp(*ends, torch.tensor(min(1.0, share * self.strength)), True)
             pose[joint] = roma.unitquat_to_rotvec(between)
         self.pose = pose
@@ -249,27 +269,22 @@ class _Edit:
         if bool(satisfied([check], self.points[None])):
             return Outcome(demand.words, "already")
         heading = torch.tensor([0.0, measured("turn()", self.points), 0.0])
-        pose = self.pose.clone()
+        pose = with_joints(self.pose, posture.joints | dict.fromkeys(("left_foot", "right_foot"), (0.0, 0.0, 0.0)))
         upright, pitched = (
             roma.rotvec_to_rotmat(torch.deg2rad(v)) for v in (heading, torch.tensor([posture.pitch, 0.0, 0.0]))
         )
         pose[0] = roma.rotmat_to_rotvec(upright @ pitched)
-        for name, vector in posture.joints.items():
-            pose[JOINT_INDEX[name]] = torch.deg2rad(torch.tensor(vector))
-        for foot in ("left_foot", "right_foot"):
-            pose[JOINT_INDEX[foot]] = 0.0
         self.pose = settled(pose, check, self.points, self.spare)
         met = bool(satisfied([check], self.points[None]))
         return Outcome(demand.words, "done" if met else "partly")
 
 
-def _both_sides(table: dict[str, list[float]]) -> dict[str, tuple[float, float, float]]:
-    found = {}
-    for name, (x, y, z) in table.items():
-        found[name] = (x, y, z)
-        if name.startswith("left_"):
-            found[exchange_sides(name)] = (x, -y, -z)
-    return found
+def with_joints(pose: Tensor, joints: Vectors) -> Tensor:
+    """A pose with these joints turned as they say."""
+    pose = pose.clone()
+    for name, vector in joints.items():
+        pose[JOINT_INDEX[name]] = torch.deg2rad(torch.tensor(vector, dtype=torch.float32))
+    return pose
 
 
 def _checks(demand: Demand) -> tuple[str, ...]:
@@ -311,11 +326,16 @@ def _told(meaning: Meaning, before: Tensor, after: Tensor) -> str:
 # ---- solving ----
 
 
-def nearest(pose: Tensor, conditions: Sequence[Condition], standing: Standing) -> Tensor:
-    """The least change (22, 3) that meets the conditions, by as few joints as will do."""
+def nearest(pose: Tensor, begun: Tensor, conditions: Sequence[Condition], standing: Standing) -> Tensor:
+    """The least change (22, 3) that meets the conditions, by as few joints as will do.
+
+    Args:
+        pose: as it is.
+        begun: the same with limbs where they begin; what is changed least is this.
+    """
     best, least = pose, float("inf")
     for freedom in freedoms(conditions, standing):
-        found = least_change(pose, _goal(conditions, standing, freedom), freedom)
+        found = least_change(pose, _goal(conditions, standing, freedom), freedom, begun)
         missed, worse = found.missed[: len(conditions)], found.missed[len(conditions) :]
         bad = 10 * float((missed - MET).clamp_min(0).sum()) + float((worse - WORSE).clamp_min(0).sum())
         bad += 10 * max(0.0, found.slipped - SLIPPED)

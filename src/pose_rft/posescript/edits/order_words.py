@@ -19,6 +19,7 @@ from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.posescript.wording import one_and_both
 from pose_rft.storage import package_table
 
+Vectors = dict[str, tuple[float, float, float]]  # joint -> axis-angle, degrees
 Kind = Literal["change", "state", "posture", "whole"]
 Size = Literal["little", "some", "much", "all"]
 SIZES: tuple[Size, ...] = ("little", "some", "much")
@@ -75,17 +76,17 @@ class State:
 
 @dataclass(frozen=True)
 class Posture:
-    """Where a posture begins to be solved: degrees.
+    """Where a posture of the body begins to be solved.
 
     Attributes:
         code: the posecode that has to hold.
         pitch: of the pelvis, forward.
-        joints: axis-angle vectors of the joints that belong to it.
+        joints: axis-angle vectors of the joints that belong to it, degrees.
     """
 
     code: str
     pitch: float
-    joints: dict[str, tuple[float, float, float]]
+    joints: Vectors
 
 
 Node = dict[Any, Any]  # a trie: token or PART -> Node, END -> {noun: meanings}
@@ -100,6 +101,7 @@ class OrderWords:
     measures: dict[str, Measure] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     postures: dict[str, Posture] = field(default_factory=dict)
+    begins: dict[str, Vectors] = field(default_factory=dict)
     nouns: set[str] = field(default_factory=set)
 
     def learn(self, wording: str, meanings: Sequence[Meaning], nouns: Sequence[str] = ()) -> None:
@@ -223,19 +225,22 @@ def _add_states(words: OrderWords) -> None:
                 words.learn(exchange_sides(wording), (Meaning("state", other),))
 
 
+def mirrored_vectors(joints: Vectors) -> Vectors:
+    """The same of the other side."""
+    return {exchange_sides(joint): (x, -y, -z) for joint, (x, y, z) in joints.items()}
+
+
 def _add_postures(words: OrderWords) -> None:
     for name, entry in orders_table()["postures"].items():
         if "mirrors" in entry:
             twin = words.postures[entry["mirrors"]]
-            joints = {exchange_sides(joint): (x, -y, -z) for joint, (x, y, z) in twin.joints.items()}
-            words.postures[name] = Posture(entry["code"], twin.pitch, joints)
+            words.postures[name] = Posture(entry["code"], twin.pitch, mirrored_vectors(twin.joints))
         else:
-            joints = {}
+            joints: Vectors = {}
             for limb in ("leg", "arm"):
-                left = entry.get(f"left_{limb}", {})
-                right = entry.get(f"right_{limb}") or {joint: (x, -y, -z) for joint, (x, y, z) in left.items()}
-                joints |= {f"left_{joint}": tuple(vector) for joint, vector in left.items()}
-                joints |= {f"right_{joint}": tuple(vector) for joint, vector in right.items()}
+                left = {f"left_{joint}": vector for joint, vector in entry.get(f"left_{limb}", {}).items()}
+                right = {f"right_{joint}": vector for joint, vector in entry.get(f"right_{limb}", {}).items()}
+                joints |= left | (right or mirrored_vectors(left))
             words.postures[name] = Posture(entry["code"], entry["pitch"], joints)
         for wording in entry["say"]:
             words.learn(wording, (Meaning("posture", name),))
@@ -249,6 +254,10 @@ def order_words() -> OrderWords:
     _add_instructions(words)
     _add_states(words)
     _add_postures(words)
+    for name, joints in orders_table()["begins"].items():
+        words.begins[name] = joints
+        if name.startswith("left_"):
+            words.begins[f"right_{name.removeprefix('left_')}"] = mirrored_vectors(joints)
     for name, wordings in orders_table()["whole"].items():
         for wording in wordings:
             words.learn(wording, (Meaning("whole", name),), sorted(words.nouns))
