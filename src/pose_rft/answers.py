@@ -1,13 +1,16 @@
 """What a policy is asked on the command line, and writing its answers to a directory."""
 
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
-from pose_rft.body.pose import USUAL, FileOptions
-from pose_rft.body.render import write_png
+from pose_rft.body.pose import USUAL, FileOptions, Pose
+from pose_rft.body.pose_files import Up, read_poses
+from pose_rft.body.render import render_answers, write_png
 from pose_rft.errors import UserError, reason_of
 from pose_rft.evaluation.picture_benchmark import QUESTION
 from pose_rft.policy import Answer, PosePolicy, PromptInput
@@ -119,6 +122,35 @@ def write_answers(
     with tempfile.TemporaryDirectory(prefix=".answers-", dir=directory) as part:
         lines = _write(Path(part), answered, options)
         move_files(Path(part), directory)
+    return lines
+
+
+def read_pose_row(place: str, up: Up | None = None) -> Pose:
+    """The pose at ``FILE.npz#ROW``, or the first of ``FILE.npz``.
+
+    Raises:
+        UserError: the file cannot be read or has no such row.
+    """
+    file, _, row = place.rpartition("#") if re.search(r"#\d+$", place) else (place, "", "0")
+    poses = read_poses(file, up).pose
+    if int(row) >= len(poses):
+        raise UserError(f"{file}: has {len(poses)} poses, so no row {row}; rows count from 0")
+    return Pose.from_axis_angle(poses[int(row)])
+
+
+def write_edit(
+    directory: Path, given: Pose, instruction: str, answers: Sequence[Answer], options: FileOptions = USUAL
+) -> list[dict[str, Any]]:
+    """``write_answers`` of the answers to an order, and ``before_after.png``: the given pose and those it became.
+
+    Raises:
+        UserError: as ``write_answers`` does.
+    """
+    lines = write_answers(directory, [(PromptInput(instruction), answers)], options)
+    after = [answer.pose for answer in answers if answer.pose is not None]
+    shown = [given.axis_angle(), *(pose.axis_angle() for pose in after)]
+    captions = ["before", *[shorten(instruction, 80, placeholder=" ...")] * len(after)]
+    write_png(directory / "before_after.png", render_answers(shown, captions))
     return lines
 
 

@@ -30,6 +30,7 @@ from pose_rft.evaluation.caption_benchmark import (
     procedural_poses,
     recorded_poses,
 )
+from pose_rft.evaluation.edit_benchmark import EDITS, edits_table, evaluate_edits
 from pose_rft.evaluation.grading import (
     MEASURES,
     Row,
@@ -103,7 +104,8 @@ def evaluate(
         show_progress: draw a progress bar with the time left.
 
     Returns:
-        The result of ``evaluate_samples``, or of ``evaluate_talk`` where words are judged, with the benchmark's name.
+        The result of ``evaluate_samples``, of ``evaluate_talk`` where words are judged, or of ``evaluate_edits``,
+        with the benchmark's name.
 
     Raises:
         UserError: an unknown benchmark, or poses that cannot be read.
@@ -113,6 +115,9 @@ def evaluate(
         prompts = TALK[benchmark](split)[:limit]
         said = evaluate_talk(prompts, policy, num_samples, temperature, seed, show_progress)
         return {"benchmark": benchmark, "split": split, "poses": None, **said}
+    if benchmark == EDITS:
+        _check_limit(limit)
+        return {"benchmark": benchmark, "split": split, **evaluate_edits(policy, split, limit, show_progress)}
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
     baselines = {}
     if benchmark in TYPED:
@@ -314,6 +319,8 @@ def results_table(result: dict[str, Any]) -> Table:
     """The figures of ``evaluate`` for a terminal: one line per measure, intervals in brackets."""
     if result.get("benchmark") in TALK:
         return talk_table(result)
+    if result.get("benchmark") == EDITS:
+        return edits_table(result)
     columns = {way: result[way] for way in WAYS if way in result} | result["references"]
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}

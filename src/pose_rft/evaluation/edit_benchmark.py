@@ -22,7 +22,6 @@ from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.edits.comparisons import compare
 from pose_rft.posescript.plausibility import plausibility
 
-
 EDITS = "edits"
 WORSE = {"nod": 5.0, "sole": 10.0, "support": 0.05, "overlap": 0.04}  # degrees and metres that an edit may add
 GRADES = ("direction", "amount", "plausible", "understood")

@@ -25,6 +25,7 @@ from pose_rft.policy.checkpoint import (
     with_other_parts,
 )
 from pose_rft.policy.config import LoraSettings, PolicyConfig
+from pose_rft.policy.editing import edit_answers
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_projections
 from pose_rft.policy.language_model import LanguageModel
@@ -360,6 +361,8 @@ class PosePolicy(nn.Module):
                 groups = note_answers(answers_of(rollout, rotations), asked, rollout, self.image_branch)
                 result += [group * (num_samples // distinct) for group in groups]
         return result
+
+    edit = staticmethod(edit_answers)  # a given pose, changed by an order in words
 
     # ---- scoring, with gradients ----
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:

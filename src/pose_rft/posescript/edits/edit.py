@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.least_change import MET, Change, Freedom, Goal, least_change
 from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.edits.order_words import (
@@ -26,19 +25,15 @@ from pose_rft.posescript.edits.order_words import (
     orders_table,
 )
 from pose_rft.posescript.edits.orders import Amount, Demand, Order, read_order
+from pose_rft.posescript.edits.solving import nearest, settled_posture
 from pose_rft.posescript.edits.targets import (
-    ALL,
-    CORE,
     SIDES,
-    SPINE,
     TO_SPARE,
     UNIT_METRES,
     Condition,
     Standing,
     change_target,
-    freedoms,
     measured,
-    sunk,
     to_hold,
     to_value,
     unit_of,
@@ -49,10 +44,8 @@ from pose_rft.posescript.posecodes import exchange_sides
 
 Status = Literal["done", "partly", "already", "cannot"]
 FACING = {"body.facing_left": 90.0, "body.facing_right": -90.0, "body.facing_away": 180.0, "body.facing_front": 0.0}
-WORSE, SLIPPED = 0.25, 0.03  # what may be lost in plausibility (units), and what a foot may slip (metres)
 REACHED = 0.25  # units within which a value counts as reached
 SIZES = ("little", "some", "much", "all")
-UPRIGHT_NOD = 25.0  # degrees up or down that somebody who has got up looks at most
 
 
 @dataclass(frozen=True)
@@ -163,9 +156,7 @@ class _Edit:
             begun = with_joints(self.pose, self._begins(demands, asked))
             self.pose = nearest(self.pose, begun, conditions, standing)
         after = self.points
-        return [
-            self._outcome(demand, some, points, after) for demand, some in zip(demands, asked, strict=True)
-        ]
+        return [self._outcome(demand, some, points, after) for demand, some in zip(demands, asked, strict=True)]
 
     def _begins(self, demands: Sequence[Demand], asked: Sequence[Sequence[Condition]]) -> Vectors:
         """Where limbs begin that are to come into a state which does not hold yet."""
@@ -173,7 +164,9 @@ class _Edit:
         for demand, conditions in zip(demands, asked, strict=True):
             if not demand.amount.said and any(each.limbs for each in conditions):
                 names = [*(m.name for m in demand.meanings if m.kind == "state"), *demand.codes]
-                names += [code for name in names if name in order_words().states for code in order_words().states[name].codes]
+                names += [
+                    code for name in names if name in order_words().states for code in order_words().states[name].codes
+                ]
                 for name in names:
                     joints |= order_words().begins.get(name, {})
         return joints
@@ -201,7 +194,8 @@ class _Edit:
             missed = max(float(each.missed(Measurements(after[None]))) for each in conditions)
             changes = () if _checks(demand) and not demand.amount.said else _changes(demand)
             detail = ", ".join(dict.fromkeys(_told(meaning, before, after) for meaning in changes))
-            return Outcome(demand.words, "done" if missed < REACHED else "partly", detail)
+            short = any(_falls_short(meaning, demand.amount, before, after) for meaning in changes)
+            return Outcome(demand.words, "partly" if short or missed > REACHED else "done", detail)
         return Outcome(demand.words, "already")
 
     # ---- what changes the whole pose ----
@@ -274,7 +268,7 @@ class _Edit:
             roma.rotvec_to_rotmat(torch.deg2rad(v)) for v in (heading, torch.tensor([posture.pitch, 0.0, 0.0]))
         )
         pose[0] = roma.rotmat_to_rotvec(upright @ pitched)
-        self.pose = settled(pose, check, self.points, self.spare)
+        self.pose = settled_posture(pose, check, self.points, self.spare)
         met = bool(satisfied([check], self.points[None]))
         return Outcome(demand.words, "done" if met else "partly")
 
@@ -316,72 +310,16 @@ def _posture(demand: Demand) -> Posture | None:
     return next((posture for posture in postures.values() if posture.code in demand.codes), None)
 
 
+def _falls_short(meaning: Meaning, amount: Amount, before: Tensor, after: Tensor) -> bool:
+    """Whether a quantity has changed by clearly less than a number that was said."""
+    of = order_words().measures[meaning.name].of
+    if amount.value is None or amount.absolute or amount.is_length != (unit_of(of) == UNIT_METRES):
+        return False
+    return abs(measured(of, after) - measured(of, before)) < amount.value - REACHED * unit_of(of)
+
+
 def _told(meaning: Meaning, before: Tensor, after: Tensor) -> str:
     """By how much a quantity has changed, in words."""
     of = order_words().measures[meaning.name].of
     change = abs(measured(of, after) - measured(of, before))
     return f"{change * 100:.0f} cm" if unit_of(of) == UNIT_METRES else f"{change:.0f} degrees"
-
-
-# ---- solving ----
-
-
-def nearest(pose: Tensor, begun: Tensor, conditions: Sequence[Condition], standing: Standing) -> Tensor:
-    """The least change (22, 3) that meets the conditions, by as few joints as will do.
-
-    Args:
-        pose: as it is.
-        begun: the same with limbs where they begin; what is changed least is this.
-    """
-    best, least = pose, float("inf")
-    for freedom in freedoms(conditions, standing):
-        found = least_change(pose, _goal(conditions, standing, freedom), freedom, begun)
-        missed, worse = found.missed[: len(conditions)], found.missed[len(conditions) :]
-        bad = 10 * float((missed - MET).clamp_min(0).sum()) + float((worse - WORSE).clamp_min(0).sum())
-        bad += 10 * max(0.0, found.slipped - SLIPPED)
-        if bad < least - 0.05:
-            best, least = found.pose, bad
-        if bad <= 0.0:
-            break
-    return best
-
-
-def _goal(conditions: Sequence[Condition], standing: Standing, freedom: Freedom) -> Goal:
-    held = sorted(freedom.held)
-    feet = any(name.endswith(("_hip", "_knee", "_ankle", "pelvis")) for name in freedom.joints)
-    soles = feet and not any("soles" in each.limbs for each in conditions)
-
-    def goal(points: Tensor) -> Tensor:
-        m = Measurements(points)
-        rows = [each.missed(m) for each in conditions] + [0.5 * standing.worsened(m, soles, feet)]
-        if feet and held:
-            rows.append(0.5 * sunk(m, held))
-        return torch.cat(rows)
-
-    return goal
-
-
-def settled(pose: Tensor, check: str, before: Tensor, spare: float) -> Tensor:
-    """A posture that holds, near to this one: soles flat, the weight over the feet, no limb through another."""
-    points = load_body().points(pose)
-    now = Standing(points)
-    must = [to_hold(check, points, spare)]
-    overlap = max(float(Measurements(before[None]).measure("overlap", ())), 0.02)
-
-    def goal(points: Tensor) -> Tensor:
-        m = Measurements(points)
-        rows = [each.missed(m) for each in must]
-        rows += [0.5 * (m.measure("sole", (ankle,)) / 20 - 0.1).clamp_min(0) for ankle, _ in now.soles]
-        rows += [0.5 * (m.measure("support", ()) - 0.02).clamp_min(0) / UNIT_METRES] if now.soles else []
-        rows += [0.5 * (m.measure("overlap", ()) - overlap).clamp_min(0) / UNIT_METRES]
-        rows += [0.3 * (m.measure("gaze", ()).abs() - UPRIGHT_NOD).clamp_min(0) / 20]
-        return torch.cat(rows)
-
-    legs = CORE["left_leg"] | CORE["right_leg"] | {"pelvis": 1.0}
-    found: Change | None = None
-    for joints in (legs | CORE["head"], legs | CORE["head"] | SPINE, ALL):
-        found = least_change(pose, goal, Freedom(joints))
-        if found.is_met:
-            break
-    assert found is not None
-    return found.pose

@@ -344,7 +344,9 @@ def _is_one_slip(typed: str, meant: str) -> bool:
     """Whether one letter is missing, too many, another, or two neighbours have changed places."""
     if abs(len(typed) - len(meant)) > 1:
         return False
-    same = next((at for at, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(map(len, (typed, meant))))
+    same = next(
+        (at for at, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(map(len, (typed, meant)))
+    )
     rest, other = typed[same:], meant[same:]
     swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:] and len(rest) > 1
     return swapped or rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]

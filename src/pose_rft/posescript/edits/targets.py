@@ -94,7 +94,9 @@ def measured(expression: str, points: Tensor) -> float:
     return float(torch.as_tensor(compile_quantity(expression)(Measurements(points[None]))))
 
 
-def change_target(measure: Measure, sign: int, amount: Amount, told: float | None, now: float, strength: float) -> float:
+def change_target(
+    measure: Measure, sign: int, amount: Amount, told: float | None, now: float, strength: float
+) -> float:
     """The value that a quantity shall reach.
 
     Args:
@@ -159,7 +161,9 @@ class Standing:
     def __init__(self, points: Tensor) -> None:
         now = Measurements(points[None])
         self.touching = {
-            name for name, height in zip(POINT_NAMES, clearance(points[None])[0], strict=True) if height < NEAR_THE_FLOOR
+            name
+            for name, height in zip(POINT_NAMES, clearance(points[None])[0], strict=True)
+            if height < NEAR_THE_FLOOR
         }
         tilt, supporting = supporting_soles(points[None])
         self.soles = [(f"{side}_ankle", float(tilt[0, n])) for n, side in enumerate(SIDES) if supporting[0, n]]
@@ -176,9 +180,7 @@ class Standing:
         """
         rows = [(m.measure("nod", ()).abs() - self.nod) / UNITS["nod"], (m.measure("overlap", ()) - self.overlap) / 0.1]
         if soles:
-            rows += [
-                (m.measure("sole", (ankle,)) - max(tilt, LEVEL)) / UNITS["sole"] for ankle, tilt in self.soles
-            ]
+            rows += [(m.measure("sole", (ankle,)) - max(tilt, LEVEL)) / UNITS["sole"] for ankle, tilt in self.soles]
         if self.balanced and feet:
             rows.append((m.measure("support", ()) - 0.02) / UNITS["support"])
         return torch.cat(rows).clamp_min(0)
