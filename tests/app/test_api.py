@@ -51,6 +51,26 @@ def test_an_answer_is_the_policys_own(client, talking_policy):
         assert sample["logp_pose"] == pytest.approx(answer.logp_pose, abs=1e-2)
 
 
+def test_an_edit_changes_what_its_words_say_and_nothing_else(client):
+    given = {"global_orient": [0.0, 0.0, 0.0], "body_pose": [[0.0, 0.0, 0.0]] * 21}
+    answer = client.post(
+        "/v1/edits", json={"pose": given, "instruction": "bend the right knee 30 degrees like a heron"}
+    )
+    assert answer.status_code == 200, answer.text
+    (sample,) = answer.json()["samples"]
+    turned = np.degrees(np.linalg.norm(sample["smpl"]["body_pose"], axis=1))
+    assert turned[4] == pytest.approx(30, abs=2)  # the right knee; hip and ankle keep the foot on the floor
+    assert (turned[[0, 2, 3, *range(11, 21)]] == 0).all()
+    assert "like heron" in sample["text"]
+
+
+@pytest.mark.parametrize("pose", [{"global_orient": [0.0] * 3, "body_pose": [[0.0], [0.0, 1.0]]}, {"body_pose": []}])
+def test_an_edit_of_no_pose_is_refused_in_one_line(client, pose):
+    answer = client.post("/v1/edits", json={"pose": pose, "instruction": "sit down"})
+    assert answer.status_code == 422
+    assert "\n" not in answer.json()["detail"]
+
+
 def test_files_come_as_base64_that_other_software_reads(client, tmp_path):
     question = {"prompt": "wave", "format": ["glb", "bvh", "npz"]}
     files = client.post("/v1/poses", json=question).json()["samples"][0]["files"]

@@ -1,4 +1,4 @@
-"""The HTTP API: ``POST /v1/poses`` and ``GET /healthz``."""
+"""The HTTP API: ``POST /v1/poses``, ``POST /v1/edits`` and ``GET /healthz``."""
 
 import asyncio
 import math
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -15,17 +16,30 @@ from starlette.datastructures import UploadFile
 
 from pose_rft.app.exports import to_sample
 from pose_rft.app.limits import Limits
-from pose_rft.app.messages import Health, PoseRequest, PoseResponse, Problem, field_problem, first_problem
+from pose_rft.app.messages import (
+    EditRequest,
+    Health,
+    PoseRequest,
+    PoseResponse,
+    Problem,
+    SampledAnswer,
+    field_problem,
+    first_problem,
+)
 from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
+from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer
+from pose_rft.policy.editing import edit_answers
 from pose_rft.vision.images import PictureTooLarge
 
 JSON, FORM = "application/json", "multipart/form-data"
 FORM_FIELDS = 16
 PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?[/\\][^\s'\":,;)]*")
+NOT_POST = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
 OTHER_METHODS = {
-    "/v1/poses": ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
+    "/v1/poses": NOT_POST,
+    "/v1/edits": NOT_POST,
     "/healthz": ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -68,6 +82,18 @@ def api_routes(worker: PoseWorker) -> APIRouter:
         samples = await run_in_threadpool(lambda: [to_sample(answer, asked.format) for answer in answers])
         return PoseResponse(samples=samples)
 
+    @router.post(
+        "/v1/edits",
+        response_model=PoseResponse,
+        responses={status: PROBLEMS[status] for status in (401, 413, 422)},
+        summary="Change a pose as an order in words says, and nothing else",
+    )
+    async def edits(asked: EditRequest) -> PoseResponse:
+        try:
+            return PoseResponse(samples=await run_in_threadpool(_edited, asked))
+        except UserError as error:
+            raise HTTPException(422, without_paths(str(error))) from error
+
     @router.get(
         "/healthz",
         response_model=Health,
@@ -81,6 +107,18 @@ def api_routes(worker: PoseWorker) -> APIRouter:
     for path, methods in OTHER_METHODS.items():  # else they would fall through to the page
         router.add_api_route(path, _refuse_method(path), methods=methods, response_model=None, include_in_schema=False)
     return router
+
+
+def _edited(asked: EditRequest) -> list[SampledAnswer]:
+    """The given pose after the order; no model is asked."""
+    given = asked.pose
+    try:
+        rotations = np.array(given.global_orient, np.float32), np.array(given.body_pose, np.float32)
+    except ValueError:
+        raise UserError("pose.body_pose: must have shape (21, 3): 21 lists of three numbers") from None
+    pose = Pose(*rotations, None if given.betas is None else np.array(given.betas, np.float32))
+    answers = edit_answers(pose, asked.instruction, asked.num_samples, asked.temperature, asked.seed)
+    return [to_sample(answer, asked.format) for answer in answers]
 
 
 async def answered(worker: PoseWorker, question: QueuedPrompt, request: Request | None = None) -> list[Answer]:
@@ -168,7 +206,7 @@ async def _form_fields(request: Request, limits: Limits) -> dict[str, Any]:
 
 
 def _refuse_method(path: str) -> Callable[[], NoReturn]:
-    allowed = "POST" if path == "/v1/poses" else "GET, HEAD"
+    allowed = "GET, HEAD" if path == "/healthz" else "POST"
 
     def refuse() -> NoReturn:
         raise HTTPException(405, f"{path} takes {allowed}", {"Allow": allowed})

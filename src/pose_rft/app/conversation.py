@@ -6,11 +6,9 @@ No policy of this version reads poses, so the pose is put in words: for a change
 
 import re
 
-from pose_rft.body import Pose
 from pose_rft.data.mixtures.follow_ups import about_shown
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.data.stated import stated_checks
-from pose_rft.posescript.captions import caption
 
 CHANGE = re.compile(
     r"\b(more|less|further|farther|bit|little|slightly|higher|lower|wider|closer|deeper|again|instead|now|also|too"
@@ -22,12 +20,6 @@ CHANGE = re.compile(
 def is_change(message: str) -> bool:
     """Whether a message sounds as if it changed the pose at hand and did not describe a new one."""
     return CHANGE.search(message) is not None
-
-
-def changed(pose: Pose, instruction: str) -> str:
-    """A prompt that describes the pose and then what shall change."""
-    described = caption(pose.points()[None], seed=0, style="full")[0]
-    return f"{described.text} {instruction}"
 
 
 def asked_about(answer: str, question: str) -> str:

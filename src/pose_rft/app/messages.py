@@ -131,6 +131,21 @@ class Smpl(BaseModel):
     betas: list[float] | None = Field(None, description="(10,) shape components; null for the mean body")
 
 
+class EditRequest(BaseModel):
+    """A pose and what shall change in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pose: Smpl = Field(description="As an answer gives it.")
+    instruction: str = Field(min_length=1, max_length=PROMPT_CHARACTERS, description="Such as 'raise the left arm'.")
+    num_samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="How many different answers.")
+    temperature: float = Field(
+        0.0, ge=0, le=2, allow_inf_nan=False, description="Variety of how far: 0 goes as far as the words say."
+    )
+    seed: int = Field(0, ge=0, le=2**53 - 1, description="The same order with the same seed has the same answer.")
+    format: Formats = Field([], description="Files to send along with every pose; `glb,bvh` is two.")
+
+
 class SampledAnswer(BaseModel):
     """One answer."""
 

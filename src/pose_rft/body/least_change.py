@@ -155,10 +155,10 @@ class _Search:
             missed = self.goal(points[None]).square().sum()
             loss = self.effort(self.turn, points) + weight * missed
             loss = loss + UNCOMFORTABLE * self.discomfort(rotations)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             return loss
 
-        optimiser.step(closure)  # type: ignore[arg-type]
+        optimiser.step(closure)
 
     @torch.no_grad()
     def found(self) -> Change:

@@ -36,6 +36,7 @@ class EditPrompt:
         amount: those that hold beside that if it was followed as far as it says.
         stays: joints that should stay where they are, indices.
         turns: the whole body is turned: they are compared as seen from the body.
+        tilts_soles: it is about the feet themselves, so that tilted soles are not wrong.
     """
 
     prompt: str
@@ -44,6 +45,7 @@ class EditPrompt:
     amount: tuple[str, ...]
     stays: tuple[int, ...]
     turns: bool
+    tilts_soles: bool
 
 
 def edit_prompts(split: Split = "test") -> list[EditPrompt]:
@@ -64,6 +66,7 @@ def edit_prompts(split: Split = "test") -> list[EditPrompt]:
             tuple(entry["amount"]),
             _others(entry["moves"]),
             entry.get("turns", False),
+            "left_foot" in entry["moves"],
         )
         for _, entry in entries
     ]

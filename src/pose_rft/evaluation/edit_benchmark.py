@@ -81,7 +81,8 @@ def _grade(prompt: EditPrompt, before: Tensor, pose: Tensor | None) -> dict[str,
     after = load_body().points(pose)
     direction = _holds(prompt.direction, before, after)
     was, now = plausibility(before[None]), plausibility(after[None])
-    plausible = all(float(now[name]) <= float(was[name]) + more for name, more in WORSE.items())
+    judged = [name for name in WORSE if not (name == "sole" and prompt.tilts_soles)]
+    plausible = all(float(now[name]) <= float(was[name]) + WORSE[name] for name in judged)
     return {
         "direction": direction,
         "amount": direction and _holds(prompt.amount, before, after),

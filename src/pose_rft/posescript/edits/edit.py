@@ -164,10 +164,8 @@ class _Edit:
         for demand, conditions in zip(demands, asked, strict=True):
             if not demand.amount.said and any(each.limbs for each in conditions):
                 names = [*(m.name for m in demand.meanings if m.kind == "state"), *demand.codes]
-                names += [
-                    code for name in names if name in order_words().states for code in order_words().states[name].codes
-                ]
-                for name in names:
+                states = [order_words().states[name] for name in names if name in order_words().states]
+                for name in (*names, *(code for state in states for code in state.codes)):
                     joints |= order_words().begins.get(name, {})
         return joints
 

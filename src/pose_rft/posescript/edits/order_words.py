@@ -165,7 +165,7 @@ def _add_instructions(words: OrderWords) -> None:
             for both in (False, True):
                 if both and not edit.partner and not any(edit.nouns[1]):
                     continue
-                meanings = (meaning,)
+                meanings: tuple[Meaning, ...] = (meaning,)
                 if both and edit.partner:
                     meanings = (meaning, meaning._replace(name=exchange_sides(meaning.name)))
                 for phrase in dict.fromkeys(wording.phrases[both]):

@@ -5,6 +5,7 @@ over, as captions are when they are read (``pose_rft.posescript.mentions``). Wha
 nothing is guessed. How far a change goes is read apart from what it is: an amount may stand anywhere.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -32,6 +33,7 @@ UNITS = {"degrees": 1.0, "degree": 1.0, "deg": 1.0, "cm": 0.01, "centimetres": 0
 UNITS |= {"m": 1.0, "metres": 1.0, "meters": 1.0, "metre": 1.0, "meter": 1.0, "inches": 0.0254, "inch": 0.0254}
 LENGTHS = UNITS.keys() - {"degrees", "degree", "deg"}
 LONE_AMOUNT = 10  # cost of an amount that stands apart: less than a word left over, more than one inside a wording
+WISH = re.compile(r"\b(?:i'd|would) like\b", re.IGNORECASE)
 LEAST_LETTERS = 4  # of a word that may be mistyped
 
 
@@ -53,6 +55,9 @@ class Amount(NamedTuple):
     said: bool = False
 
 
+USUAL = Amount()
+
+
 @dataclass(frozen=True)
 class Demand:
     """One thing that an order asks for.
@@ -67,7 +72,7 @@ class Demand:
     words: str
     meanings: tuple[Meaning, ...]
     codes: tuple[str, ...] = ()
-    amount: Amount = Amount()
+    amount: Amount = USUAL
     part: str = ""
 
 
@@ -129,12 +134,18 @@ def read_order(text: str) -> Order:
         else:
             unknown.append("")
             demands.append(demand)
-    return Order(tuple(demands), _runs(unknown))
+    missed = _runs(unknown)
+    if missed:  # "... 20 degrees further" is no order of its own where the words before it were not understood
+        repeats = {"again", "less_again"} | ({"same"} if len(demands) == 1 else set())
+        lone = [each for each in demands if each.meanings and each.meanings[0].name in repeats]
+        demands = [each for each in demands if each not in lone]
+        missed += tuple(each.words for each in lone)
+    return Order(tuple(demands), missed)
 
 
 def _demand(found: _Found, words: str, last: str) -> tuple[Demand | None, str]:
     """The demand of a wording, and the part that "it" means after it; ``last`` is the one before."""
-    amount = found.amount or Amount()
+    amount = found.amount or USUAL
     parts = tuple(_named(part, last) for part in found.parts)
     meanings: list[Meaning] = []
     for part in parts or (ANYTHING,):
@@ -279,7 +290,7 @@ def _number(token: str) -> float | None:
 def _typed(text: str) -> Iterator[tuple[str, str]]:
     """Tokens without articles, each with what was typed for it; 20cm is two."""
     before = ""
-    for word in words_in(text):
+    for word in words_in(WISH.sub("please", text)):
         if word in OWNERS or word in ARTICLES:
             before += f"{word} "
             continue
@@ -344,9 +355,8 @@ def _is_one_slip(typed: str, meant: str) -> bool:
     """Whether one letter is missing, too many, another, or two neighbours have changed places."""
     if abs(len(typed) - len(meant)) > 1:
         return False
-    same = next(
-        (at for at, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(map(len, (typed, meant)))
-    )
+    shorter = min(len(typed), len(meant))
+    same = next((at for at in range(shorter) if typed[at] != meant[at]), shorter)
     rest, other = typed[same:], meant[same:]
     swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:] and len(rest) > 1
     return swapped or rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]

@@ -55,9 +55,8 @@ def limbs_in(text: str) -> frozenset[str]:
     if _SOLES.search(text):
         return frozenset({"soles"})
     arms = {f"{side}_arm" for side in _ARM.findall(text)}
-    if "gap(" in text or "distance(" in text:
-        if arms:
-            return frozenset(arms)
+    if arms and ("gap(" in text or "distance(" in text):
+        return frozenset(arms)
     legs = {f"{side}_leg" for side in _LEG.findall(text)}
     for side, joint in _BEND.findall(text):
         (legs if joint == "hip" else arms).add(f"{side}_{'leg' if joint == 'hip' else 'arm'}")
@@ -74,7 +73,7 @@ class Condition:
     """One thing that has to be reached.
 
     Attributes:
-        missed: measurements of N poses -> (N,) how far it is missed, in units of 20 degrees or 10 cm; 0 where it is met.
+        missed: measurements of N poses -> (N,) how far it is missed, units of 20 degrees or 10 cm; 0 where it is met.
         limbs: what has to move for it; empty where it is met already.
         turns: joints that turn first, where they are known.
     """
