@@ -26,7 +26,6 @@ from pose_rft.posescript.plausibility import COMFORTABLE_NOD, UNITS, supporting_
 
 SIDES = ("left", "right")
 TO_SPARE = 0.2  # units (4 degrees, 2 cm) that what is to come true holds with
-CLOSE = 0.05  # units within which a value counts as reached
 LEVEL = 3.0  # degrees that a sole may always be tilted
 TOUCH = 0.01  # metres of overlap that nobody sees
 _ARM = re.compile(r"(left|right)_(?:elbow|wrist|hand|forearm|upper_arm|fingers|palm|arm)\b")
@@ -122,7 +121,7 @@ def to_value(measure: Measure, value: float) -> Condition:
     quantity, unit = compile_quantity(measure.of), unit_of(measure.of)
 
     def missed(m: Measurements) -> Tensor:
-        return ((torch.as_tensor(quantity(m)) - value).abs() / unit - CLOSE / 2).clamp_min(0)
+        return (torch.as_tensor(quantity(m)) - value).abs() / unit
 
     return Condition(missed, limbs_in(measure.of), measure.turns)
 
