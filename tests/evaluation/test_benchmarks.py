@@ -97,6 +97,7 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
         "renders",
         "requests",
         "general",
+        "edits",
     ]
 
 

@@ -22,7 +22,7 @@ from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.edits.comparisons import compare
 from pose_rft.posescript.plausibility import plausibility
 
-EDITS = "edits"
+EDITS, EXACT = "edits", "exact"
 WORSE = {"nod": 5.0, "sole": 10.0, "support": 0.05, "overlap": 0.04}  # degrees and metres that an edit may add
 GRADES = ("direction", "amount", "plausible", "understood")
 EditWay = Callable[[Tensor, Sequence[str]], list[tuple[Tensor | None, bool]]]
@@ -139,7 +139,7 @@ def evaluate_edits(
     started = time.monotonic()
     prompts = edit_prompts(split)[:limit]
     starts = {name: torch.from_numpy(pose) for name, pose in edit_starts().items()}
-    ways: dict[str, EditWay] = {"nothing": nothing, "caption in the prompt": captioned(policy), "exact": exact}
+    ways: dict[str, EditWay] = {"nothing": nothing, "caption in the prompt": captioned(policy), EXACT: exact}
     rows = {name: grade_edits(prompts, starts, way, show_progress) for name, way in ways.items()}
     return {
         "version": version("pose-rft"),
@@ -158,6 +158,7 @@ def edits_table(result: Mapping[str, Any]) -> Table:
     title = f"edits: {result['prompts']} orders, {result['starts']} starts, {pairs} pairs"
     table = Table("measure", *ways, title=title)
     for grade in GRADES:
-        table.add_row(grade, *(f"{ways[way][grade]:.1%}" for way in ways))
+        told = [way for way in ways if way == EXACT or grade != "understood"]  # only the exact way tells
+        table.add_row(grade, *(f"{ways[way][grade]:.1%}" if way in told else "" for way in ways))
     table.add_row("others moved, median mm", *(f"{ways[way]['others_mm']:.0f}" for way in ways))
     return table
