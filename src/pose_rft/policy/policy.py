@@ -160,7 +160,6 @@ class PosePolicy(nn.Module):
         load_checkpoint(directory, self.language_model, self.head, self.image_branch)
 
     # ---- what it is and knows ----
-
     @property
     def backbone(self) -> Backbone:
         return self.language_model.backbone
@@ -214,7 +213,6 @@ class PosePolicy(nn.Module):
         return self.language_model.merged_adapters()
 
     # ---- the reference policy ----
-
     def freeze_reference(self) -> None:
         """Remember the present weights as the reference policy that KL terms pull towards."""
         self._reference = ReferenceWeights(self.trainable().values())
@@ -231,7 +229,6 @@ class PosePolicy(nn.Module):
             yield
 
     # ---- acting ----
-
     def encode(self, prompt: Prompt, with_attributes: bool = True, flip: bool = False) -> EncodedPrompt:
         """A prompt as tokens and features; arguments and errors as for ``encode_prompt``."""
         return encode_prompt(prompt, self.backbone, self.image_branch, with_attributes, flip)
