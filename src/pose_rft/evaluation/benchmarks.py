@@ -116,7 +116,7 @@ def evaluate(
         said = evaluate_talk(prompts, policy, num_samples, temperature, seed, show_progress)
         return {"benchmark": benchmark, "split": split, "poses": None, **said}
     if benchmark == EDITS:
-        _check_limit(limit)
+        check_limit(limit)
         return {"benchmark": benchmark, "split": split, **evaluate_edits(policy, split, limit, show_progress)}
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
     baselines = {}
