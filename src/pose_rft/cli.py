@@ -343,10 +343,11 @@ def check(
     from pose_rft.posescript.parsing import statements_held
 
     said, held = statements_held(text, poses, up)
-    for name, statement, count in zip(said.posecodes, said.checks, held.sum(dim=0).tolist(), strict=True):
-        say(f"{name}: {statement}  holds for {count} of {len(held)}")
+    names = [each.posecode or each.check for each in said.statements]
+    for name, check, count in zip(names, said.checks, held.sum(dim=0).tolist(), strict=True):
+        say(f"{name}: {check}  holds for {count} of {len(held)}")
     for pose, row in enumerate(held.tolist()):
-        missed = [name for name, holds in zip(said.posecodes, row, strict=True) if not holds]
+        missed = [name for name, holds in zip(names, row, strict=True) if not holds]
         say(f"pose {pose}: {sum(row)} of {len(row)} hold" + (f", not {', '.join(missed)}" if missed else ""))
     rest = f", not: {'; '.join(said.unknown)}" if said.unknown else ""
     say(f"Understood: {said.recognised:.0%} of the words{rest}")

@@ -24,7 +24,7 @@ def test_every_fact_is_read_back_as_what_it_is(code, both):
 def test_what_all_poses_show_is_said_limb_by_limb():
     said = outline(T.repeat(4, 1, 1), most=2)
     assert said.text == "The person is standing upright, the arms are spread out like wings"
-    assert set(parse(said.text).checks) == set(said.checks)
+    assert set(parse(said.text).posecodes) == set(said.posecodes)
 
 
 def test_what_only_some_poses_show_is_not_said():

@@ -42,7 +42,7 @@ def test_captions_of_varied_poses_parse_back_completely_and_exactly():
     for made in captions:
         back = parse(made.text)
         assert set(back.posecodes) == set(made.posecodes), made.text
-        assert len(back.posecodes) == len(made.posecodes) == len(back.checks)
+        assert len(back.posecodes) == len(made.posecodes) == len(back.statements), made.text
         assert not back.unknown, made.text
         assert back.recognised == 1 or not made.posecodes
 
@@ -123,21 +123,20 @@ def test_a_denied_deed_is_not_read_as_done(denial):
         ("THE RIGHT KNEE IS BENT", RIGHT_KNEE, ()),
         ("the woman\N{RIGHT SINGLE QUOTATION MARK}s right knee is bent", RIGHT_KNEE, ()),
         ("right knee bent, dancing", RIGHT_KNEE, ("dancing",)),
-        ("The left knee is not bent, but the right knee is bent.", RIGHT_KNEE, ("left knee not bent",)),
+        ("The left knee is not bent, but the right knee is bent.", RIGHT_KNEE, ()),
         ("Don't sit. Bend your right knee!", RIGHT_KNEE, ("don't sit",)),
         ("the right knee is bent or straight", (), ("right knee bent or straight",)),
         ("the right knee is bent slightly", ("right_knee.slightly_bent",), ()),
-        ("the right knee is bent halfway", (), ("right knee bent halfway",)),
+        ("the right knee is bent backwards", (), ("right knee bent backwards",)),
         ("a hand above the head of the horse", (), ("hand above head horse",)),
-        ("someone sits cross-legged", (), ("sits cross legged",)),
+        ("someone sits side-saddle", (), ("sits side saddle",)),
         ("the left arm bends forward", (), ("left arm bends forward",)),
-        ("raise both arms straight sideways", (), ("raise arms straight sideways",)),
         ("a boxer throwing a left jab", (), ("boxer throwing left jab",)),
         ("hands on hips", ("left_hand.on_hip", "right_hand.on_hip"), ()),
         ("The right knee and the left elbow are bent.", ("right_knee.bent", "left_elbow.bent"), ()),
         ("bends the right knee and the left elbow is straight", ("right_knee.bent", "left_elbow.straight"), ()),
         ("stand on one leg, the left", ("body.standing_on_left_leg",), ()),
-        ("Look up, both arms raised overhead", BOTH_OVERHEAD, ("look up",)),
+        ("Look up, both arms raised overhead", BOTH_OVERHEAD, ()),
         ("", (), ()),
         ("A person.", (), ()),
         ("...!?", (), ()),
@@ -146,7 +145,6 @@ def test_a_denied_deed_is_not_read_as_done(denial):
 def test_of_free_text_only_what_is_said_is_understood(text, posecodes, unknown):
     said = parse(text)
     assert said.posecodes == posecodes
-    assert said.checks == tuple(CODES[name].check for name in posecodes)
     assert said.unknown == unknown
 
 
@@ -196,7 +194,7 @@ SENTENCES = [
 def test_only_what_a_sentence_states_of_the_person_is_read_and_the_rest_is_reported(text, stated):
     said = parse(text)
     assert said.posecodes == stated
-    assert stated or said.unknown
+    assert said.statements or said.unknown
 
 
 @pytest.mark.parametrize("capitals", [str.upper, str.title])
@@ -227,7 +225,7 @@ VOCABULARY = sorted({word for phrase in _wordings(CODES["left_knee.bent"], False
 def test_any_text_can_be_parsed(text):
     said = parse(text)
     assert 0 <= said.recognised <= 1
-    assert bool(said.posecodes) == (said.recognised > 0)
+    assert bool(said.statements) == (said.recognised > 0)
     assert set(said.posecodes) <= set(CODES)
 
 

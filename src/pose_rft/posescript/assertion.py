@@ -13,8 +13,21 @@ from pose_rft.posescript.mentions import COPULAS, PAST, SIDES, Mention, body_wor
 
 ENDS = set(".;!?")
 TURNS = {"but", "while", "whereas"}  # doubt does not reach beyond them
+JOINTS = {",", "and"}
 ADDITIONS = {"with", "because"}  # what follows leaves the statement before as it is
 CONTRASTS = {("instead", "of"), ("rather", "than"), ("so", "that")}  # the same, and what follows is not stated
+REQUESTS = {"could", "can", "would", "will"}
+ASKING = {(verb, who) for verb in REQUESTS for who in ("you", "we")}  # "could you", and not "can you see whether"
+KNOWING = {"see", "tell", "say", "believe", "know", "guess", "imagine"}
+WISHES = {
+    ("i", "want"),
+    ("i", "need"),
+    ("i'd", "like"),
+    ("would", "like"),
+    ("we", "need"),
+    ("we", "want"),
+    ("to", "see"),
+}
 ARTICLES = {"a", "an", "the"}
 OWNERS_BY_SEX = {"male": {"his"}, "female": {"her"}}
 Word = tuple[str, str]  # a token, and the article or possessive before it that is no token, or ""
@@ -92,9 +105,21 @@ class _Reader:
     def _is_unreal(self, start: int, end: int) -> bool:
         """Whether a sentence asks, supposes or reports, by its first and its doubtful words."""
         opening = [token for token in self.tokens[start:end] if token not in {"and", "but", "so", "then", ","}]
+        if (
+            len(opening) > 1
+            and opening[0] in REQUESTS
+            and opening[1] in {"you", "we"}
+            and not KNOWING & set(opening[2:4])
+        ):
+            return bool(self._free(start, end) & self.table["doubtful"])
         asks = self.tokens[end] == "?" or bool(opening and opening[0] in self.table["questions"])
         asks |= opening[:1] == ["have"] and bool({*opening[1:2]} & (people() | {"you"}))
-        return asks or bool(self._free(start, end) & self.table["doubtful"])
+        places = list(self._free_places(start, end))
+        return asks or any(self.tokens[at] in self.table["doubtful"] and not self._wishes(at) for at in places)
+
+    def _wishes(self, at: int) -> bool:
+        """Whether a word asks for the pose: "I want", "I'd like to see"."""
+        return tuple(self.tokens[at - 1 : at + 1]) in WISHES or tuple(self.tokens[at : at + 2]) in WISHES
 
     def _read_sentence(self, start: int, end: int) -> None:
         before, self.unreal = len(self.stated), self._is_unreal(start, end)
@@ -105,7 +130,7 @@ class _Reader:
             token, one = self.tokens[at], self.mentions.get(at)
             if one:
                 self._meet(one, clause)
-            elif token in TURNS or token in {",", "and"} or (clause.said and self._adds(at)):
+            elif token in TURNS or self._joins(token) or (clause.said and self._adds(at)):
                 clause = self._next_clause(clause, at, frame=self.tokens[start] in self.table["frames"])
             else:
                 self._weigh(at, clause)
@@ -135,15 +160,19 @@ class _Reader:
         token, doubt = self.tokens[at], clause.doubt or clause.inherited
         if token in TURNS or token in ADDITIONS:
             return _Clause(at + 1, token)
-        if token not in {",", "and"}:
+        if token not in {*JOINTS, ":"}:
             return _Clause(at + 1, token, doubt="unknown")
+        token = "," if token == ":" else token
         if clause.joint == "," and clause.began == at:
             token = ","  # ", and" parts as a comma does
         governs = clause.governs or bool(doubt and frame and token == ",")
         return _Clause(at + 1, token, doubt, governs, person=clause.person)
 
+    def _joins(self, token: str) -> bool:
+        return token in JOINTS or (token == ":" and not self.somebody_else)
+
     def _adds(self, at: int) -> bool:
-        return self.tokens[at] in ADDITIONS or tuple(self.tokens[at : at + 2]) in CONTRASTS
+        return self.tokens[at] in ADDITIONS | {"without"} or tuple(self.tokens[at : at + 2]) in CONTRASTS
 
     def _close(self, clause: _Clause, end: int) -> None:
         """A clause is over: count what it says; one like "but only slightly" takes back what is said before it."""
@@ -177,7 +206,11 @@ class _Reader:
             self._name_person(token.removesuffix("'s"), clause)
         elif token == "that" and self.tokens[at - 1] not in people():
             clause.doubt, clause.governs = "unknown", True
-        elif token == "only" and at + 1 in self.mentions:
+        elif (
+            (token == "only" and at + 1 in self.mentions)
+            or self._wishes(at)
+            or (token in REQUESTS and self.tokens[at + 1] in {"you", "we"})
+        ):
             pass
         elif self._denies(token):
             clause.doubt = "denial"

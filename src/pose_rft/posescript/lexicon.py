@@ -7,33 +7,75 @@ say it, so a posecode that is added there is understood without a line here. ``r
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
-import yaml
-
+from pose_rft.posescript.amounts import angle_at, bare_at, length_at
+from pose_rft.posescript.checks import mirrored, tightened
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes
 from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
+from pose_rft.storage import package_table
 
-TOKEN = re.compile(r"[^\W_]+(?:'[a-z]+)?|[^\w\s\"'#*`-]")  # words, stops and other signs; hyphens and quotes part words
+# Decimals, words, stops and other signs; hyphens and quotes part words.
+TOKEN = re.compile(r"\d+\.\d+[a-z]*|[^\W_]+(?:'[a-z]+)?|[^\w\s\"'#*`-]")
 SIGNS = (
     (re.compile(r"[\u2018\u2019]"), "'"),
     (re.compile(r"\n\s*[-*\u2022]\s|\n\s*\n"), " . "),  # the items of a list, paragraphs
     (re.compile(r"\s--?\s|[\u2013\u2014()\[\]]"), " , "),  # dashes and brackets
     (re.compile(r"&"), " and "),
     (re.compile(r"\u00b0"), " degrees "),
+    (re.compile(r"\s/\s"), " , "),
     (re.compile(r"/"), " or "),
 )
+LETTERS = {"l": "left", "r": "right"}  # "L arm up, R arm down"
+LIMBS = {"arm", "hand", "leg", "foot", "knee", "elbow", "side", "shoulder", "hip", "thigh", "heel", "ankle"}
 OWNERS = {voice.whose for voice in (*VOICES, READER, NO_ONE)}  # the, his, her, ...: "the left knee" is "left knee"
 SELVES = {voice.self for voice in (*VOICES, READER)}  # himself, herself, ...
 ONESELF = "oneself"
 
 Phrases = dict[Any, Any]  # a trie: word -> Phrases, and END -> what the phrase that ends here says
 END = None
+AMOUNTS = ""  # beside words: the amounts that may stand there
 
 Ids = tuple[str, ...]  # posecodes
+AMOUNT = re.compile(r"\{[NFBL]\}")  # in a phrase: an angle, 180 less an angle, a bare number of degrees, a length
+OUTSIDE_BRACKETS = re.compile(r"\|(?![^\[\]]*\])")
+PLAIN = re.compile(r"[a-z ]*")
+CHOICE = re.compile(r"\(([^()]*)\)")  # in a phrase: one of these
+
+ACUTE = 70.0  # degrees; smaller angles of a joint may be angles or bends
+LOOSE_DEGREES, LOOSE_METRES = 8.0, 0.05  # by which people's words may miss a posecode's check
+
+
+class Fact(NamedTuple):
+    """What a phrase says.
+
+    Attributes:
+        check: its truth condition; where the phrase has an amount, with ``{N}`` for it.
+        posecode: the id of the posecode that it is, or "".
+        mirror: the check is to be mirrored once the amount is known.
+        acute: the check where the amount is below ``ACUTE``, or "" for the same.
+    """
+
+    check: str
+    posecode: str = ""
+    mirror: bool = False
+    acute: str = ""
+
+    def of_amount(self, value: float) -> "Fact":
+        """The fact with its amount filled in."""
+        check = self.acute if self.acute and value < ACUTE else self.check
+        return Fact(_with_amount(check, value, self.mirror), self.posecode)
+
+
+@lru_cache(maxsize=4096)
+def _with_amount(check: str, value: float, mirror: bool) -> str:
+    check = check.replace("{N}", f"{value:g}")
+    return mirrored(check) if mirror else check
+
+
+Facts = tuple[Fact, ...]
 Subject = tuple[str, bool]  # "left knee", and whether it is one of several: "the left knee and the right elbow"
 PERSON: Subject = ("", False)
 
@@ -43,7 +85,11 @@ def words_in(text: str) -> list[str]:
     text = normalize("NFKC", text).lower()
     for sign, plain in SIGNS:
         text = sign.sub(plain, text)
-    return TOKEN.findall(text)
+    words = TOKEN.findall(text)
+    for at, word in enumerate(words[:-1]):
+        if word in LETTERS and words[at + 1].removesuffix("s") in LIMBS:
+            words[at] = LETTERS[word]
+    return words
 
 
 def tokens_of(text: str) -> list[str]:
@@ -54,28 +100,69 @@ def tokens_of(text: str) -> list[str]:
 def read(phrases: Phrases, tokens: Sequence[str], at: int) -> Iterator[tuple[int, Any]]:
     """All phrases that begin at a token: where each ends and what it says. The text must end with a stop."""
     node: Phrases | None = phrases
+    amounts: list[tuple[Phrases, str, int]] = []  # looked at last: words of their own come before numbers
     while node is not None:
         if END in node:
             yield at, node[END]
+        amounts += [(node[sign], sign, at) for sign in node.get(AMOUNTS, ())]
         node = node.get(tokens[at])
         at += 1
+    for after, sign, place in amounts:
+        yield from _read_amount(after, sign, tokens, place)
 
 
-def _entry(phrases: Phrases, words: str) -> Phrases:
+def _read_amount(phrases: Phrases, sign: str, tokens: Sequence[str], at: int) -> Iterator[tuple[int, Any]]:
+    """The phrases that go on behind an amount, which what they say is filled with."""
+    amount = {"{L}": length_at, "{B}": bare_at}.get(sign, angle_at)(tokens, at)
+    if amount is None:
+        return
+    value = 180 - amount.value if sign == "{F}" else amount.value
+    for end, meanings in read(phrases, tokens, amount.end):
+        yield end, {subject: tuple(fact.of_amount(value) for fact in facts) for subject, facts in meanings.items()}
+
+
+def _entry(phrases: Phrases, words: Sequence[str]) -> Phrases:
     """The place of a phrase, made where it is new."""
-    for token in tokens_of(words):
+    for token in words:
+        if AMOUNT.fullmatch(token) and token not in phrases:
+            phrases[AMOUNTS] = (*phrases.get(AMOUNTS, ()), token)
         phrases = phrases.setdefault(token, {})
     return phrases.setdefault(END, {})
 
 
+@cache
+def _phrase_tokens(phrase: str) -> tuple[str, ...]:
+    """The tokens of a phrase of the tables, amounts among them."""
+    if PLAIN.fullmatch(phrase):  # nearly all: hundreds of thousands are read
+        return tuple(ONESELF if word in SELVES else word for word in phrase.split() if word not in OWNERS)
+    pieces = AMOUNT.split(phrase.replace("{the}", ""))
+    signs = [*AMOUNT.findall(phrase), ""]
+    tokens = (token for piece, sign in zip(pieces, signs, strict=True) for token in (*tokens_of(piece), sign))
+    return tuple(token for token in tokens if token)
+
+
 def _selves(phrase: str) -> tuple[str, ...]:
     """ "hold {self} upright" speaks of oneself or, where there is no person, of the body."""
-    return tuple(phrase.replace("{the}", "").replace("{self}", own) for own in dict.fromkeys((ONESELF, NO_ONE.self)))
+    return tuple(phrase.replace("{self}", own) for own in dict.fromkeys((ONESELF, NO_ONE.self)))
 
 
 def _forms(phrase: str) -> tuple[str, ...]:
     """bend {np} / bends {np} / bending {np}"""
     return phrase, third_person(phrase), participle(phrase)
+
+
+def _claim(place: Phrases, meanings: dict[Subject, Facts]) -> None:
+    for subject, facts in meanings.items():
+        place.setdefault(subject, facts)
+
+
+class Variant(NamedTuple):
+    """Wordings of one fact for one side or both."""
+
+    nouns: tuple[str, ...]
+    words: Words
+    facts: Facts
+    listed: bool = False  # of a part that shares its state with another
 
 
 @dataclass(frozen=True)
@@ -84,9 +171,9 @@ class Lexicon:
 
     Attributes:
         nouns: "left knee" -> that noun.
-        states: what follows a noun, "bent", "hangs by the side" -> {subject: ids}.
-        deeds: what precedes a noun, "bend" -> phrases of what follows it, "", "at a right angle" -> {subject: ids}.
-        acts: what a person does without an object, "lean forward" -> {PERSON: ids}.
+        states: what follows a noun, "bent", "hangs by the side" -> {subject: facts}.
+        deeds: what precedes a noun, "bend" -> phrases of what follows it, "", "at a right angle" -> {subject: facts}.
+        acts: what a person does without an object, "lean forward" -> {PERSON: facts}.
         named: noun -> posecodes of one side that may be called by it.
         limbs: nouns of one side without it, "knee" -> their plural, "knees".
     """
@@ -98,21 +185,33 @@ class Lexicon:
     named: dict[str, list[Posecode]] = field(default_factory=dict)
     limbs: dict[str, str] = field(default_factory=dict)
 
-    def add(self, nouns: Sequence[str], words: Words, ids: Ids, listed: bool = False) -> None:
-        """Learn the wordings of one posecode; the first to claim a wording keeps it."""
-        states = [*words.be, *map(without_held, words.be)]
-        states += [form for verb in words.verb for form in _forms(verb)]
-        for noun in dict.fromkeys(nouns):
-            subject = (noun, listed)
-            _entry(self.nouns, noun)[PERSON] = noun
-            for state in states:
-                _entry(self.states, state.replace("{the}", "")).setdefault(subject, ids)
-            for form in (form for deed in words.do for form in _forms(deed)):
-                before, _, after = form.replace("{the}", "").partition("{np}")
-                _entry(_entry(self.deeds, before), after).setdefault(subject, ids)
-        for form in (form for act in words.act for form in _forms(act)):
-            for phrase in _selves(form):
-                _entry(self.acts, phrase).setdefault(PERSON, ids)
+    def add(self, *variants: "Variant") -> None:
+        """Learn the wordings of a posecode or a plain word for its sides; the first to claim a wording keeps it.
+
+        The variants share most of their phrases, so each phrase is looked up once.
+        """
+        states: dict[str, dict[Subject, Facts]] = {}
+        deeds: dict[str, dict[Subject, Facts]] = {}
+        acts: dict[str, dict[Subject, Facts]] = {}
+        for nouns, words, facts, listed in variants:
+            subjects = [(noun, listed) for noun in nouns]
+            for noun in nouns:
+                _entry(self.nouns, _phrase_tokens(noun))[PERSON] = noun
+            said = [*words.be, *map(without_held, words.be), *(form for verb in words.verb for form in _forms(verb))]
+            for found, phrases in ((states, said), (deeds, [form for deed in words.do for form in _forms(deed)])):
+                for phrase in phrases:
+                    meanings = found.setdefault(phrase, {})
+                    for subject in subjects:
+                        meanings.setdefault(subject, facts)
+            for form in (form for act in words.act for form in _forms(act)):
+                for phrase in _selves(form):
+                    acts.setdefault(phrase, {}).setdefault(PERSON, facts)
+        for known, new in ((self.states, states), (self.acts, acts)):
+            for phrase, meanings in new.items():
+                _claim(_entry(known, _phrase_tokens(phrase)), meanings)
+        for phrase, meanings in deeds.items():
+            before, _, after = phrase.partition("{np}")
+            _claim(_entry(_entry(self.deeds, _phrase_tokens(before)), _phrase_tokens(after)), meanings)
 
     def add_pair(self, one: str, both: str) -> None:
         """Learn to read "left and right knee" and "each knee" as "knees"."""
@@ -120,13 +219,16 @@ class Lexicon:
         self.limbs[limb] = both
         for words in ("left and right {one}", "left and right {both}", "right and left {one}", "right and left {both}",
                       "each {one}", "each of {both}", "two {both}"):  # fmt: skip
-            _entry(self.nouns, words.format(one=limb, both=both))[PERSON] = both
+            _entry(self.nouns, _phrase_tokens(words.format(one=limb, both=both)))[PERSON] = both
+        for words in ("one {one}", "a {one}", "an {one}", "one of {both}"):
+            _entry(self.nouns, _phrase_tokens(words.format(one=limb, both=both)))[PERSON] = f"one {limb}"
+        _entry(self.nouns, ("other", *_phrase_tokens(limb)))[PERSON] = f"other {limb}"
 
 
 @cache
 def reading_table() -> dict[str, Any]:
     """``reading.yaml``: synonyms, and lists of words as sets."""
-    table = yaml.safe_load(files(__package__).joinpath("reading.yaml").read_text(encoding="utf-8"))
+    table = package_table(__package__, "reading.yaml")
     table["people"] = {sex: frozenset(words.split()) for sex, words in table["people"].items()}
     return {name: frozenset(entry.split()) if isinstance(entry, str) else entry for name, entry in table.items()}
 
@@ -146,17 +248,114 @@ def _reworded(code: Posecode, words: dict[str, Any]) -> Posecode:
 
 
 @cache
+def plain_table() -> dict[str, Any]:
+    """``plain_words.yaml``."""
+    return package_table(__package__, "plain_words.yaml")
+
+
+def said_loosely(code: Posecode) -> Fact:
+    """A posecode with the check that people's use of its words meets; the captions' own check implies it."""
+    loosely = plain_table()["loosely"]
+    twin = str(code.partner)
+    if twin in loosely:
+        return Fact(mirrored(loosely[twin]), code.id)
+    return Fact(loosely.get(code.id) or tightened(code.check, -LOOSE_DEGREES, -LOOSE_METRES), code.id)
+
+
+class PlainWords(NamedTuple):
+    """An entry of ``plain_words.yaml``: a fact and its wordings."""
+
+    fact: Fact
+    nouns: tuple[str, ...]
+    be: tuple[str, ...]
+    verb: tuple[str, ...]
+    do: tuple[str, ...]
+    act: tuple[str, ...]
+
+    @property
+    def of_a_limb(self) -> bool:
+        """Whether it can be said of both sides at once."""
+        return bool(self.nouns) and all(noun.startswith(("left ", "right ")) for noun in self.nouns)
+
+    def mirrored(self) -> "PlainWords":
+        """The same of the other side."""
+        amount = "{N}" in self.fact.check
+        fact = self.fact._replace(mirror=True) if amount else Fact(mirrored(self.fact.check))
+        return PlainWords(fact, *(tuple(map(exchange_sides, words)) for words in self[1:]))
+
+
+def spelt_out(template: str) -> tuple[str, ...]:
+    """All phrases of a template: "(straight|) up" -> straight up, up."""
+    choice = CHOICE.search(template)
+    if not choice:
+        return (" ".join(template.split()),)
+    words = OUTSIDE_BRACKETS.split(choice[1])
+    chosen = (template[: choice.start()] + word + template[choice.end() :] for word in words)
+    return tuple(dict.fromkeys(phrase for words in chosen for phrase in spelt_out(words)))
+
+
+def plain_words() -> Iterator[tuple[PlainWords, PlainWords]]:
+    """What people say beyond the words of captions, of the left and the right; twice the same where it has no side."""
+    table = plain_table()
+    shared = [(f"<{name}>", f"({words})") for name, words in table["shared"].items()]
+    for entry in table["words"]:
+        kinds = [_phrases(entry.get(kind, ()), shared) for kind in ("be", "verb", "do", "act")]
+        left = PlainWords(Fact(entry["check"], acute=entry.get("acute", "")), tuple(entry.get("nouns", ())), *kinds)
+        sided = any("left" in phrase for phrases in left[1:] for phrase in phrases)
+        yield left, left.mirrored() if sided else left
+
+
+def _phrases(templates: Sequence[str], shared: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for template in templates:
+        for name, words in shared:
+            template = template.replace(name, words)
+        found += spelt_out(template)
+    return tuple(dict.fromkeys(found))
+
+
+@cache
 def load_lexicon() -> Lexicon:
     """The words of all posecodes, for one side, for both, and for a part that shares its state with another."""
     lexicon = Lexicon()
     for code in (*load_posecodes(), *synonyms()):
         one, both = words_of(code)
-        lexicon.add(one.nouns, one, (code.id,))
+        fact = said_loosely(code)
+        lexicon.add(Variant(one.nouns, one, (fact,)))
         if code.partner:
-            lexicon.add(both.nouns, both, tuple(sorted((code.id, code.partner))))
-            lexicon.add(one.nouns, both, (code.id,), listed=True)
+            partner = Fact(mirrored(fact.check), code.partner)
+            facts = tuple(sorted((fact, partner), key=lambda each: each.posecode))
+            lexicon.add(Variant(both.nouns, both, facts))
+            lexicon.add(Variant(one.nouns, both, (fact,), listed=True))
             for pair in zip(one.nouns, both.nouns, strict=True):
                 lexicon.add_pair(*pair)
         for noun in dict.fromkeys(one.nouns):
             lexicon.named.setdefault(noun, []).append(code)
+    for sides in plain_words():
+        _add_plain_words(lexicon, tuple(dict.fromkeys(sides)))
     return lexicon
+
+
+def _add_plain_words(lexicon: Lexicon, sides: tuple["PlainWords", ...]) -> None:
+    """Plain words of the left and the right, for one side and for both."""
+    variants: list[Variant] = []
+    for words in sides:
+        one, both = words_of(words)
+        variants.append(Variant(one.nouns, one, (words.fact,)))
+        if words.of_a_limb:
+            shared = _without_a_side(both)
+            variants.append(Variant(one.nouns, shared, (words.fact,), listed=True))
+            variants.append(Variant(both.nouns, shared, tuple(each.fact for each in sides)))
+            for pair in zip(one.nouns, both.nouns, strict=True):
+                lexicon.add_pair(*pair)
+                lexicon.named.setdefault(pair[0], [])
+    lexicon.add(*variants)
+
+
+def _without_a_side(words: Words) -> Words:
+    """What can be said of both arms at once: not "out to the left"."""
+    kinds = (
+        tuple(phrase for phrase in kind if ("left" in phrase) == ("right" in phrase))
+        for kind in (words.be, words.verb, words.do, words.act)
+    )
+    return Words(words.nouns, *kinds)

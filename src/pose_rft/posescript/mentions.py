@@ -4,11 +4,21 @@ A text is cut into statements and the words between them such that as few words 
 programming from the end). Whether the text means what is found is decided by ``assertion``.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from pose_rft.posescript.lexicon import PERSON, Ids, Lexicon, load_lexicon, read, reading_table, tokens_of
+from pose_rft.posescript.lexicon import (
+    PERSON,
+    Facts,
+    Lexicon,
+    load_lexicon,
+    read,
+    reading_table,
+    said_loosely,
+    tokens_of,
+)
 from pose_rft.posescript.posecodes import Posecode, load_posecodes
 from pose_rft.posescript.wording import VOICES, participle, shared_state, third_person
 
@@ -16,6 +26,10 @@ PAST = {"was", "were"}
 COPULAS = {"is", "are"} | PAST
 STOPS = set(".,;:!?")
 SIDES = ("left", "right")
+BEFORE_ELLIPSES = STOPS | {"and", "while", "but", "whereas", "with", "for"}
+TWINS = {"left": "right", "right": "left", "one": "other", "a": "other", "an": "other"}
+ARM_NOUNS = frozenset(["arm", "hand", "elbow", "forearm", "wrist", "fist", "palm"])
+LEG_NOUNS = frozenset(["leg", "knee", "foot", "ankle", "heel", "thigh", "shin"])
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
 WORD_COST = 1000  # a word left over weighs more than any number of statements
 
@@ -25,9 +39,10 @@ class Mention(NamedTuple):
 
     start: int
     end: int
-    ids: Ids
+    facts: Facts
     deed: bool  # has its subject before it, or is an order: "bends the left knee"
     person: bool  # is said of the person as a whole: "leaning forward"
+    limb: str = ""  # of a limb without a side, told in the words of the left: "one arm"; of its twin, "other arm"
 
 
 @cache
@@ -61,8 +76,9 @@ def body_words() -> frozenset[str]:
 
 
 def _limb_before(tokens: Sequence[str], at: int) -> tuple[str, str]:
-    """Side ("" if it has none) and noun of the limb in the clause before, or "" twice where there are none or two."""
-    limbs = sorted(load_lexicon().limbs, key=len, reverse=True)  # lower leg before leg
+    """Side ("" if it has none, or "one") and noun of the limb in the clause before, or "" twice for none or two."""
+    singular = {word: limb for limb, both in load_lexicon().limbs.items() for word in (limb, both)}
+    limbs = sorted(singular, key=len, reverse=True)  # lower leg before leg
     found: set[tuple[str, str]] = set()
     for place in range(at - 2, max(0, at - LOOK_BACK), -1):
         if tokens[place] in STOPS and found:
@@ -70,34 +86,47 @@ def _limb_before(tokens: Sequence[str], at: int) -> tuple[str, str]:
         said = " ".join(tokens[max(0, place - 1) : place + 1])
         if noun := next((limb for limb in limbs if said == limb or said.endswith(f" {limb}")), ""):
             side = tokens[place - len(noun.split())]
-            found.add((side if side in SIDES else "", noun))
+            side = "one" if side in {"a", "an"} else side
+            found.add((side if side in (*SIDES, "one") else "", singular[noun]))
     return found.pop() if len(found) == 1 else ("", "")
 
 
 def _elliptic(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int]]:
     """The left one / the left / the other, of the limb named before: "the right knee is bent, the left straight"."""
-    if (
-        not at
-        or tokens[at] not in (*SIDES, "other")
-        or tokens[at - 1] not in (*STOPS, "and", "while", "but", "whereas")
-    ):
+    if not at or tokens[at] not in (*SIDES, "other") or tokens[at - 1] not in BEFORE_ELLIPSES:
         return
     side, limb = _limb_before(tokens, at)
     end = at + 1 + (tokens[at + 1] in {"one", limb})
     if tokens[at] != "other":
         side = tokens[at]
-    elif side:
+    elif side in SIDES:
         side = SIDES[1 - SIDES.index(side)]
-    if side and f"{side} {limb}" in lexicon.named:
+    elif side == "one":
+        side = "other"
+    if side and f"left {limb}" in lexicon.named:
         yield (f"{side} {limb}",), end
 
 
 def _nouns(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[str, int]]:
     """One noun: left knee; left knee of the man."""
-    for end, name in read(lexicon.nouns, tokens, at):
-        yield name[PERSON], end
-        if tokens[end] == "of" and tokens[end + 1] in people():
-            yield name[PERSON], end + 2
+    for end, meaning in read(lexicon.nouns, tokens, at):
+        name = meaning[PERSON]
+        if name.startswith("other "):
+            name = _twin_before(tokens, at, name.removeprefix("other "))
+        if name:
+            yield name, end
+            if tokens[end] == "of" and tokens[end + 1] in people():
+                yield name, end + 2
+
+
+def _twin_before(tokens: Sequence[str], at: int, limb: str) -> str:
+    """The other arm, after "the left hand" or "one elbow": of the right, or of the other side; "" after neither."""
+    kind = ARM_NOUNS if limb in ARM_NOUNS else LEG_NOUNS
+    for place in range(at - 1, max(0, at - LOOK_BACK), -1):
+        if tokens[place] in kind:
+            sides = [token for token in tokens[max(0, place - 2) : place] if token in TWINS]
+            return f"{TWINS[sides[-1]]} {limb}" if sides else ""
+    return ""
 
 
 def parts_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -115,55 +144,69 @@ def parts_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple
                 yield (name, f"{side} {tokens[end + 1]}"), end + 2
 
 
-def _said_of(parts: tuple[str, ...], meanings: dict, lexicon: Lexicon) -> Ids | None:
+def _sideless(part: str) -> str:
+    """The limb if a noun names one without a side, "one arm", or its twin, "other arm"."""
+    return part if part.startswith(("one ", "other ")) else ""
+
+
+def _told_of(part: str) -> str:
+    """The noun in whose words something is told: one arm -> left arm, other arm -> right arm."""
+    return re.sub("^one ", "left ", re.sub("^other ", "right ", part))
+
+
+def _said_of(parts: tuple[str, ...], meanings: dict, lexicon: Lexicon) -> Facts | None:
     """What a phrase says of these parts, or None if it is not said of them."""
     if len(parts) == 1:
-        return meanings.get((parts[0], False))
+        return meanings.get((_told_of(parts[0]), False))
+    if any(map(_sideless, parts)):
+        return None
     found = [meanings.get((part, True)) or meanings.get((part, False)) for part in parts]
-    if found[0] and not found[1]:  # one state of two parts, in the words of the first
-        code = code_of(found[0][0])
-        found[1] = next(((c.id,) for c in lexicon.named.get(parts[1], ()) if shared_state(code, c)), None)
+    if found[0] and not found[1] and (name := found[0][0].posecode):  # one state of two parts
+        shared = next((c for c in lexicon.named.get(parts[1], ()) if shared_state(code_of(name), c)), None)
+        found[1] = (said_loosely(shared),) if shared else None
     return found[0] + found[1] if found[0] and found[1] else None
 
 
-def _states(tokens: Sequence[str], at: int, parts: tuple[str, ...], lexicon: Lexicon) -> Iterator[tuple[int, Ids]]:
+def _states(tokens: Sequence[str], at: int, parts: tuple[str, ...], lexicon: Lexicon) -> Iterator[tuple[int, Facts]]:
     """One state or two of these parts: bent; bent and on the ground."""
     for end, meanings in read(lexicon.states, tokens, at):
-        ids = _said_of(parts, meanings, lexicon)
-        if ids is None:
+        facts = _said_of(parts, meanings, lexicon)
+        if facts is None:
             continue
-        yield end, ids
+        yield end, facts
         for last, others in read(lexicon.states, tokens, end + 1) if tokens[end] == "and" else ():
             if more := _said_of(parts, others, lexicon):
-                yield last, ids + more
+                yield last, facts + more
 
 
-def _attributes(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int, Ids]]:
+def _attributes(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], int, Facts]]:
     """A state before its noun: bent knees; slightly bent left knee."""
     for middle, meanings in read(lexicon.states, tokens, at):
         if middle > at and tokens[middle - 1].endswith(("ed", "bent", "straight")):
             for parts, end in parts_at(tokens, middle, lexicon):
-                if len(parts) == 1 and (ids := _said_of(parts, meanings, lexicon)):
-                    yield parts, end, ids
+                if len(parts) == 1 and (facts := _said_of(parts, meanings, lexicon)):
+                    yield parts, end, facts
 
 
 def mentions_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[Mention]:
     """All statements that begin at a token."""
     for end, meanings in read(lexicon.acts, tokens, at):
+        if tokens[at] == "on" and not (tokens[at - 1] in STOPS | {"and"} or tokens[at - 1] in people()):
+            continue  # "hands on the back" are not "on the back"
         yield Mention(at, end, meanings[PERSON], True, True)
     for middle, follow in read(lexicon.deeds, tokens, at):
         for parts, after in parts_at(tokens, middle, lexicon):
             for end, meanings in read(follow, tokens, after):
-                if ids := _said_of(parts, meanings, lexicon):
-                    yield Mention(at, end, ids, True, False)
+                if facts := _said_of(parts, meanings, lexicon):
+                    yield Mention(at, end, facts, True, False, _sideless(parts[0]))
     subjects = [(parts, after, ()) for parts, after in parts_at(tokens, at, lexicon)]
     for parts, after, known in [*subjects, *_attributes(tokens, at, lexicon)]:
         if known:
-            yield Mention(at, after, known, False, False)
+            yield Mention(at, after, known, False, False, _sideless(parts[0]))
         after += tokens[after] in COPULAS
         for start in (after, after + 1) if tokens[after] in reading_table()["adverbs"] else (after,):
-            for end, ids in _states(tokens, start, parts, lexicon):
-                yield Mention(at, end, known + ids, False, False)
+            for end, facts in _states(tokens, start, parts, lexicon):
+                yield Mention(at, end, known + facts, False, False, _sideless(parts[0]))
 
 
 def find_mentions(tokens: Sequence[str]) -> list[Mention]:
@@ -178,8 +221,9 @@ def find_mentions(tokens: Sequence[str]) -> list[Mention]:
     for at in reversed(range(len(tokens) - 1)):
         cost[at] = cost[at + 1] + (0 if holds_together(tokens[at]) else WORD_COST)
         for one in mentions_at(tokens, at, lexicon):
-            if cost[one.end] + 1 < cost[at]:
-                cost[at], step[at] = cost[one.end] + 1, one
+            price = 1 if all(fact.posecode for fact in one.facts) else 2  # rather what captions say than plain words
+            if cost[one.end] + price < cost[at]:
+                cost[at], step[at] = cost[one.end] + price, one
     found, at = [], 0
     while at < len(tokens):
         chosen = step[at]

@@ -1,4 +1,4 @@
-"""Parsing back: from a text to the posecodes that it states.
+"""Parsing back: from a text to the posecodes and the other checks that it states.
 
 Captions are read exactly. Of free text, what is said in the words of captions is understood and the rest is reported.
 A text is cut into the statements that it mentions and the words between them (``mentions``); of these, the ones that it
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,9 +18,24 @@ from pose_rft.body import load_body
 from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.assertion import Word, asserted
-from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.lexicon import ONESELF, OWNERS, SELVES, Ids, words_in
-from pose_rft.posescript.mentions import STOPS, code_of, find_mentions, holds_together
+from pose_rft.posescript.checks import either_side, satisfied
+from pose_rft.posescript.lexicon import ONESELF, OWNERS, SELVES, words_in
+from pose_rft.posescript.mentions import STOPS, Mention, find_mentions, holds_together
+from pose_rft.posescript.spelling import corrected
+
+POINTERS = {"those", "these", "own"}  # before a limb they say no more than "the"
+
+
+class Statement(NamedTuple):
+    """One thing that a text states.
+
+    Attributes:
+        check: its truth condition, in the language of ``pose_rft.posescript.checks``.
+        posecode: the id of the posecode that it is, or "" where it is none, as "the left elbow at 120 degrees".
+    """
+
+    check: str
+    posecode: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,21 +43,29 @@ class Parsed:
     """What a text says.
 
     Attributes:
-        posecodes: ids of what is stated, in the order of the text, each once.
-        checks: their truth conditions, in the language of ``pose_rft.posescript.checks``.
+        statements: what is stated, in the order of the text, each once.
         recognised: share of the words that belong to a statement, 0 to 1; words such as "she", "with" and "and" between
             statements do not count. 0 where nothing is stated.
         unknown: what was not understood, in lower case and without articles.
     """
 
-    posecodes: Ids
-    checks: tuple[str, ...]
+    statements: tuple[Statement, ...]
     recognised: float
     unknown: tuple[str, ...]
 
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The truth conditions of the statements."""
+        return tuple(each.check for each in self.statements)
+
+    @property
+    def posecodes(self) -> tuple[str, ...]:
+        """The ids of those statements that are posecodes."""
+        return tuple(each.posecode for each in self.statements if each.posecode)
+
 
 def parse(text: str) -> Parsed:
-    """The posecodes that a text states.
+    """What a text states of a pose.
 
     Args:
         text: a caption, or anything else; capitals, stops and articles do not matter.
@@ -55,18 +79,33 @@ def parse(text: str) -> Parsed:
     known = [False] * len(tokens)
     for one in stated:
         known[one.start : one.end] = [True] * (one.end - one.start)
-    names = tuple(dict.fromkeys(name for one in stated for name in one.ids))
     unknown = _runs(tokens, known)
     understood, missed = sum(known), sum(len(run.split()) for run in unknown)
     recognised = understood / (understood + missed) if understood else 0.0
-    return Parsed(names, tuple(code_of(name).check for name in names), recognised, unknown)
+    return Parsed(tuple(dict.fromkeys(_statements(stated))), recognised, unknown)
+
+
+def _statements(stated: Sequence[Mention]) -> Iterator[Statement]:
+    """What mentions state; of "one arm" and "the other arm" together, of whichever side."""
+    sideless: list[list[Mention]] = []  # each of one limb and of its twin
+    for one in stated:
+        if one.limb.startswith("other ") and sideless:
+            sideless[-1].append(one)
+        elif one.limb:
+            sideless.append([one])
+    begun = {group[0]: group for group in sideless}
+    for one in stated:
+        if not one.limb:
+            yield from (Statement(fact.check, fact.posecode) for fact in one.facts)
+        elif group := begun.get(one):
+            yield Statement(either_side([fact.check for each in group for fact in each.facts]))
 
 
 def _with_owners(text: str) -> Iterator[Word]:
     """The tokens of a text, each with the article or possessive before it: "your knee" -> (knee, your)."""
     owner = ""
-    for word in words_in(text):
-        if word in OWNERS:
+    for word in corrected(words_in(text)):
+        if word in OWNERS or word in POINTERS:
             owner = word
         else:
             yield (ONESELF if word in SELVES else word), owner
@@ -88,7 +127,7 @@ def statements_held(text: str, poses_path: str | Path, up: Up | None = None) -> 
         UserError: nothing in the text is understood, or the poses cannot be read.
     """
     said = parse(text)
-    if not said.posecodes:
+    if not said.statements:
         quoted = shorten(text, 80, placeholder=" ...")
         raise UserError(f"nothing in '{quoted}' is understood as said of a person; say 'the left knee is bent'")
     return said, satisfied(said.checks, load_body().points(torch.from_numpy(read_poses(poses_path, up).pose)))

@@ -64,6 +64,8 @@ class Posecode:
 
 def exchange_sides(text: str) -> str:
     """left <-> right in words and names."""
+    if "left" not in text and "right" not in text:
+        return text
     return SIDE.sub(lambda match: "right" if match[0] == "left" else "left", text)
 
 

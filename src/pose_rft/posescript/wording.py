@@ -3,12 +3,29 @@
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pose_rft.posescript.posecodes import Posecode
 
 BRACKET = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
-DOUBLED = {"sit", "put", "squat", "step", "set", "let", "split", "get"}
+DOUBLED = {
+    "sit",
+    "put",
+    "squat",
+    "step",
+    "set",
+    "let",
+    "split",
+    "get",
+    "clap",
+    "grab",
+    "grip",
+    "hug",
+    "drop",
+    "tip",
+    "rub",
+    "hop",
+}
 THIRD = {"be": "is", "go": "goes", "undergo": "undergoes", "do": "does", "have": "has", "quiz": "quizzes"}
 PARTICIPLES = {"be": "being", "lie": "lying"}
 # One state of two parts, "the left knee and the right elbow are bent": which parts share which states.
@@ -20,6 +37,8 @@ SHARED_STATES = (
 
 def one_and_both(words: str) -> tuple[str, str]:
     """The wording for one side and for both: "on [a|the] knee" and "one|two" are both understood."""
+    if "|" not in words:
+        return words, words
     if "|" in BRACKET.sub("", words):
         depth = 0
         for at, sign in enumerate(words):
@@ -113,8 +132,23 @@ class Words:
     act: tuple[str, ...]
 
 
+class Worded(Protocol):
+    """What has wordings, as posecodes do."""
+
+    @property
+    def nouns(self) -> tuple[str, ...]: ...
+    @property
+    def be(self) -> tuple[str, ...]: ...
+    @property
+    def verb(self) -> tuple[str, ...]: ...
+    @property
+    def do(self) -> tuple[str, ...]: ...
+    @property
+    def act(self) -> tuple[str, ...]: ...
+
+
 @cache
-def words_of(code: Posecode) -> tuple[Words, Words]:
+def words_of(code: Worded) -> tuple[Words, Words]:
     """Wordings for one side and for both sides; a part that has only one of the two numbers uses it for both."""
     numbers = []
     for both in (0, 1):

@@ -1,0 +1,107 @@
+"""Typing errors: a word that nobody knows is read as the one word of bodies and directions that is one slip away.
+
+A slip is a letter too many, too few, wrong or exchanged with its neighbour (Damerau, 1964), in a word of four letters
+or more, or a missing space. ``spelling.yaml`` holds what is misspelt by ear, and English words that look like slips.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+
+from pose_rft.posescript.amounts import WORDS as AMOUNT_WORDS
+from pose_rft.posescript.lexicon import AMOUNTS, END, Phrases, load_lexicon, reading_table
+from pose_rft.storage import package_table
+
+SHORTEST = 4  # letters of a word in which slips are mended
+SHORTEST_PART, SHORTEST_JOINED = 2, 6  # letters of either word of two that are run together, and of both
+PARTS = {
+    *("left", "right", "both", "arm", "arms", "head", "hand", "hands", "leg", "legs", "foot", "feet", "in", "the"),
+    *("knee", "knees", "elbow", "elbows", "hip", "hips", "front", "up"),
+}  # one of two words that are run together is one of these
+
+
+def corrected(words: Iterable[str]) -> Iterator[str]:
+    """Words and stops in lower case, with slips mended; one that is run together becomes two."""
+    for word in words:
+        yield from _mended(word)
+
+
+@lru_cache(maxsize=65536)
+def _mended(word: str) -> tuple[str, ...]:
+    misspelt, real = _table()
+    if word in misspelt:
+        return tuple(misspelt[word].split())
+    if word in _known() or word in real or not word.isalpha():
+        return (word,)
+    for at in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1):
+        one, two = word[:at], word[at:]
+        if {one, two} <= _known() and {one, two} & PARTS and len(word) >= SHORTEST_JOINED:
+            return (one, two)
+    if len(word) < SHORTEST:
+        return (word,)
+    near = {right for shape in _with_one_less(word) for right in _by_shape()[shape] if _one_slip(word, right)}
+    if len(near) > 1:  # rather letters exchanged or doubled than a letter wrong
+        near = {right for right in near if sorted(right) == sorted(word) or set(right) == set(word)} or near
+    return (near.pop(),) if len(near) == 1 else (word,)
+
+
+@cache
+def _table() -> tuple[dict[str, str], frozenset[str]]:
+    """What misspelt words mean, and words that only look misspelt."""
+    table = package_table(__package__, "spelling.yaml")
+    return table["misspelt"], frozenset(table["real"].split())
+
+
+@cache
+def _taught() -> frozenset[str]:
+    """The words of the lexicon."""
+    lexicon, found = load_lexicon(), set[str]()
+
+    def walk(phrases: Phrases, nested: bool) -> None:
+        for word, after in phrases.items():
+            if word is END:
+                if nested:
+                    walk(after, nested=False)
+            elif word != AMOUNTS:
+                found.add(word)
+                walk(after, nested)
+
+    for phrases in (lexicon.nouns, lexicon.states, lexicon.acts):
+        walk(phrases, nested=False)
+    walk(lexicon.deeds, nested=True)
+    return frozenset(word for word in found if word.isalpha())
+
+
+@cache
+def _known() -> frozenset[str]:
+    """All words that the reader has an opinion of."""
+    table = reading_table()
+    lists = [words for words in table.values() if isinstance(words, frozenset)]
+    return frozenset().union(_taught(), *lists, *table["people"].values(), PARTS, AMOUNT_WORDS)
+
+
+@cache
+def _by_shape() -> dict[str, set[str]]:
+    """Words of the lexicon by what is left of them without any one letter, and by themselves."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for word in _taught():
+        if len(word) >= SHORTEST:
+            for shape in _with_one_less(word):
+                found[shape].add(word)
+    return found
+
+
+def _with_one_less(word: str) -> set[str]:
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
+
+
+def _one_slip(word: str, right: str) -> bool:
+    """Whether the Damerau-Levenshtein distance of two different words is 1."""
+    if abs(len(word) - len(right)) == 1:
+        longer, shorter = sorted((word, right), key=len, reverse=True)
+        return shorter in _with_one_less(longer)
+    differ = [at for at, (a, b) in enumerate(zip(word, right, strict=False)) if a != b]
+    if len(word) != len(right) or not 1 <= len(differ) <= 2:
+        return False
+    one, two = differ[0], differ[-1]
+    return one == two or (two == one + 1 and word[one] == right[two] and word[two] == right[one])
