@@ -73,8 +73,8 @@ def test_check_says_which_statements_hold_and_what_was_not_understood(pose_rft, 
     outcome = pose_rft("check", text, tmp_path / "poses.npz")
     assert outcome.status == 0, outcome.err
     lines = outcome.out.splitlines()
-    assert lines[0] == "left_knee.bent: angle(left_knee) < 135  holds for 1 of 2"
-    assert lines[1] == "right_knee.straight: angle(right_knee) > 155  holds for 2 of 2"
+    assert lines[0] == "left_knee.bent: angle(left_knee) < 150  holds for 1 of 2"
+    assert lines[1] == "right_knee.straight: angle(right_knee) > 138  holds for 2 of 2"
     assert lines[2:4] == ["pose 0: 1 of 2 hold, not left_knee.bent", "pose 1: 2 of 2 hold"]
     assert lines[4].startswith("Understood: ")
     assert "pirate" in lines[4]
