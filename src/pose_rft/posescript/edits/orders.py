@@ -196,11 +196,14 @@ def _candidates(tokens: Sequence[str], at: int) -> Iterator[_Found]:
             continue
         found[end, parts, amount] = _Found(at, end, ends, (), amount, parts)
     for one in mentions_at(tokens, at, load_lexicon()):
+        codes = tuple(fact.posecode for fact in one.facts)
+        if one.limb or not all(codes):  # of one limb, whichever; or a state without a name, which no order brings about
+            continue
         same = [key for key in found if key[0] == one.end and key[2] is None]
         for key in same:
-            found[key] = found[key]._replace(codes=one.ids)
+            found[key] = found[key]._replace(codes=codes)
         if not same:
-            found[one.end, (), None] = _Found(at, one.end, {}, one.ids)
+            found[one.end, (), None] = _Found(at, one.end, {}, codes)
     yield from found.values()
     for end, amount in _amounts(tokens, at):
         yield _Found(at, end, {}, (), amount)
