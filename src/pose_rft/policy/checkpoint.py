@@ -181,15 +181,16 @@ def load_checkpoint(
     try:
         head_weights, adapter = _read_weights(directory / HEAD_FILE), _read_weights(directory / ADAPTER_FILE)
         if untrained_head:
-            head_weights = head.state_dict() | {name: head_weights[name] for name in ACTION_SPACE}
-        head.load_state_dict(head_weights)
+            head.take_action_space(*(head_weights[name] for name in ACTION_SPACE))
+        else:
+            head.load_state_dict(head_weights)
         if branch is not None and not untrained_branch:
             branch.load_trained_weights(_read_weights(directory / IMAGE_BRANCH_FILE))
         elif branch is not None and branch.head is not None:
             if branch.head.config == head.config:
                 branch.head.load_state_dict(head.state_dict())
             else:
-                branch.head.take_action_space(head)
+                branch.head.take_action_space(head.action_mean, head.action_std)
         result = set_peft_model_state_dict(language_model.adapted, adapter)
         wanted = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
         missing = wanted.keys() - adapter.keys()

@@ -47,7 +47,7 @@ class PolicyConfig:
         encoder: the pose-aware image encoder: "blazepose" or a Hugging Face id of a ViTPose; None for a policy that
             reads images with its language model's own vision tower, or not at all.
         image_head: shape of the pose head of pictures; None takes that of ``head``. Both are of kind "query" then,
-            and of one covariance.
+            of one covariance and of one space.
         flip_augmentation: ``generate`` also encodes the flipped picture and takes the mean of both poses and of both
             pictures' attributes: nearer to the truth, for the encoder's time once more.
     """
@@ -71,6 +71,11 @@ class PolicyConfig:
             raise UserError("image_head: is the pose head of pictures that an encoder reads; set encoder: blazepose")
         if (self.head.kind, of_images.kind) != ("query", "query") or of_images.covariance != self.head.covariance:
             raise UserError('image_head: must be of kind "query", as head is, and of its covariance')
+        if of_images.space != self.head.space:
+            raise UserError(
+                f"image_head: its space is {of_images.space}, that of the head of texts {self.head.space}; texts and "
+                "pictures need one"
+            )
 
     @property
     def effective_image_head(self) -> HeadConfig:

@@ -12,7 +12,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.questions.attributes import Attribute, AttributeVerbalizer
 from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
@@ -61,13 +60,13 @@ class AttributeClassifier(nn.Module):
     on the pose head's features learns it without the language model, which then reads in words what holds.
     """
 
-    def __init__(self, count: int, width: int) -> None:
+    def __init__(self, count: int, head: HeadConfig) -> None:
         super().__init__()
-        self.per_joint = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 48), nn.GELU())
-        self.over_joints = nn.Sequential(nn.Linear(NUM_JOINTS * 48, 512), nn.GELU(), nn.Linear(512, count))
+        self.per_joint = nn.Sequential(nn.LayerNorm(head.width), nn.Linear(head.width, 48), nn.GELU())
+        self.over_joints = nn.Sequential(nn.Linear(head.groups * 48, 512), nn.GELU(), nn.Linear(512, count))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, 22, W) of the pose head -> (N, F) logits that each attribute holds."""
+        """(N, J, W) of the pose head -> (N, F) logits that each attribute holds."""
         return self.over_joints(self.per_joint(features.float()).flatten(1))
 
 
@@ -127,7 +126,7 @@ class ImageBranch(nn.Module):
         if self.head is None:
             raise UserError(NO_IMAGE_HEAD)
         self.mode = ImageMode.ATTRIBUTES
-        self.attribute_classifier = AttributeClassifier(len(attributes), self.head.config.width)
+        self.attribute_classifier = AttributeClassifier(len(attributes), self.head.config)
         self.attribute_classifier.to(self.head.action_mean.device)
         self.verbalizer = AttributeVerbalizer(attributes)
         self.text_projector = None
@@ -185,7 +184,7 @@ class ImageBranch(nn.Module):
 
     @torch.no_grad()
     def joint_features(self, encoded: EncodedImages) -> Tensor:
-        """(N, 22, W) what the pose head makes of pictures alone; in bfloat16 where they are and that is fast."""
+        """(N, J, W) what the pose head makes of pictures alone; in bfloat16 where they are and that is fast."""
         assert self.head is not None
         assert self.head_projector is not None
         features = self.head_projector(encoded)

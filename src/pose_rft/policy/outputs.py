@@ -66,7 +66,7 @@ class Rollout:
         answer_ids: B lists of G token lists.
         texts: B lists of G strings.
         valid: (B, G) bool, the answer holds exactly one ``<POSE>``.
-        action: (B, G, K, 22, 6) sampled actions; meaningless where invalid.
+        action: (B, G, K, J, 6) sampled actions; meaningless where invalid.
         logp_text: B lists of G token log-probability lists.
         logp_pose: (B, G, K) log-likelihood of the sampled actions.
     """

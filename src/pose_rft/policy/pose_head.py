@@ -19,8 +19,10 @@ from pose_rft.config import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
 from pose_rft.policy.mixture import PoseDistribution, PoseMixture
+from pose_rft.policy.pose_prior import CODE_GROUPS, PosePrior
 
 HeadKind = Literal["query", "mlp"]
+Space = Literal["rotations", "latent"]
 SUMMARIES = 8  # vectors that a text is summed up in
 Covariance = Literal["diagonal", "low_rank", "none"]
 
@@ -31,6 +33,8 @@ class HeadConfig:
 
     Attributes:
         kind: "query" or "mlp".
+        space: what an action is: "rotations", the 6D rotations of all joints, or "latent", the root's rotation and a
+            code of the bundled pose prior (``policy/pose_prior.py``), whose decoder gives the other joints' rotations.
         covariance: "diagonal", "low_rank" (diagonal plus ``rank`` shared directions), or "none": a deterministic head.
         width: of the decoder or the perceptron.
         depth: layers.
@@ -46,6 +50,7 @@ class HeadConfig:
     """
 
     kind: HeadKind = "query"
+    space: Space = "rotations"
     covariance: Covariance = "low_rank"
     width: PositiveInt = 256
     depth: PositiveInt = 3
@@ -56,6 +61,11 @@ class HeadConfig:
     components: PositiveInt = 1
     min_std: PositiveFloat = 0.05
     dropout: Fraction = 0.0
+
+    @property
+    def groups(self) -> int:
+        """Groups of six numbers that an action is made of: joints, or the root and parts of a code."""
+        return NUM_JOINTS if self.space == "rotations" else 1 + CODE_GROUPS
 
     def __post_init__(self) -> None:
         validate(self)
@@ -68,12 +78,14 @@ class HeadConfig:
 
 
 class PoseHead(nn.Module):
-    """Hidden states to a distribution over normalised 6D rotations.
+    """Hidden states to a distribution over actions of J groups of six numbers: 22 joints, or root and code.
 
-    The action space is ``(rotation_6d - action_mean) / action_std`` with per-number statistics of the training poses,
-    so that one unit means the same for a knee that bends a lot and a collar bone that hardly moves.
+    The action space is ``(numbers - action_mean) / action_std`` of a pose's 6D rotations or its code, with per-number
+    statistics of the training poses, so that one unit means the same for a knee that bends a lot and a collar bone that
+    hardly moves.
 
     Attributes:
+        prior: makes codes of poses and poses of codes, frozen; None where the action is the rotations.
         gives_mixtures: its distributions are mixtures, if of one component, as those of a policy's other head are.
     """
 
@@ -87,17 +99,17 @@ class PoseHead(nn.Module):
         width = config.width
         self.project = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width))
         if config.kind == "query":
-            self.queries = nn.Parameter(torch.randn(NUM_JOINTS, width) * 0.02)
+            self.queries = nn.Parameter(torch.randn(config.groups, width) * 0.02)
             layer = nn.TransformerDecoderLayer(
                 width, config.heads, config.expansion * width, config.dropout, activation="gelu", norm_first=True
             )
             self.decoder = nn.TransformerDecoder(layer, config.depth, norm=nn.LayerNorm(width))
-            self.sentence = SentenceReader(width, config.sentence) if config.sentence else None
+            self.sentence = SentenceReader(width, config.sentence, config.groups) if config.sentence else None
         else:
             blocks: list[nn.Module] = []
             for _ in range(config.depth - 1):
                 blocks += [nn.GELU(), nn.Linear(width, width)]
-            self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, NUM_JOINTS * width // config.heads))
+            self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, config.groups * width // config.heads))
         features = width if config.kind == "query" else width // config.heads
         rank = config.rank if config.covariance == "low_rank" else 0
         numbers = config.components * JOINT_DIMS
@@ -112,20 +124,24 @@ class PoseHead(nn.Module):
         if self.factor is not None:
             nn.init.normal_(self.factor.weight, std=0.02)
             nn.init.zeros_(self.factor.bias)
+        self.prior = PosePrior.bundled() if config.space == "latent" else None
         identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
+        if self.prior is not None:  # its codes are normalised
+            identity = nn.functional.pad(identity[:1], (0, 0, 0, CODE_GROUPS))
         self.register_buffer("action_mean", identity.clone())
-        self.register_buffer("action_std", torch.ones(NUM_JOINTS, JOINT_DIMS))
+        self.register_buffer("action_std", torch.ones(config.groups, JOINT_DIMS))
 
     def fit_action_space(self, poses: Tensor) -> None:
         """Set mean and standard deviation of the action space from training poses, (N, 22, 3) axis-angle."""
-        rotation = _rotation_6d(poses)
-        self.action_mean.copy_(rotation.mean(dim=0))
-        self.action_std.copy_(rotation.std(dim=0).clamp(min=0.02))
+        numbers = self._numbers(rotation_6d(poses))
+        self.action_mean.copy_(numbers.mean(dim=0))
+        self.action_std.copy_(numbers.std(dim=0).clamp(min=0.02))
 
-    def take_action_space(self, other: "PoseHead") -> None:
-        """That of another head, whatever its shape."""
-        self.action_mean.copy_(other.action_mean)
-        self.action_std.copy_(other.action_std)
+    def take_action_space(self, mean: Tensor, std: Tensor) -> None:
+        """That of another head, whatever its shape; of one with another space the root's, all that they share."""
+        shared = self.config.groups if len(mean) == self.config.groups else 1
+        self.action_mean[:shared] = mean[:shared]
+        self.action_std[:shared] = std[:shared]
 
     def forward(
         self, memory: Tensor, memory_mask: Tensor, state: Tensor, image_features: Tensor | None = None
@@ -147,11 +163,11 @@ class PoseHead(nn.Module):
                     memory_mask = nn.functional.pad(memory_mask, (0, image_features.shape[1]), value=True)
                 features = self._attend(tokens, memory_mask)
             else:
-                features = self.trunk(self.project(state)).unflatten(-1, (NUM_JOINTS, -1))
+                features = self.trunk(self.project(state)).unflatten(-1, (self.config.groups, -1))
         return self._distribution(features.float())
 
     def _distribution(self, features: Tensor) -> PoseDistribution:
-        """Of (N, 22, W) features of joints."""
+        """Of (N, J, W) features, one vector for each group of an action."""
         if self.gives_mixtures:
             return self._mixture(features)
         mean = self.mean(features).flatten(1)
@@ -186,7 +202,7 @@ class PoseHead(nn.Module):
         return out.transpose(0, 1)
 
     def joint_features(self, image_features: Tensor) -> Tensor:
-        """(N, 22, width) what "query" makes of (N, T, width) image_features alone, in their precision."""
+        """(N, J, width) what "query" makes of (N, T, width) image_features alone, in their precision."""
         with _precision_of(image_features):
             return self._attend(image_features, None)
 
@@ -195,32 +211,45 @@ class PoseHead(nn.Module):
         return self.std is None
 
     def to_action(self, poses: Tensor) -> Tensor:
-        """(..., 22, 3) axis-angle radians -> (..., 22, 6) actions."""
-        return (_rotation_6d(poses) - self.action_mean) / self.action_std
+        """(..., 22, 3) axis-angle radians -> (..., J, 6) actions."""
+        return self._action(rotation_6d(poses))
 
     def mirrored(self, action: Tensor) -> Tensor:
-        """(..., 22 * 6) actions -> those of the same poses mirrored: left and right exchanged."""
-        rotation = action.unflatten(-1, (NUM_JOINTS, JOINT_DIMS)) * self.action_std + self.action_mean
+        """(..., J * 6) actions -> those of the same poses mirrored: left and right exchanged."""
+        rotation = self._rotation(action.unflatten(-1, (-1, JOINT_DIMS)))
         sides = rotation.new_tensor([-1.0, 1.0, 1.0])  # the matrix R of a joint becomes S R S, with S = diag(sides)
         signs = (sides[:, None] * sides[:2]).flatten()
-        return ((rotation[..., MIRROR, :] * signs - self.action_mean) / self.action_std).flatten(-2)
+        return self._action(rotation[..., MIRROR, :] * signs).flatten(-2)
 
     def to_rotations(self, action: Tensor) -> Tensor:
-        """(..., 22, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""
-        rotation = action * self.action_std + self.action_mean
-        return roma.special_gramschmidt(rotation.unflatten(-1, (3, 2)))
+        """(..., J, 6) actions -> (..., 22, 3, 3) rotation matrices, by Gram-Schmidt."""
+        return from_6d(self._rotation(action))
+
+    def _action(self, rotation: Tensor) -> Tensor:
+        return (self._numbers(rotation) - self.action_mean) / self.action_std
+
+    def _numbers(self, rotation: Tensor) -> Tensor:
+        """(..., 22, 6) 6D rotations -> (..., J, 6) the numbers of an action before they are normalised."""
+        return rotation if self.prior is None else self.prior.encode(rotation)
+
+    def _rotation(self, action: Tensor) -> Tensor:
+        """(..., J, 6) actions -> (..., 22, 6) 6D rotations, which need not be orthonormal."""
+        numbers = action * self.action_std + self.action_mean
+        return numbers if self.prior is None else self.prior.decode(numbers)
 
 
 class SentenceReader(nn.Module):
-    """A residual perceptron over a text as a whole: (N, S, W) tokens to (N, 22, W), one vector for each joint.
+    """A residual perceptron over a text as a whole: (N, S, W) tokens to (N, J, W), one vector for a group of an action.
 
     Args:
         width: W.
         inner: width of the perceptron.
+        groups: J.
     """
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, inner: int, groups: int) -> None:
         super().__init__()
+        self.groups = groups
         self.queries = nn.Parameter(torch.randn(SUMMARIES, width) * width**-0.5)
         self.keys_values = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width))
         self.enter = nn.Linear(SUMMARIES * width, inner)
@@ -228,7 +257,7 @@ class SentenceReader(nn.Module):
             nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, 2 * inner), nn.GELU(), nn.Linear(2 * inner, inner))
             for _ in range(2)
         )
-        self.leave = nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, NUM_JOINTS * width))
+        self.leave = nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, groups * width))
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``mask`` (N, S) bool is true where tokens are real, or None where all are."""
@@ -239,7 +268,7 @@ class SentenceReader(nn.Module):
         state = self.enter((scores.softmax(dim=-1) @ values).flatten(1))
         for block in self.blocks:
             state = state + block(state)
-        return self.leave(state).unflatten(-1, (NUM_JOINTS, -1))
+        return self.leave(state).unflatten(-1, (self.groups, -1))
 
 
 def _precision_of(states: Tensor) -> torch.autocast:
@@ -251,6 +280,11 @@ def _attention_backend(device: str) -> contextlib.AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else contextlib.nullcontext()
 
 
-def _rotation_6d(poses: Tensor) -> Tensor:
+def rotation_6d(poses: Tensor) -> Tensor:
     """(..., 3) rotation vectors -> (..., 6): the first two columns of the matrix, row by row."""
     return roma.rotvec_to_rotmat(poses)[..., :2].flatten(-2)
+
+
+def from_6d(rotation: Tensor) -> Tensor:
+    """(..., 6) 6D rotations, orthonormal or not -> (..., 3, 3) rotation matrices, by Gram-Schmidt."""
+    return roma.special_gramschmidt(rotation.unflatten(-1, (3, 2)))

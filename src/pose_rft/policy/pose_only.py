@@ -41,7 +41,7 @@ class PoseOnlyRollout:
         rows: (B,) of the cached states.
         texts, answer_ids: B lists of one answer.
         valid: (B, 1), all true.
-        action: (B, 1, K, 22, 6).
+        action: (B, 1, K, J, 6).
     """
 
     rows: Tensor

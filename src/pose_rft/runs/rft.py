@@ -164,6 +164,10 @@ def starting_policy(config: RftConfig, device: str) -> PosePolicy:
         policy.load_weights(_alike(config.policy, config.reference))
     if policy.head.is_deterministic and config.hygrpo.pose_coefficient:
         raise UserError(f"policy {config.policy}: its pose head is deterministic and has no likelihood to reinforce")
+    if policy.head.config.space == "latent" and config.hygrpo.pose_ratio == "per_joint":
+        raise UserError(
+            f"hygrpo.pose_ratio: per_joint: the actions of policy {config.policy} are codes of whole poses; take joint"
+        )
     return policy
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import roma
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -76,7 +77,7 @@ def pose_losses(
         head); ``joints``: mean distance of joints in metres; ``aligned``: the same after alignment; ``checks``,
         ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a sampled one.
     """
-    target = head.to_action(poses)  # (M, 22, 6)
+    target = head.to_action(poses)  # (M, J, 6)
     mean = predicted.mean_near(target.flatten(1)).unflatten(-1, target.shape[-2:])
     if head.is_deterministic:
         likelihood = (mean - target).square().mean()
@@ -84,7 +85,7 @@ def pose_losses(
         likelihood = -predicted.log_prob(target[:, None]).sum(dim=-1).mean() / target[0].numel()
     points = rotations_to_points(head.to_rotations(mean))
     reached = points[:, :NUM_JOINTS]
-    wanted = rotations_to_points(head.to_rotations(target))[:, :NUM_JOINTS]
+    wanted = rotations_to_points(roma.rotvec_to_rotmat(poses))[:, :NUM_JOINTS]  # which a code may not reach
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
     if aligned:
         losses["aligned"] = pa_mpjpe(reached, wanted).mean()
