@@ -52,13 +52,15 @@ class PosePrior(nn.Module):
         """Shift and scale codes to mean 0 and standard deviation 1 over rotations (N, 22, 6); what they mean stays."""
         code = self.encode(rotation)[:, 1:].flatten(1)
         mean, std = code.mean(dim=0), code.std(dim=0)
-        self.linear_encoder.bias -= mean
+        self.linear_encoder.bias.sub_(mean)
         for layer in (self.linear_encoder, self.encoder[-1]):
-            layer.weight /= std[:, None]
-            layer.bias /= std
+            assert isinstance(layer, nn.Linear)
+            layer.weight.div_(std[:, None])
+            layer.bias.div_(std)
         for layer in (self.linear_decoder, self.decoder[0]):
-            layer.bias += layer.weight @ mean
-            layer.weight *= std
+            assert isinstance(layer, nn.Linear)
+            layer.bias.add_(layer.weight @ mean)
+            layer.weight.mul_(std)
 
     def encode(self, rotation: Tensor) -> Tensor:
         """(..., 22, 6) 6D rotations -> (..., 1 + CODE_GROUPS, 6): the root's rotation, then the code of the others."""
