@@ -1,4 +1,4 @@
-"""What an answer itself says of the body whose pose it shows."""
+"""What a prompt or an answer states of the body whose pose it is about, as strictly as captions mean it."""
 
 from functools import lru_cache
 
@@ -8,10 +8,11 @@ from pose_rft.posescript.parsing import parse
 
 
 @lru_cache(maxsize=65536)
-def stated_checks(answer: str) -> tuple[str, ...]:
+def stated_checks(text: str) -> tuple[str, ...]:
     """Its statements in the language of ``pose_rft.posescript.checks``; empty where it says nothing of a body.
 
-    An answer speaks as captions do, so its posecodes are graded by their own checks, not as loosely as people speak.
+    Posecodes count by their own checks, which are narrower than what people may mean by the words (``parse``): an
+    answer speaks as captions do, and who aims at the middle of a meaning does not miss it.
     """
-    said = parse(answer.replace(POSE_TOKEN, "")).statements
+    said = parse(text.replace(POSE_TOKEN, "")).statements
     return tuple(code_of(each.posecode).check if each.posecode else each.check for each in said)

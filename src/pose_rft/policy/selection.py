@@ -21,7 +21,6 @@ from pose_rft.data.stated import stated_checks
 from pose_rft.policy.outputs import Rollout
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.plausibility import implausibility
 from pose_rft.posescript.settling import settle
 from pose_rft.retrieval.model import RetrievalModel
@@ -114,7 +113,7 @@ def _settle_texts(rotations: Tensor, inputs: Sequence[PromptInput], texts: Seque
     places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for number, (asked, group) in enumerate(zip(inputs, texts, strict=True)):
         for answer, words in enumerate(group if asked.image is None else ()):
-            stated = dict.fromkeys((*parse(asked.prompt).checks, *stated_checks(words)))
+            stated = dict.fromkeys((*stated_checks(asked.prompt), *stated_checks(words)))
             places.setdefault(tuple(stated), []).append((number, answer))
     for checks, where in places.items():
         index = tuple(torch.tensor(where, device=rotations.device).unbind(dim=1))
@@ -129,7 +128,7 @@ def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:
         points: (N, 32, 3) their joints and landmarks, metres.
     """
     score = torch.zeros(len(poses))
-    stated = parse(prompt).checks
+    stated = stated_checks(prompt)
     if stated:
         score += STATED * satisfied(stated, points).float().mean(dim=1)
     model = _reward_model()
