@@ -4,8 +4,10 @@ Made from the tables that captions are made from (``posecodes.yaml``, ``wording`
 say it, so a posecode that is added there is understood without a line here. ``reading.yaml`` adds what only people say.
 """
 
+import gc
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -314,7 +316,20 @@ def _phrases(templates: Sequence[str], shared: Sequence[tuple[str, str]]) -> tup
     return tuple(dict.fromkeys(found))
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's search for garbage waits: of a million objects that all stay, it would look at each over and over."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 @cache
+@_no_collection()
 def load_lexicon() -> Lexicon:
     """The words of all posecodes, for one side, for both, and for a part that shares its state with another."""
     lexicon = Lexicon()
