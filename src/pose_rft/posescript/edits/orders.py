@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
+from pose_rft.posescript.amounts import WORDS as AMOUNT_WORDS
+from pose_rft.posescript.amounts import angle_at, length_at
 from pose_rft.posescript.edits.order_words import (
     ANYTHING,
     ARTICLES,
@@ -29,9 +31,7 @@ from pose_rft.posescript.mentions import SIDES, STOPS, WORD_COST, mentions_at, p
 from pose_rft.posescript.posecodes import exchange_sides
 
 PRONOUNS = {"it", "them", "that"}
-UNITS = {"degrees": 1.0, "degree": 1.0, "deg": 1.0, "cm": 0.01, "centimetres": 0.01, "centimeters": 0.01}
-UNITS |= {"m": 1.0, "metres": 1.0, "meters": 1.0, "metre": 1.0, "meter": 1.0, "inches": 0.0254, "inch": 0.0254}
-LENGTHS = UNITS.keys() - {"degrees", "degree", "deg"}
+FEET = {"foot", "feet"}  # are of the body here: "lift one foot"
 LONE_AMOUNT = 10  # cost of an amount that stands apart: less than a word left over, more than one inside a wording
 WISH = re.compile(r"\b(?:i'd|would) like\b", re.IGNORECASE)
 LEAST_LETTERS = 4  # of a word that may be mistyped
@@ -259,15 +259,14 @@ def _amounts(tokens: Sequence[str], at: int) -> Iterator[tuple[int, Amount]]:
     start = at + absolute
     while tokens[start] in table["around"]:
         start += 1
-    number = _number(tokens[start])
-    unit = tokens[start + 1] if start + 1 < len(tokens) else ""
-    if number is not None and unit in UNITS:
-        is_length = unit in LENGTHS
-        amount = Amount("some", number * UNITS[unit], is_length, absolute, True)
-        end = start + 2
-        yield end, amount
-        if tokens[end] in table["more"]:
-            yield end + 1, amount
+    for measured, is_length in ((angle_at, False), (length_at, True)):
+        found = measured(tokens, start)
+        if found is None or tokens[found.end - 1] in FEET:
+            continue
+        amount = Amount("some", found.value, is_length, absolute, True)
+        yield found.end, amount
+        if tokens[found.end] in table["more"]:
+            yield found.end + 1, amount
 
 
 def _phrases(tokens: Sequence[str], at: int) -> Iterator[tuple[int, Size]]:
@@ -281,13 +280,6 @@ def _phrases(tokens: Sequence[str], at: int) -> Iterator[tuple[int, Size]]:
 def _amount_phrases() -> dict[tuple[str, ...], Size]:
     sizes = {size: orders_table()["amounts"][size] for size in (*SIZES, "all")}
     return {tuple(without_articles(phrase)): size for size, phrases in sizes.items() for phrase in phrases}
-
-
-def _number(token: str) -> float | None:
-    if token.isdigit():
-        return float(token)
-    number = orders_table()["numbers"].get(token)
-    return None if number is None else float(number)
 
 
 def _typed(text: str) -> Iterator[tuple[str, str]]:
@@ -316,7 +308,7 @@ def _is_filler(token: str) -> bool:
 @cache
 def _vocabulary() -> frozenset[str]:
     """All words that are read."""
-    known: set[str] = set(_fillers()) | set(UNITS) | set(orders_table()["numbers"])
+    known: set[str] = set(_fillers()) | AMOUNT_WORDS
 
     def gather(node: Node) -> None:
         for token, after in node.items():
