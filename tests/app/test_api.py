@@ -345,7 +345,7 @@ def test_other_methods_are_told_which_one_is_meant(client, method, path):
 
 def test_the_description_is_complete_and_loads_nothing_from_elsewhere(client):
     description = client.get("/openapi.json").json()
-    assert set(description["paths"]) == {"/v1/poses", "/healthz"}
+    assert set(description["paths"]) == {"/v1/poses", "/v1/edits", "/healthz"}
     post = description["paths"]["/v1/poses"]["post"]
     assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert {"200", "400", "401", "413", "415", "422", "503", "504"} <= set(post["responses"])
