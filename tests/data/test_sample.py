@@ -35,6 +35,7 @@ def full_sample(number: int) -> Sample:
         person=PicturedPerson(1, POSE, np.array([0.0, 1.0, 0.0])),
         question=QuestionTruth("left_knee.bent", "yes"),
         category="knees",
+        box=(1.0, 2.0, 30.0, 40.0),
     )
 
 

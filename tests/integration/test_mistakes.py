@@ -83,6 +83,7 @@ MISTAKES = {
     "output cannot be written": ("rft @rft.yaml --output_dir @notes.txt/run", "cannot be written to"),
     "output is a file": ("sft @sft.yaml --output_dir @notes.txt", "cannot be written to"),
     "policy to start from is missing": ("rft @rft.yaml --policy @nowhere", "nowhere: no such directory"),
+    "no benchmark": ("evaluate", "evaluate: give the name of a benchmark"),
     "unknown benchmark": ("evaluate nonsense --checkpoint POLICY", "no benchmark is called 'nonsense'; there are:"),
     "poses of the wrong shape": (
         "evaluate everyday-prompts --checkpoint POLICY --poses @wrong.npz", "'pose' has shape (2, 20, 3)"),
@@ -171,7 +172,7 @@ def test_an_interrupted_run_says_how_to_go_on(place):
     assert err.strip() == "interrupted; sft and rft go on from their last checkpoint with --resume"
 
 
-@pytest.mark.parametrize("words", ["generate", "generate wave", "evaluate", "caption x.npz", "dance", "rft"])
+@pytest.mark.parametrize("words", ["generate", "generate wave", "caption x.npz", "dance", "rft"])
 def test_a_missing_argument_is_told_with_the_usage(pose_rft, words):
     outcome = pose_rft(*words.split())
     assert outcome.status == 2
