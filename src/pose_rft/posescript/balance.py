@@ -80,10 +80,8 @@ def off_balance(points: Tensor) -> Tensor:
 
 def nearest_mean(corners: Tensor) -> Tensor:
     """Weights (P,) of points (P, 2), P > 1, that make the point of their convex hull's rim nearest to the origin."""
-    first, second = torch.tensor(list(combinations(range(len(corners)), 2)), device=corners.device).unbind(dim=1)
-    start, along = corners[first], corners[second] - corners[first]  # (S, 2)
-    place = (-(start * along).sum(dim=-1) / along.square().sum(dim=-1).clamp_min(1e-12)).clamp(0, 1)
-    nearest = (start + place.unsqueeze(-1) * along).norm(dim=-1).argmin()
+    first, second, (place,), (ways,) = _nearest_on_segments(corners.unsqueeze(0))
+    nearest = ways.norm(dim=-1).argmin()
     weights = corners.new_zeros(len(corners))
     weights[first[nearest]], weights[second[nearest]] = 1 - place[nearest], place[nearest]
     return weights
@@ -98,9 +96,20 @@ def way_to_hull(corners: Tensor) -> Tensor:
     with torch.no_grad():
         bearing = torch.atan2(corners[..., 1], corners[..., 0]).sort(dim=1).values
         around = torch.cat([bearing, bearing[:, :1] + 2 * torch.pi], dim=1).diff(dim=1).amax(dim=1)
-    first, second = torch.tensor(list(combinations(range(corners.shape[1]), 2)), device=corners.device).T
-    start, along = corners[:, first], corners[:, second] - corners[:, first]  # (N, S, 2)
-    place = (-(start * along).sum(dim=-1) / along.square().sum(dim=-1).clamp_min(1e-12)).clamp(0, 1)
-    ways = start + place.unsqueeze(-1) * along
+    _, _, _, ways = _nearest_on_segments(corners)
     nearest = ways[torch.arange(len(ways), device=ways.device), ways.detach().norm(dim=-1).argmin(dim=1)]
     return torch.where((around > torch.pi)[:, None], nearest, torch.zeros_like(nearest))
+
+
+def _nearest_on_segments(corners: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The point nearest to the origin on each of the S segments between two of P points, of points (N, P, 2).
+
+    Returns:
+        first, second: (S,) the points that a segment is between.
+        place: (N, S) how far along it that point is, 0 to 1.
+        ways: (N, S, 2) where it is.
+    """
+    first, second = torch.tensor(list(combinations(range(corners.shape[1]), 2)), device=corners.device).T
+    start, along = corners[:, first], corners[:, second] - corners[:, first]
+    place = (-(start * along).sum(dim=-1) / along.square().sum(dim=-1).clamp_min(1e-12)).clamp(0, 1)
+    return first, second, place, start + place.unsqueeze(-1) * along
