@@ -39,7 +39,7 @@ def _mended(word: str) -> tuple[str, ...]:
             return (one, two)
     if len(word) < SHORTEST:
         return (word,)
-    near = {right for shape in _with_one_less(word) for right in _by_shape()[shape] if _one_slip(word, right)}
+    near = {right for shape in _with_one_less(word) for right in _by_shape()[shape] if is_one_slip(word, right)}
     if len(near) > 1:  # rather letters exchanged or doubled than a letter wrong
         near = {right for right in near if sorted(right) == sorted(word) or set(right) == set(word)} or near
     return (near.pop(),) if len(near) == 1 else (word,)
@@ -95,7 +95,7 @@ def _with_one_less(word: str) -> set[str]:
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
-def _one_slip(word: str, right: str) -> bool:
+def is_one_slip(word: str, right: str) -> bool:
     """Whether the Damerau-Levenshtein distance of two different words is 1."""
     if abs(len(word) - len(right)) == 1:
         longer, shorter = sorted((word, right), key=len, reverse=True)

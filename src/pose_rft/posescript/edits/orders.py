@@ -29,6 +29,7 @@ from pose_rft.posescript.edits.order_words import (
 from pose_rft.posescript.lexicon import ONESELF, OWNERS, SELVES, load_lexicon, reading_table, words_in
 from pose_rft.posescript.mentions import SIDES, STOPS, WORD_COST, mentions_at, parts_at
 from pose_rft.posescript.posecodes import exchange_sides
+from pose_rft.posescript.spelling import is_one_slip
 
 PRONOUNS = {"it", "them", "that"}
 FEET = {"foot", "feet"}  # are of the body here: "lift one foot"
@@ -342,19 +343,8 @@ def _spelt(token: str) -> str:
     """A word that nobody knows as the one that it is mistyped for, where that is certain."""
     if len(token) < LEAST_LETTERS or not token.isalpha() or token in _vocabulary():
         return token
-    near = [word for word in _vocabulary() if len(word) >= LEAST_LETTERS and _is_one_slip(token, word)]
+    near = [word for word in _vocabulary() if len(word) >= LEAST_LETTERS and is_one_slip(token, word)]
     return near[0] if len(near) == 1 else token
-
-
-def _is_one_slip(typed: str, meant: str) -> bool:
-    """Whether one letter is missing, too many, another, or two neighbours have changed places."""
-    if abs(len(typed) - len(meant)) > 1:
-        return False
-    shorter = min(len(typed), len(meant))
-    same = next((at for at in range(shorter) if typed[at] != meant[at]), shorter)
-    rest, other = typed[same:], meant[same:]
-    swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:] and len(rest) > 1
-    return swapped or rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]
 
 
 def _runs(words: Sequence[str]) -> tuple[str, ...]:
