@@ -195,7 +195,7 @@ class Comparison:
                 num_samples=NUM_SAMPLES,
                 temperature=temperature,
                 seed=seed,
-                best_of=1 if part == CAPTIONS else CANDIDATES,
+                best_of=CANDIDATES if part == TEST else 1,
                 show_progress=True,
                 retrieval=self.judge if part == CAPTIONS else None,
             )
