@@ -11,13 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pose_rft.ablation.study import Study
 from pose_rft.config import default_of
 from pose_rft.retrieval.training import RetrievalConfig
 from pose_rft.runs.rft import RftConfig
 from pose_rft.runs.sft import SftConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "config.md"
-COMMANDS = {"pose-rft sft": SftConfig, "pose-rft rft": RftConfig, "pose-rft retrieval train": RetrievalConfig}
+COMMANDS = {
+    "pose-rft sft": SftConfig,
+    "pose-rft rft": RftConfig,
+    "pose-rft retrieval train": RetrievalConfig,
+    "pose-rft ablate": Study,
+}
 HEADER = """# Config fields
 
 `scripts/config_page.py` writes this page. A config is a YAML file of these fields; every field can be set on the
@@ -50,6 +56,9 @@ def _rows(kind: type, prefix: str, default: Any) -> Iterator[tuple[str, ...]]:
         yield name, kinds, shown, limits, meanings[field.name]
         if dataclasses.is_dataclass(value):
             yield from _rows(type(value), f"{prefix}{field.name}.", value)
+        named = typing.get_args(hints[field.name])
+        if typing.get_origin(hints[field.name]) is dict and dataclasses.is_dataclass(named[1]):
+            yield from _rows(named[1], f"{prefix}{field.name}.NAME.", None)
 
 
 def _type(hint: Any) -> tuple[str, str]:
@@ -64,12 +73,14 @@ def _type(hint: Any) -> tuple[str, str]:
         return " or ".join(kind for kind, _ in parts), next((limits for _, limits in parts if limits), "")
     if origin in (list, tuple, Sequence):
         return "list", ""
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or origin is dict:
         return "group", ""
     return {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}[hint], ""
 
 
 def _yaml(value: Any) -> str:
+    if value is dataclasses.MISSING:
+        return "must be set"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_yaml, value)) + "]"
     if value is None or isinstance(value, bool):

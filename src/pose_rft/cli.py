@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pose_rft.commands import data as own_data
 from pose_rft.commands import retrieval
+from pose_rft.commands.ablate import ablate
 from pose_rft.commands.edit import edit
 from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(retrieval.app, name="retrieval")
 app.add_typer(own_data.app, name="data")
 app.command()(edit)
+app.command(context_settings=OVERRIDES)(ablate)
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 

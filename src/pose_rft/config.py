@@ -93,21 +93,34 @@ def read_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
     Raises:
         UserError: the file is missing or no YAML mapping, a field is unknown or given twice, or a value is refused.
     """
-    document: Any = {}
-    if path is not None:
-        try:
-            document = yaml.load(Path(path).read_text(), _Loader) or {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"config {path}: cannot be read ({reason_of(error)})") from error
-        except UserError as error:
-            raise UserError(f"config {path}: {error}") from error
-        except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
-            raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
-        if not isinstance(document, dict):
-            raise UserError(f"config {path}: must be a mapping of fields, like `steps: 100`")
+    document = {} if path is None else read_document(path)
+    set_fields(document, overrides)
+    return from_mapping(kind, document, source=str(path or "command line"))
+
+
+def read_document(path: str | Path) -> dict[str, Any]:
+    """The fields that a YAML file sets, not yet checked.
+
+    Raises:
+        UserError: the file is missing or no YAML mapping, or a field is given twice.
+    """
+    try:
+        document = yaml.load(Path(path).read_text(), _Loader) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"config {path}: cannot be read ({reason_of(error)})") from error
+    except UserError as error:
+        raise UserError(f"config {path}: {error}") from error
+    except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
+        raise UserError(f"config {path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(document, dict):
+        raise UserError(f"config {path}: must be a mapping of fields, like `steps: 100`")
+    return document
+
+
+def set_fields(document: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Write the ``--field value`` pairs of a command line into fields of a file; see ``read_config``."""
     for name, value in _pairs(overrides):
         _set(document, name.split("."), value)
-    return from_mapping(kind, document, source=str(path or "command line"))
 
 
 def from_mapping(
@@ -193,6 +206,8 @@ def _value(hint: Any, value: Any, source: str, name: str, default: Any = None) -
         raise UserError(f"{source}: {name} must be {kind}, not {value!r}")
     if plain is list and arguments and dataclasses.is_dataclass(arguments[0]):
         return [_value(arguments[0], item, source, f"{name}[{index}]") for index, item in enumerate(value)]
+    if plain is dict and arguments and dataclasses.is_dataclass(arguments[1]):
+        return {key: _value(arguments[1], item, source, f"{name}.{key}") for key, item in value.items()}
     return value
 
 

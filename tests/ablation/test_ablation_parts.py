@@ -1,4 +1,4 @@
-"""What the comparison of HyGRPO with its controls is made of, against numbers worked by hand."""
+"""What ablations are made of, against numbers worked by hand."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.support.control_results import (
+from pose_rft.ablation.matched_temperature import matched_temperature
+from pose_rft.ablation.results import (
     COLUMNS,
     Measure,
     difference,
@@ -17,33 +18,31 @@ from benchmarks.support.control_results import (
     values,
     write_run,
 )
-from benchmarks.support.control_variants import (
-    TRAINED,
-    VARIANTS,
-    run_config,
-    settings_that_differ,
-    updates_per_step,
-)
-from benchmarks.support.matched_temperature import matched_temperature
-from benchmarks.support.training_time import Duration, computed_per_step, read_times, steps_within, total
+from pose_rft.ablation.study import Study, bundled_studies, merged, read_study, stage_config, updates_per_step
+from pose_rft.ablation.training_time import Duration, computed_per_step, read_times, steps_within, total
 from pose_rft.config import read_config
 from pose_rft.errors import UserError
+from pose_rft.rewards import reward_specs
 from pose_rft.runs.rft import RftConfig
 from pose_rft.runs.sft import SftConfig
 
-COMMON = replace(
-    read_config(RftConfig, Path(__file__).parents[2] / "configs" / "controls_rft.yaml"), policy="somewhere"
-)
+CONTROLS = read_study("controls")
+TRAINED = [name for name, variant in CONTROLS.variants.items() if variant.trained]
 
 
-def config(variant: str) -> RftConfig | SftConfig:
-    return run_config(variant, COMMON, seed=7, steps=30, output_dir="there")
+def config(variant: str, study: Study = CONTROLS) -> RftConfig | SftConfig:
+    return stage_config(study, variant, seed=7, steps=30, start="somewhere", output_dir="there")
 
 
-@pytest.mark.parametrize("variant", TRAINED)
-def test_every_run_has_the_start_the_data_the_seed_and_the_steps_of_the_comparison(variant):
-    made = config(variant)
-    assert made.data == COMMON.data
+@pytest.mark.parametrize(("study", "variant"), [
+    (study, name)
+    for study in map(read_study, bundled_studies())
+    for name, variant in study.variants.items()
+    if variant.trained
+])  # fmt: skip
+def test_every_run_has_the_start_the_data_the_seed_and_the_steps_of_the_study(study, variant):
+    made = config(variant, study)
+    assert made.data == config("sft").data
     assert made.output_dir == "there"
     if isinstance(made, SftConfig):
         start, seeds, steps = made.start, {made.data_seed, made.loop.seed}, made.head.steps + made.joint.steps
@@ -52,21 +51,74 @@ def test_every_run_has_the_start_the_data_the_seed_and_the_steps_of_the_comparis
     assert (start, seeds, steps) == ("somewhere", {7}, 30)
 
 
-def test_the_paper_s_setting_differs_in_what_the_page_on_hygrpo_lists():
-    assert settings_that_differ(config("paper"), COMMON) == {
-        "hygrpo.poses_per_answer": 1,
-        "hygrpo.pose_group": "prompt",
-        "hygrpo.text_ratio": "answer",
-        "hygrpo.std_floor": 0.0,
-        "hygrpo.text_sees_pose_rewards": False,
-    }
-    assert settings_that_differ(config("tokens"), COMMON) == {"hygrpo.pose_coefficient": 0.0}
-    assert settings_that_differ(config("ours"), COMMON) == {}
-    checks, plain = (settings_that_differ(config(name), COMMON) for name in ("sft-checks", "sft"))
-    assert {name: checks[name] for name in checks.keys() - plain.keys()} == {
-        "loss.checks": 0.5,
-        "loss.sampled_checks": 0.5,
-    }
+def test_variants_differ_from_the_study_in_what_they_say_alone():
+    ours, tokens = config("ours"), config("tokens")
+    assert tokens == replace(ours, hygrpo=replace(ours.hygrpo, pose_coefficient=0.0))
+    paper = {
+        "poses_per_answer": 1, "pose_group": "prompt", "text_ratio": "answer", "std_floor": 0.0,
+        "text_sees_pose_rewards": False,
+    }  # fmt: skip
+    assert config("paper") == replace(ours, hygrpo=replace(ours.hygrpo, **paper))
+    plain, checked = config("sft"), config("sft-checks")
+    assert checked == replace(plain, loss=replace(plain.loss, checks=0.5, sampled_checks=0.5))
+
+
+def test_the_pose_phase_is_that_of_the_default_policy():
+    made = config("pose-phase")
+    default = read_config(RftConfig, Path(__file__).parents[2] / "configs" / "default_text_rft.yaml")
+    assert made.pose_phase == replace(default.pose_phase, steps=30)
+    assert (made.rewards, made.adapters_from) == (default.rewards, default.adapters_from)
+    assert (made.hygrpo.poses_per_answer, made.hygrpo.beta_pose) == (
+        default.hygrpo.poses_per_answer, default.hygrpo.beta_pose,
+    )  # fmt: skip
+
+
+def test_a_reward_that_a_variant_leaves_out_is_logged_and_does_not_count():
+    study = read_study("rewards")
+    every, without = (
+        {spec.name: spec.weight for spec in reward_specs(config(name, study).rewards)}
+        for name in ("all", "without-kept")
+    )
+    assert without == every | {"kept": 0}
+    assert every["kept"] == 0.5
+
+
+def test_a_study_takes_the_settings_of_its_base_and_overrides_of_the_command_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "{about: a, base: controls, compared: [one], variants: {one: {about: o, sft: {}}}, sft: {head: {samples: 7}}}"
+    )
+    study = read_study(str(path), ["--minutes", "3", "--data.chat", "0.5"])
+    assert (study.minutes, study.start, list(study.variants)) == (3, CONTROLS.start, ["one"])
+    made = config("one", study)
+    assert isinstance(made, SftConfig)
+    assert (made.head.samples, made.head.batch_size, made.data.chat) == (7, 96, 0.5)
+
+
+@pytest.mark.parametrize(("variants", "said"), [
+    ("{one: {about: a, sft: {}, rft: {}}}", "variants.one.sft and rft are both given"),
+    ("{one: {about: a, sft: {hed: {}}}}", "variants.one.sft: unknown field hed"),
+    ("{one: {about: a, like: two}, two: {about: b}}", "variants.one: two is no variant above it"),
+    ("{two: {about: b}, one: {about: a, sft: {}, after: two}}", "variants.one.after: two is not trained"),
+    ("{one: {about: a, rft: {}, without: luck}}", "variants.one.without: luck is none of its rewards"),
+    ("{two: {about: b}}", "compared: one is no variant; there are two"),
+])  # fmt: skip
+def test_a_study_that_cannot_be_run_is_refused_as_it_is_read(variants, said, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{{about: a, base: controls, compared: [one], variants: {variants}}}")
+    with pytest.raises(UserError, match=said):
+        read_study(str(path))
+
+
+def test_a_study_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(UserError, match=r"contrls: is neither a YAML file nor one of the studies controls, "):
+        read_study("contrls")
+
+
+def test_nested_settings_are_merged_and_lists_replaced():
+    assert merged({"a": {"b": 1, "c": [1, 2]}, "d": 1}, {"a": {"c": [3]}, "e": None}) == {
+        "a": {"b": 1, "c": [3]}, "d": 1, "e": None,
+    }  # fmt: skip
 
 
 def test_a_step_of_words_and_poses_has_two_updates_and_one_of_the_head_alone_has_one():
@@ -119,7 +171,7 @@ def finished(variant: str, seed: int, kept: list[float], **others: Any) -> dict[
             measured.setdefault(each.part, {})[f"{each.way}/{each.measure}"] = [scale * value for value in kept]
     return {
         "variant": variant, "seed": seed, "temperature": 1.0, "seconds": 1200.0, "wall_seconds": 1300.0, "clip": {},
-        "start": "s", "prompts": "p", "per_prompt": measured,
+        "start": "s", "prompts": "p", "minutes": 20, "per_prompt": measured,
     } | others  # fmt: skip
 
 
@@ -134,7 +186,7 @@ RUNS = [
 def test_the_table_is_made_of_what_runs_left(tmp_path):
     for run in RUNS:
         write_run(run, tmp_path)
-    lines = table(read_runs(tmp_path)).splitlines()
+    lines = table(CONTROLS, read_runs(tmp_path, CONTROLS.variants)).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| start",
         "| ours",
@@ -155,7 +207,7 @@ def test_differences_are_paired_by_prompt_over_the_seeds_that_both_have():
     assert found is not None
     assert (found.mean, found.low, found.high, found.n) == (50, 50, 50, 2)  # of both prompts, of seed 0
     assert difference(RUNS, "ours", "sft", kept) is None
-    lines = difference_table(RUNS, "ours").splitlines()
+    lines = difference_table(CONTROLS, RUNS, "ours").splitlines()
     assert lines[0] == "| ours less | start | start-like-ours |"
     # Over the start at 0.7 it gains 25 and 50 points: two prompts are drawn, 25 to 50 is what they can give.
     assert lines[2] == "| kept, mean pose, points | **+50.0 (+50.0 to +50.0)** | **+37.5 (+25.0 to +50.0)** |"
@@ -166,9 +218,9 @@ def test_runs_of_another_start_are_not_mixed_in(tmp_path):
     for run in (*RUNS, finished("sft", 0, [0.0, 1.0], start="another")):
         write_run(run, tmp_path)
     with pytest.raises(UserError, match=r"sft-0.json: has other start than .*start-0.json; move one of them"):
-        read_runs(tmp_path)
+        read_runs(tmp_path, CONTROLS.variants)
     with pytest.raises(UserError, match="holds no finished run"):
-        read_runs(tmp_path / "none")
+        read_runs(tmp_path / "none", CONTROLS.variants)
 
 
 def test_a_prompt_without_a_value_is_no_number_of_the_run():
@@ -181,4 +233,4 @@ def test_a_prompt_without_a_value_is_no_number_of_the_run():
 
 def test_every_variant_is_described_where_results_are_read():
     page = (Path(__file__).parents[2] / "docs" / "results" / "hygrpo.md").read_text()
-    assert [name for name in VARIANTS if f"`{name}`" not in page] == []
+    assert [name for name in CONTROLS.variants if f"`{name}`" not in page] == []

@@ -1,4 +1,4 @@
-"""The comparison of HyGRPO with its controls: the whole command on a small policy, killed and resumed."""
+"""``pose-rft ablate``: the whole command on a small policy, killed and resumed."""
 
 import json
 import os
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import controls
 from pose_rft.data.splits import is_held_out
 
 ROOT = Path(__file__).parents[2]
@@ -28,18 +27,21 @@ def command(trained_policy, tmp_path) -> list[str]:
     assert len({is_held_out(name) for name in names}) == 2
     poses = np.random.default_rng(0).normal(0, 0.3, (len(names), 22, 3)).astype(np.float32)
     np.savez(tmp_path / "poses.npz", pose=poses, sequence=np.array(names))
-    config = yaml.safe_load((ROOT / "configs" / "controls_rft.yaml").read_text())
     small = {"prompts_per_step": 2, "answers_per_prompt": 2, "poses_per_answer": 4, "max_new_tokens": 12}
     small["learning_rate"] = 1e-6  # it goes on to spread as its start does
-    config |= {
-        "policy": str(trained_policy), "adapters_from": None, "prompts": 12, "data": DATA, "device": "cpu",
-        "rewards": ["format", "posecodes"], "processes": 1, "hygrpo": config["hygrpo"] | small,
+    variants = {name: {"about": name} for name in ("ours", "sft", "start-like-ours")}
+    variants["ours"]["rft"], variants["sft"]["sft"], variants["start-like-ours"]["like"] = {}, {}, "ours"
+    study = {
+        "about": "a small one", "base": "controls", "start": str(trained_policy), "minutes": 0.05, "seeds": [0],
+        "compared": ["ours"], "variants": variants, "data": DATA, "device": "cpu", "processes": 1,
+        "sft": {"head": {"samples": 60}},
+        "rft": {"adapters_from": None, "prompts": 12, "rewards": ["format", "posecodes"], "hygrpo": small},
     }  # fmt: skip
-    (tmp_path / "controls.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(study))
     return [
-        sys.executable, "-m", "benchmarks.controls", "--config", str(tmp_path / "controls.yaml"),
-        "--poses", str(tmp_path / "poses.npz"), "--minutes", "0.05", "--limit", "3", "--out", str(tmp_path / "runs"),
-        "--results", str(tmp_path / "results"),
+        sys.executable, "-m", "pose_rft", "ablate", str(tmp_path / "small.yaml"), "--poses",
+        str(tmp_path / "poses.npz"), "--limit", "3", "--out", str(tmp_path / "runs"), "--results",
+        str(tmp_path / "results"),
     ]  # fmt: skip
 
 
@@ -50,9 +52,9 @@ def run(command: list[str], *options: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_a_killed_comparison_goes_on_and_its_tables_come_from_the_files_alone(command, tmp_path, monkeypatch, capsys):
+def test_a_killed_comparison_goes_on_and_its_tables_come_from_the_files_alone(command, tmp_path):
     ours, results = tmp_path / "runs" / "ours-0", tmp_path / "results"
-    process = run(command, "--only", "ours", "0")
+    process = run(command, "--only", "ours-0")
     while process.poll() is None and not list(ours.glob("checkpoint-*")):
         time.sleep(0.02)
     process.kill()
@@ -61,12 +63,11 @@ def test_a_killed_comparison_goes_on_and_its_tables_come_from_the_files_alone(co
     assert not list(results.glob("*.json"))
     plan = (ours / "plan.json").read_text()
 
-    wanted = [option for name in ("ours", "sft", "start-like-ours") for option in ("--only", name, "0")]
-    process = run(command, *wanted)
-    _, err = process.communicate()
+    process = run(command)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     assert (ours / "plan.json").read_text() == plan
-    found = {path.stem: json.loads(path.read_text()) for path in results.iterdir()}
+    found = {path.stem: json.loads(path.read_text()) for path in results.glob("*.json")}
     assert found.keys() == {"ours-0", "sft-0", "start-like-ours-0"}
     times = [json.loads(line)["update"] for line in (ours / "times.jsonl").read_text().splitlines()]
     updates = 2 * found["ours-0"]["steps"]
@@ -75,16 +76,14 @@ def test_a_killed_comparison_goes_on_and_its_tables_come_from_the_files_alone(co
     assert times.count(1) == 1, "it went on from its checkpoint, and did not begin again"
     asked = {part: {len(values) for values in lists.values()} for part, lists in found["ours-0"]["per_prompt"].items()}
     assert asked == {"canonical dev": {3}, "canonical test": {3}, "captions": {3}}
-    assert found["sft-0"]["settings"]["head.samples"] == 60
     assert found["sft-0"]["seconds"] > 0
     ours_on_dev, start_on_dev = (found[f"{name}-0"]["figures"]["canonical dev"] for name in ("ours", "start-like-ours"))
     spread = ours_on_dev["sampled"]["diversity_mm"]
     assert start_on_dev["sampled"]["diversity_mm"] == pytest.approx(spread, abs=1)
 
-    given = ["--poses", str(tmp_path / "poses.npz"), "--results", str(results), "--table"]
-    monkeypatch.setattr(sys, "argv", ["controls", *given])
-    controls.main()
-    out = capsys.readouterr().out
-    rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
-    assert rows[:4] == ["variant", "---", "sft", "ours"]
-    assert "| ours less | sft | start-like-ours |" in out
+    process = run(command, "--table")
+    tables, err = process.communicate()
+    assert process.returncode == 0, err
+    assert tables == (results / "tables.md").read_text() + "\n"
+    assert out.endswith(tables)
+    assert "| ours less | sft | start-like-ours |" in tables

@@ -1,14 +1,14 @@
-"""What finished runs of the controls leave, one small JSON each, and the tables that are made of these alone."""
+"""What finished runs of a study leave, one small JSON each, and the tables that are made of these alone."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.support.control_variants import HYGRPO, VARIANTS
+from pose_rft.ablation.study import Study
 from pose_rft.errors import UserError
 from pose_rft.evaluation.grading import column
 from pose_rft.evaluation.metrics import Interval, paired_difference_over_seeds
@@ -107,21 +107,21 @@ def read_run(path: Path) -> dict[str, Any]:
     return run
 
 
-def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """All finished runs, in the order of the variants.
+def read_runs(folder: Path, variants: Iterable[str]) -> list[dict[str, Any]]:
+    """All finished runs of variants, in the variants' order.
 
     Raises:
-        UserError: there is none, one is damaged, or they are not of one start and the same prompts.
+        UserError: there is none, one is damaged, or they are not of one start, the same prompts and equal time.
     """
-    found = {variant: sorted(folder.glob(f"{variant}-[0-9]*.json")) for variant in VARIANTS}
+    found = {variant: sorted(folder.glob(f"{variant}-[0-9]*.json")) for variant in variants}
     runs = [(path, read_run(path)) for paths in found.values() for path in paths]
     if not runs:
         raise UserError(f"{folder}: holds no finished run; leave out --table to make them")
-    first, reference = runs[0]
-    for path, run in runs:
-        for what in ("start", "prompts"):
-            if run[what] != reference[what]:
-                raise UserError(f"{path}: has other {what} than {first}; move one of them to another folder")
+    for what in ("start", "prompts", "minutes"):
+        told = [(path, run[what]) for path, run in runs if run[what]]  # those that are not trained take no minutes
+        for path, value in told:
+            if value != told[0][1]:
+                raise UserError(f"{path}: has other {what} than {told[0][0]}; move one of them to another folder")
     return [run for _, run in runs]
 
 
@@ -151,10 +151,17 @@ def difference(runs: Sequence[Mapping[str, Any]], ours: str, control: str, measu
     return paired_difference_over_seeds(measure.scale * before, measure.scale * after)
 
 
-def table(runs: Sequence[Mapping[str, Any]]) -> str:
+def tables(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
+    """What is compared, its figures, and what the compared variants have more than the others; Markdown."""
+    about = [("variant", "what it is"), *((name, each.about) for name, each in study.variants.items())]
+    compared = [difference_table(study, runs, name) for name in study.compared if of_variant(runs, name)]
+    return "\n".join([study.about + "\n", _markdown(about) + "\n", table(study, runs), *compared])
+
+
+def table(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
     """A line for each variant, means over its seeds, as Markdown."""
     lines = [("variant", "seeds", *COLUMNS, "clip, %", "seconds")]
-    for variant in VARIANTS:
+    for variant in study.variants:
         own = list(of_variant(runs, variant).values())
         if own:
             cells = [" / ".join(_mean_text(own, measure) for measure in measures) for measures in COLUMNS.values()]
@@ -164,10 +171,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     return f"{_markdown(lines)}\n\n{CAPTION}\n"
 
 
-def difference_table(runs: Sequence[Mapping[str, Any]], ours: str) -> str:
-    """What a variant of ``HYGRPO`` has more than the others, with 95 % intervals over prompts and seeds; Markdown."""
-    seen = HYGRPO[: HYGRPO.index(ours) + 1]  # they have a table that says it the other way round
-    seeds = {name: common_seeds(runs, ours, name) for name in VARIANTS if name not in seen}
+def difference_table(study: Study, runs: Sequence[Mapping[str, Any]], ours: str) -> str:
+    """What a compared variant has more than the others, with 95 % intervals over prompts and seeds; Markdown."""
+    seen = study.compared[: study.compared.index(ours) + 1]  # they have a table that says it the other way round
+    seeds = {name: common_seeds(runs, ours, name) for name in study.variants if name not in seen}
     controls = [name for name, common in seeds.items() if common]
     lines = [(f"{ours} less", *controls)]
     for measure in (each for measures in COLUMNS.values() for each in measures):
