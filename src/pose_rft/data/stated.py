@@ -1,10 +1,15 @@
 """What a prompt or an answer states of the body whose pose it is about, as strictly as captions mean it."""
 
 from functools import lru_cache
+from typing import NamedTuple
+
+from torch import Tensor
 
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.posescript.mentions import code_of
 from pose_rft.posescript.parsing import parse
+from pose_rft.posescript.settling import settle
+from pose_rft.posescript.symmetry import evened, is_one_sided
 
 
 @lru_cache(maxsize=65536)
@@ -16,3 +21,25 @@ def stated_checks(text: str) -> tuple[str, ...]:
     """
     said = parse(text.replace(POSE_TOKEN, "")).statements
     return tuple(code_of(each.posecode).check if each.posecode else each.check for each in said)
+
+
+class Said(NamedTuple):
+    """What texts say of one body.
+
+    Attributes:
+        checks: that they state.
+        one_sided: whether they may tell its sides apart.
+    """
+
+    checks: tuple[str, ...]
+    one_sided: bool
+
+    def settle(self, poses: Tensor) -> Tensor:
+        """Poses (..., 22, 3), axis-angle, the same on both sides where they nearly are, and ``settle``d."""
+        return settle(poses if self.one_sided else evened(poses), self.checks)
+
+
+def said(*texts: str) -> Said:
+    """What texts say of one body together."""
+    checks = dict.fromkeys(check for text in texts for check in stated_checks(text))
+    return Said(tuple(checks), any(map(is_one_sided, texts)))

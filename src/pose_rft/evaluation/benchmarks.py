@@ -19,7 +19,7 @@ from pose_rft.data.foreign import RECORDINGS, foreign_captions
 from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
-from pose_rft.data.stated import stated_checks
+from pose_rft.data.stated import said
 from pose_rft.data.wordings import wording_prompts
 from pose_rft.errors import UserError
 from pose_rft.evaluation.asking import Answering, ask
@@ -48,7 +48,6 @@ from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.policy.selection import CANDIDATES
-from pose_rft.posescript import settling
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
@@ -145,8 +144,7 @@ def evaluate(
 
 def _settled_as_answers(poses: Tensor, samples: Sequence[Sample]) -> Tensor:
     """Poses (N, K, 22, 3) that answer prompts without a policy, with all that ``generate`` does to its answers."""
-    stated = [stated_checks(sample.prompt) for sample in samples]
-    return torch.stack([settling.settle(some, checks) for some, checks in zip(poses, stated, strict=True)])
+    return torch.stack([said(sample.prompt).settle(some) for sample, some in zip(samples, poses, strict=True)])
 
 
 def load_benchmark(

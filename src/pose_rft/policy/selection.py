@@ -17,12 +17,11 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
-from pose_rft.data.stated import stated_checks
+from pose_rft.data.stated import Said, said, stated_checks
 from pose_rft.policy.outputs import Rollout
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.plausibility import implausibility
-from pose_rft.posescript.settling import settle
 from pose_rft.retrieval.model import RetrievalModel
 
 CANDIDATES = 64  # that an answer is chosen from, unless said otherwise
@@ -64,9 +63,9 @@ def choose_poses(prompt: str, poses: Tensor, answers: Sequence[str] = ()) -> Ten
     points = load_body().points(flat)
     scores = score_candidates(prompt, flat, points).view(count, candidates)
     for answer, words in enumerate(answers):
-        if said := stated_checks(words):
+        if stated := stated_checks(words):
             own = points.view(count, candidates, NUM_POINTS, 3)[answer]
-            scores[answer] += SAID * satisfied(said, own).float().mean(dim=1)
+            scores[answer] += SAID * satisfied(stated, own).float().mean(dim=1)
     joints = points[:, :NUM_JOINTS].view(count, candidates, NUM_JOINTS, 3)
     joints = joints - joints[:, :, :1]
     chosen: list[int] = []
@@ -87,8 +86,8 @@ def with_chosen_poses(
     Args:
         rotations: (B, G, K, 22, 3, 3) of its poses.
         inputs: the B prompts; of those about pictures the first poses are taken, as they are.
-        settled: whether the chosen poses are put on the floor and do what prompt and answer state (``settle``); their
-            actions stay what was sampled.
+        settled: whether the chosen poses are put on the floor and do what prompt and answer say (``Said.settle``);
+            their actions stay what was sampled.
 
     Returns:
         The rollout with K = 1, and (B, G, 22, 3, 3) rotations.
@@ -109,15 +108,14 @@ def with_chosen_poses(
 
 
 def _settle_texts(rotations: Tensor, inputs: Sequence[PromptInput], texts: Sequence[Sequence[str]]) -> None:
-    """Settle the poses (B, G, 3, 3) of texts in place, those of which the same is stated in one batch."""
-    places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    """Settle the poses (B, G, 3, 3) of texts in place, those of which the same is said in one batch."""
+    places: dict[Said, list[tuple[int, int]]] = {}
     for number, (asked, group) in enumerate(zip(inputs, texts, strict=True)):
         for answer, words in enumerate(group if asked.image is None else ()):
-            stated = dict.fromkeys((*stated_checks(asked.prompt), *stated_checks(words)))
-            places.setdefault(tuple(stated), []).append((number, answer))
-    for checks, where in places.items():
+            places.setdefault(said(asked.prompt, words), []).append((number, answer))
+    for stated, where in places.items():
         index = tuple(torch.tensor(where, device=rotations.device).unbind(dim=1))
-        rotations[index] = roma.rotvec_to_rotmat(settle(roma.rotmat_to_rotvec(rotations[index]), checks))
+        rotations[index] = roma.rotvec_to_rotmat(stated.settle(roma.rotmat_to_rotvec(rotations[index])))
 
 
 def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:
