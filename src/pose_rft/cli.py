@@ -6,22 +6,20 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from pose_rft.commands import data as own_data
 from pose_rft.commands import retrieval
 from pose_rft.commands.ablate import ablate
 from pose_rft.commands.edit import edit
+from pose_rft.commands.evaluation import benchmarks, evaluate
+from pose_rft.commands.loading import load_policy
 from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
 from pose_rft.terminal import errors, output, say, status
-
-if TYPE_CHECKING:
-    from pose_rft.policy import PosePolicy
 
 app = typer.Typer(
     name="pose-rft",
@@ -33,7 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(retrieval.app, name="retrieval")
 app.add_typer(own_data.app, name="data")
-app.command()(edit)
+for command in (edit, evaluate, benchmarks):
+    app.command()(command)
 app.command(context_settings=OVERRIDES)(ablate)
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -52,14 +51,6 @@ def common(
     ] = False,
 ) -> None:
     pass
-
-
-def _load_policy(checkpoint: str, device: str) -> "PosePolicy":
-    with status("Loading the policy ..."):
-        from pose_rft.devices import pick_device  # the libraries take as long as the weights
-        from pose_rft.policy import PosePolicy
-
-        return PosePolicy.from_pretrained(checkpoint, pick_device(device))
 
 
 @app.command()
@@ -129,7 +120,7 @@ def generate(
 
     inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
     ensure_directory(out)
-    policy = _load_policy(checkpoint, device)
+    policy = load_policy(checkpoint, device)
     answered = answer(policy, inputs, num_samples, temperature, seed, best_of, words, settle)
     for line in write_answers(out, answered, FileOptions(npz, bvh_unit, baked)):
         files = ", ".join(line["files"].values()) or "no pose"
@@ -219,7 +210,7 @@ def serve(
         from pose_rft.app.server import serve as run_server
 
     with listen(host, port, token) as listener, private_cache():
-        application = create_app(_load_policy(checkpoint, device), token=token)
+        application = create_app(load_policy(checkpoint, device), token=token)
         places = addresses(host, listener)
         ready = f"Open {' or '.join(places)} in a browser; the API is described at {places[0]}/docs"
         run_server(application, listener, lambda: say(ready))
@@ -238,71 +229,6 @@ def demo(
 
     report = run_demo(out, steps, seed, pick_device(device), output)
     say(f"Open {report} in a browser.")
-
-
-@app.command()
-def evaluate(
-    benchmark: Annotated[str | None, typer.Argument(help="A name that `pose-rft benchmarks` lists.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Your own pairs in place of a benchmark: .jsonl, .parquet, a data set.")
-    ] = None,
-    checkpoint: Checkpoint = "default",
-    out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
-    poses: Annotated[Path | None, typer.Option(help="Recordings (npz): a file, a folder or a pattern.")] = None,
-    up: Up = None,
-    split: Annotated[
-        Literal["test", "dev", "all"],
-        typer.Option(help="Where a benchmark has parts: report test, choose settings on dev."),
-    ] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts.")] = None,
-    num_samples: Annotated[int, typer.Option(min=1, help="Sampled answers per prompt, beside the likeliest one.")] = 4,
-    temperature: Annotated[
-        float, typer.Option(min=0.01, max=100.0, help="Variety of the samples, and of those that the best is taken of.")
-    ] = 1.0,
-    best_of: Annotated[
-        int, typer.Option(min=1, help="Samples of which a text's third answer takes the best; 1 leaves it out.")
-    ] = 64,
-    settle: Annotated[
-        bool, typer.Option(help="--no-settle: poses as they are sampled or found, not put on the floor.")
-    ] = True,
-    seed: Seed = 0,
-    device: Device = "auto",
-) -> None:
-    """Judge a policy by a benchmark, or by your own data: prompts with what their poses, or words, should meet.
-
-    Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
-    """
-    from pose_rft.storage import ensure_writable
-
-    if bool(benchmark) == bool(data):
-        raise UserError("evaluate: give the name of a benchmark (pose-rft benchmarks lists them) or --data FILE")
-    if out is not None:
-        ensure_writable(out)
-    policy = _load_policy(checkpoint, device)
-    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
-    from pose_rft.evaluation.benchmarks import results_table, save_result
-    from pose_rft.evaluation.own_data import evaluate_own_data
-
-    settings: dict[str, Any] = {
-        "poses": poses, "up": up, "split": split, "limit": limit, "num_samples": num_samples, "seed": seed,
-        "temperature": temperature, "best_of": best_of, "settle": settle, "show_progress": True,
-    }  # fmt: skip
-    result = evaluate_own_data(data, policy, **settings) if data else run_benchmark(str(benchmark), policy, **settings)
-    output.print(results_table(result))
-    if out is not None:
-        save_result(result, out)
-        say(f"Written to {out}")
-
-
-@app.command()
-def benchmarks() -> None:
-    """List the benchmarks and what each needs."""
-    from pose_rft.evaluation.benchmarks import list_benchmarks
-
-    table = Table("name", "what it measures", "needs")
-    for entry in list_benchmarks():
-        table.add_row(entry["name"], entry["description"], entry["needs"])
-    output.print(table)
 
 
 @app.command()

@@ -28,17 +28,22 @@ def mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
     return (root_aligned(predicted) - root_aligned(target)).norm(dim=-1).mean(dim=-1)
 
 
-def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+def pa_mpjpe(predicted: Tensor, target: Tensor, scale: bool = True) -> Tensor:
     """Mean per-joint error after the best rotation, translation and scale (Procrustes), (..., J, 3) twice -> (...).
 
     "Best" is in the sense of least squares (Umeyama, PAMI 1991), no reflection; computed in float64. Gradients hold
     the alignment still.
+
+    Args:
+        scale: False keeps the size of the predicted body.
     """
     _same_shape(predicted, target)
     source, goal = predicted.double(), target.double()
     with torch.no_grad():
-        rotation, shift, scale = roma.rigid_points_registration(source, goal, compute_scaling=True)
-    aligned = scale[..., None, None] * (source @ rotation.transpose(-1, -2)) + shift.unsqueeze(-2)
+        found = roma.rigid_points_registration(source, goal, compute_scaling=scale)
+        rotation, shift = found[:2]
+        turned = source @ rotation.transpose(-1, -2)
+        aligned = (found[2][..., None, None] * turned if scale else turned) + shift.unsqueeze(-2)
     return (aligned - goal).norm(dim=-1).mean(dim=-1).to(predicted.dtype)
 
 
@@ -55,3 +60,24 @@ def pve(predicted_vertices: Tensor, target_vertices: Tensor, predicted_pelvis: T
     _same_shape(predicted_vertices, target_vertices)
     moved = predicted_vertices - predicted_pelvis.unsqueeze(-2)
     return (moved - (target_vertices - target_pelvis.unsqueeze(-2))).norm(dim=-1).mean(dim=-1)
+
+
+def acceleration_error(predicted: Tensor, target: Tensor, fps: float) -> Tensor:
+    """How differently two recordings accelerate: mean distance of their joints' accelerations.
+
+    Args:
+        predicted, target: (..., T, J, 3) metres, T frames one after the other in one frame of reference.
+        fps: frames a second.
+
+    Returns:
+        (...) metres per square second. Source: Kanazawa et al., "Learning 3D human dynamics from video" (CVPR 2019),
+        whose code takes second differences: that is ``fps=1``, millimetres per square frame.
+
+    Raises:
+        ValueError: fewer than three frames.
+    """
+    _same_shape(predicted, target)
+    if predicted.shape[-3] < 3:
+        raise ValueError("an acceleration needs at least three frames")
+    difference = (predicted - target).diff(n=2, dim=-3)
+    return fps**2 * difference.norm(dim=-1).mean(dim=(-1, -2))

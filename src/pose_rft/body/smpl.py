@@ -59,6 +59,11 @@ class SmplBody(BodyModel):
         self.skin_weights, self.skin_joints = _body_weights(self._weights, parents).topk(4, dim=1)
         self.offsets = self.rest_offsets(torch.zeros(self._directions.shape[-1]))
 
+    @property
+    def num_joints(self) -> int:
+        """24 of SMPL (the last two are hands), 52 of SMPL-H, 55 of SMPL-X."""
+        return len(self._parents)
+
     def rest_offsets(self, betas: Tensor) -> Tensor:
         if betas.shape[-1] != len(self._joint_directions):
             raise UserError(f"betas must end in ({len(self._joint_directions)},), not {tuple(betas.shape)}")
@@ -66,6 +71,11 @@ class SmplBody(BodyModel):
         return joints - joints[..., [0, *PARENTS[1:]], :]
 
     def vertices(self, pose: Tensor, betas: Tensor | None = None, trans: Tensor | None = None) -> Tensor:
+        skin = self.posed(pose, betas)[0]
+        return skin if trans is None else skin + trans.unsqueeze(-2)
+
+    def posed(self, pose: Tensor, betas: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Skin (..., V, 3) and all joints (..., ``num_joints``, 3), pelvis at the origin; arguments as ``vertices``."""
         batch = pose.shape[:-2]
         if betas is None:
             betas = pose.new_zeros(self._directions.shape[-1])
@@ -76,8 +86,8 @@ class SmplBody(BodyModel):
         skin, joints = self._lbs(
             shape, full, *(part.to(pose) for part in model), self._parents.to(pose.device), self._weights.to(pose)
         )
-        skin = (skin - joints[:, :1]).unflatten(0, batch) if batch else skin[0] - joints[0, :1]
-        return skin if trans is None else skin + trans.unsqueeze(-2)
+        skin, joints = skin - joints[:, :1], joints - joints[:, :1]
+        return skin.reshape(*batch, -1, 3), joints.reshape(*batch, -1, 3)
 
 
 def _model_file(path: Path) -> Path:

@@ -68,6 +68,8 @@ class Sample:
         question: of a question about a pose its truth, or None.
         category: of a benchmark's prompt, or empty.
         box: of a photograph: left, top, right, bottom around the person who is meant, in pixels of the upright file.
+        betas: (10,) shape of the person in a body model of the SMPL family, or None: for evaluation by a protocol.
+        gender: of that model: ``male``, ``female`` or ``neutral``; empty where nobody says.
     """
 
     prompt: str
@@ -81,6 +83,8 @@ class Sample:
     question: QuestionTruth | None = None
     category: str = ""
     box: Box | None = None
+    betas: np.ndarray | None = None
+    gender: str = ""
 
 
 def sample_name(sample: Sample) -> str:

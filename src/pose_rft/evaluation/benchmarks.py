@@ -45,6 +45,7 @@ from pose_rft.evaluation.grading import (
 )
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
+from pose_rft.evaluation.protocol_bodies import ProtocolBodies
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.policy.selection import CANDIDATES
@@ -209,6 +210,7 @@ def evaluate_samples(
     batch_size: int = 32,
     show_progress: bool = False,
     retrieval: RetrievalModel | None = None,
+    protocol: ProtocolBodies | None = None,
 ) -> dict[str, Any]:
     """Ask a policy every prompt and grade: at temperature 0 (the mean pose), ``num_samples`` times, and best of many.
 
@@ -218,6 +220,7 @@ def evaluate_samples(
         baselines: names, and poses (N, K, 22, 3) that answer the prompts without a policy: rows of ``references``.
         batch_size: prompts per call of ``policy.generate``.
         retrieval: a model with the role of judge; None leaves out what needs it.
+        protocol: how distances to recorded poses are measured; None takes the bundled body's 22 joints.
         others: see ``evaluate``.
 
     Returns:
@@ -243,11 +246,12 @@ def evaluate_samples(
     rivals = None
     if retrieval is not None and RANDOM in references:
         rivals = judge_scores(retrieval, prompts, references[RANDOM])
-    graded = {way: grade_poses(samples, poses, reference, retrieval, rivals) for way, poses in answered.items()}
+    how = (retrieval, rivals, protocol)
+    graded = {way: grade_poses(samples, poses, reference, *how) for way, poses in answered.items()}
     for way, given in answers.items():
         for row, share in zip(graded[way], words_held(given, answered[way]), strict=True):
             row["words_held"] = share
-    graded_references = _grade_references(samples, references, reference, retrieval, rivals)
+    graded_references = _grade_references(samples, references, reference, *how)
     rows = [
         {
             "prompt": sample.prompt,
@@ -299,10 +303,13 @@ def _grade_references(
     reference: Tensor | None,
     retrieval: RetrievalModel | None,
     rivals: Tensor | None,
+    protocol: ProtocolBodies | None,
 ) -> dict[str, list[Row]]:
     """Random real poses are neither measured by their distance to themselves nor preferred to themselves."""
     return {
-        name: grade_poses(samples, some, *((None, retrieval) if name == RANDOM else (reference, retrieval, rivals)))
+        name: grade_poses(
+            samples, some, *((None, retrieval, None) if name == RANDOM else (reference, retrieval, rivals)), protocol
+        )
         for name, some in poses.items()
     }
 

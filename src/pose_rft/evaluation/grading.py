@@ -16,6 +16,7 @@ from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.data.sample import Sample
 from pose_rft.data.stated import stated_checks
 from pose_rft.evaluation import metrics
+from pose_rft.evaluation.protocol_bodies import ProtocolBodies
 from pose_rft.evaluation.retrieval_judge import judge_scores
 from pose_rft.posescript.checks import satisfied
 from pose_rft.retrieval.model import RetrievalModel
@@ -55,6 +56,7 @@ def grade_poses(
     reference: Tensor | None = None,
     retrieval: RetrievalModel | None = None,
     rivals: Tensor | None = None,
+    protocol: ProtocolBodies | None = None,
 ) -> list[Row]:
     """Grade K poses per prompt on the bundled body of mean shape.
 
@@ -64,6 +66,7 @@ def grade_poses(
         reference: (M, 22, 3) real poses, axis-angle, for ``nearest_mm``; None leaves it out.
         retrieval: the model for ``judge_score``; None leaves it out.
         rivals: (N, R) that model's scores of random real poses, for ``judge_preferred``; None leaves it out.
+        protocol: how distances to the recorded pose are measured; None takes the bundled body's 22 joints.
 
     Returns:
         One row per prompt: the measures of ``MEASURES`` that apply, distances averaged over the valid poses (None if
@@ -84,7 +87,11 @@ def grade_poses(
             "valid": float(valid[n].float().mean()),
             **({} if scores is None else {"judge_score": _mean(scores[n][valid[n]])}),
             **({} if scores is None or rivals is None else {"judge_preferred": _preferred(scores[n], rivals[n])}),
-            **_distances(sample, joints[n][valid[n]]),
+            **(
+                _distances(sample, joints[n][valid[n]])
+                if protocol is None
+                else _protocol_distances(sample, poses[n][valid[n]], protocol)
+            ),
             **({} if reference is None else {"nearest_mm": _mean_mm(nearest[n][valid[n]])}),
             **({} if num_samples < 2 else {"diversity_mm": _diversity_mm(joints[n][valid[n]])}),
         }
@@ -131,6 +138,19 @@ def _distances(sample: Sample, joints: Tensor) -> Row:
         "heading_mpjpe_mm": _mean_mm(mpjpe(metrics.heading_aligned(joints), metrics.heading_aligned(target))),
         "pa_mpjpe_mm": _mean_mm(pa_mpjpe(joints, target)) if len(joints) else None,
         "best_mpjpe_mm": _mean_mm(error.amin().reshape(1)) if len(joints) else None,
+    }
+
+
+def _protocol_distances(sample: Sample, poses: Tensor, protocol: ProtocolBodies) -> Row:
+    """To the recorded pose by a protocol; poses: (V, 22, 3) of the valid answers."""
+    if sample.pose is None:
+        return {}
+    if not len(poses):
+        return dict.fromkeys(("mpjpe_mm", "pa_mpjpe_mm", "pve_mm", "best_mpjpe_mm"))
+    found = protocol.distances(sample, poses)
+    return {
+        **{f"{measure}_mm": _mean_mm(values) for measure, values in found.items()},
+        "best_mpjpe_mm": _mean_mm(found["mpjpe"].amin().reshape(1)),
     }
 
 

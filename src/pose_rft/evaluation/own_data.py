@@ -1,7 +1,7 @@
 """A policy judged on one's own data: by its checks, and by the distance to its poses."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.asking import Answering
 from pose_rft.evaluation.benchmarks import JUDGE, check_limit, evaluate_samples, real_poses
+from pose_rft.evaluation.protocol_bodies import ProtocolBodies
+from pose_rft.evaluation.protocols import PoseProtocol, Protocol
 from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
 
@@ -31,6 +33,8 @@ def evaluate_own_data(
     best_of: int = CANDIDATES,
     settle: bool = True,
     show_progress: bool = False,
+    protocol: Protocol | None = None,
+    smpl: Path | None = None,
 ) -> dict[str, Any]:
     """Judge a policy on a file of pairs (docs/your_data.md).
 
@@ -38,19 +42,26 @@ def evaluate_own_data(
         source: what ``open_records`` takes.
         poses: real poses to compare answers with, as for written benchmarks.
         split: "test" takes all lines where none is of that split.
+        protocol: how distances to recorded poses are measured; None takes the bundled body's 22 joints.
+        smpl: folder with the user's SMPL models and regressor, for protocols that need them.
         others: as for ``benchmarks.evaluate``.
 
     Returns:
-        The result of ``evaluate_samples``, with the source's name as ``benchmark``, and ``left_out``: lines that have
-        neither a pose nor checks, of which nothing can be measured. ``categories`` are the tasks if there are several.
+        The result of ``evaluate_samples``, with the source's name as ``benchmark``, ``protocol``, and ``left_out``:
+        lines that have neither a pose nor checks, of which nothing can be measured. ``categories`` are the tasks if
+        there are several.
         Where there are photographs, answers are not chosen from many, and the judge, a model of texts, says nothing.
 
     Raises:
-        UserError: a source that cannot be read, a broken line, or nothing that can be measured.
+        UserError: a source that cannot be read, a broken line, nothing that can be measured, or as
+            ``ProtocolBodies.load``.
     """
     check_limit(limit)
+    bodies = ProtocolBodies.load(protocol, smpl) if isinstance(protocol, PoseProtocol) else None
     samples, left_out = judged_samples(source, split)
     samples = samples[:limit]
+    if bodies is not None:
+        bodies.check(samples)
     pictured = any(sample.image is not None for sample in samples)
     result = evaluate_samples(
         samples,
@@ -63,8 +74,10 @@ def evaluate_own_data(
         settle=settle,
         show_progress=show_progress,
         retrieval=None if pictured else RetrievalModel.load(JUDGE),
+        protocol=bodies,
     )
-    settings = {"split": split, "poses": str(poses) if poses else None, "left_out": left_out}
+    settings: dict[str, Any] = {"split": split, "poses": str(poses) if poses else None, "left_out": left_out}
+    settings |= {"protocol": asdict(protocol) if protocol else None, "smpl": str(smpl) if smpl else None}
     return {"benchmark": str(source), **settings, **result}
 
 

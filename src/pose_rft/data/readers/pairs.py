@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from pose_rft.body.model import NUM_BETAS
 from pose_rft.body.pose_files import read_pose_file
 from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from pose_rft.data.sample import POSE_TOKEN, SHORT_ANSWER, Sample
@@ -25,7 +26,10 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 OTHER_NAMES: dict[str, Split] = {"validation": "dev", "val": "dev"}
 NO_SPLIT, WRONG_SPLIT = -1, -2
-FIELDS = ("prompt", "answer", "pose", "image", "box", "checks", "split", "messages", "conversations")
+GENDERS = ("male", "female", "neutral")
+FIELDS = (
+    "prompt", "answer", "pose", "betas", "gender", "image", "box", "checks", "split", "messages", "conversations",
+)  # fmt: skip
 ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 IMAGE_MARK = re.compile(r"\s*<image>\s*")  # where LLaVA's conversations show the picture; a policy has a place for it
 POSE_FILES = 16  # kept in memory, so that neighbouring lines need not read theirs again
@@ -59,6 +63,7 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
     if split_code(given.get("split")) == WRONG_SPLIT:
         raise UserError(f"split: is {_shown(given['split'])}; write {', '.join(SPLITS)}, or leave it out")
     pose = _pose(given["pose"], folder) if "pose" in given else None
+    shape = _shape(given)
     image = _image(given["image"], folder) if "image" in given else None
     box = _box(given["box"]) if "box" in given else None
     checks = _checks(given.get("checks", []))
@@ -81,7 +86,7 @@ def sample_of(record: Mapping[str, Any], folder: Path, turn: int = 0) -> Sample:
     wanted = pose is not None or not answer
     kinds = ("text_to_pose", "chat") if image is None else ("image_to_pose", "image_question")
     task = kinds[0] if wanted else kinds[1]
-    return Sample(prompt, answer, pose, image, task, checks, box=box)
+    return Sample(prompt, answer, pose, image, task, checks, box=box, **shape)
 
 
 def split_code(value: Any) -> int:
@@ -176,6 +181,26 @@ def _pose_of_file(value: str, folder: Path) -> np.ndarray:
     if row >= len(poses):
         raise UserError(f"pose: {name} holds {len(poses)} poses, rows 0 to {len(poses) - 1}; there is no row {row}")
     return poses[row].copy()
+
+
+def _shape(given: Mapping[str, Any]) -> dict[str, Any]:
+    """``betas`` and ``gender`` of the recorded body, as far as the line has them."""
+    shape: dict[str, Any] = {}
+    if "betas" in given:
+        try:
+            betas = np.array(given["betas"], dtype=np.float32)
+        except (TypeError, ValueError, OverflowError):
+            betas = np.zeros(0, np.float32)
+        if betas.shape != (NUM_BETAS,) or not np.isfinite(betas).all():
+            raise UserError(f"betas: must be {NUM_BETAS} finite numbers, not {_shown(given['betas'])}")
+        shape["betas"] = betas
+    if "gender" in given:
+        if given["gender"] not in GENDERS:
+            raise UserError(f"gender: is {_shown(given['gender'])}; write {', '.join(GENDERS)}, or leave it out")
+        shape["gender"] = given["gender"]
+    if shape and "pose" not in given:
+        raise UserError(f"{next(iter(shape))}: is of a recorded pose, but the line has none; add the pose")
+    return shape
 
 
 @lru_cache(maxsize=POSE_FILES)
