@@ -14,10 +14,11 @@ from rich.markup import escape
 from pose_rft.commands import data as own_data
 from pose_rft.commands import retrieval
 from pose_rft.commands.ablate import ablate
+from pose_rft.commands.dry_run import show_dry_run
 from pose_rft.commands.edit import edit
 from pose_rft.commands.evaluation import benchmarks, evaluate
 from pose_rft.commands.loading import load_policy
-from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, Resume, Seed, Smoke, Up
+from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, DryRun, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
 from pose_rft.terminal import errors, output, say, status
 
@@ -129,13 +130,22 @@ def generate(
 
 
 def _train(
-    kind: type[Any], run: Callable[[Any, bool], Any], config: Path, overrides: list[str], resume: bool, smoke: bool
+    kind: type[Any],
+    run: Callable[[Any, bool], Any],
+    config: Path,
+    overrides: list[str],
+    resume: bool,
+    smoke: bool,
+    dry: bool,
 ) -> tuple[Any, Any]:
     """Run a stage; its config and what the run returns."""
     from pose_rft.config import read_config
     from pose_rft.runs.smoke import smoke_run
 
     settings = read_config(kind, config, overrides)
+    if dry:
+        show_dry_run(settings)
+        raise typer.Exit
     if smoke:
         settings = smoke_run(settings, resume)
     result = run(settings, resume)
@@ -149,6 +159,7 @@ def sft(
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/quick_sft.yaml.")],
     resume: Resume = False,
     smoke: Smoke = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Supervised fine-tuning: builds a policy from a language model and teaches it words and poses.
 
@@ -160,7 +171,7 @@ def sft(
     """
     from pose_rft.runs.sft import SftConfig, run_sft
 
-    _train(SftConfig, run_sft, config, context.args, resume, smoke)
+    _train(SftConfig, run_sft, config, context.args, resume, smoke, dry_run)
 
 
 @app.command(context_settings=OVERRIDES)
@@ -169,6 +180,7 @@ def rft(
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/default_rft.yaml.")],
     resume: Resume = False,
     smoke: Smoke = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Reinforcement fine-tuning with HyGRPO: improves a supervised policy under the rewards of the config.
 
@@ -179,7 +191,7 @@ def rft(
     """
     from pose_rft.runs.rft import RftConfig, no_valid_answer, run_rft
 
-    settings, (_, history) = _train(RftConfig, run_rft, config, context.args, resume, smoke)
+    settings, (_, history) = _train(RftConfig, run_rft, config, context.args, resume, smoke, dry_run)
     if warning := no_valid_answer(settings, history):
         errors.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
 

@@ -9,6 +9,10 @@ class UserError(ValueError):
     """
 
 
+class OutOfReach(UserError):
+    """Something has to be downloaded first, and cannot be, or must not be."""
+
+
 def reason_of(error: BaseException) -> str:
     """Why something failed, for a message of one line: the first line of an error's own, or the error's kind."""
     own = getattr(error, "strerror", None) or str(error).strip()

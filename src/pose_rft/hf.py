@@ -4,15 +4,28 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, get_session, snapshot_download
 from transformers.utils import logging
 
-from pose_rft.errors import UserError, reason_of
+from pose_rft.errors import OutOfReach, UserError, reason_of
 
 PATIENCE = 1.0  # seconds that the hub may take to answer at all; HF_HUB_ETAG_TIMEOUT in the environment goes before it
+
+_REFUSED: ContextVar[bool] = ContextVar("downloads are refused", default=False)
+
+
+@contextlib.contextmanager
+def without_downloads() -> Iterator[None]:
+    """Take from the cache alone inside the block."""
+    before = _REFUSED.set(True)
+    try:
+        yield
+    finally:
+        _REFUSED.reset(before)
 
 
 @contextlib.contextmanager
@@ -23,7 +36,8 @@ def loading(source: str, refusal: str) -> Iterator[bool]:
     No bar of transformers for a directory: that takes seconds, and would litter what a script reads.
 
     Raises:
-        UserError: the ``refusal`` and the reason, for whatever transformers raises at what it cannot load.
+        UserError: the ``refusal`` and the reason, for whatever transformers raises at what it cannot load;
+            ``OutOfReach`` if it is not in the cache and nothing can be downloaded.
     """
     is_directory = Path(source).is_dir()
     shown = logging.is_progress_bar_enabled() and is_directory
@@ -35,8 +49,10 @@ def loading(source: str, refusal: str) -> Iterator[bool]:
     except UserError:
         raise
     except (OSError, ValueError, KeyError) as error:
-        reason = f"{_hub()} is out of reach, and it is not in the cache" if out_of_reach else reason_of(error)
-        raise UserError(f"{refusal} ({reason})") from error
+        if not out_of_reach:
+            raise UserError(f"{refusal} ({reason_of(error)})") from error
+        why = "nothing is downloaded now" if _REFUSED.get() else f"{_hub()} is out of reach"
+        raise OutOfReach(f"{refusal} ({why}, and it is not in the cache)") from error
     finally:
         if shown:
             logging.enable_progress_bar()
@@ -56,7 +72,9 @@ def _hub() -> str:
 
 
 def _hub_answers() -> bool:
-    """Whether there is a network with the hub in it, found out in ``PATIENCE`` seconds."""
+    """Whether there is a network with the hub in it that may be asked, found out in ``PATIENCE`` seconds."""
+    if _REFUSED.get():
+        return False
     answered = threading.Event()
     patience = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", PATIENCE))
 

@@ -21,6 +21,7 @@ SAMPLES = [
 
 def test_columns_hold_the_facts_of_each_sample_and_none_where_there_is_none() -> None:
     assert columns_of(SAMPLES) == {
+        "task": ["text_to_pose", "pose_question", "chat"],
         "checks": [["y(head) > 0"], [], []],
         "wants_pose": [True, False, False],
         "answer": ["<POSE>", "Yes.", "Hello!"],

@@ -109,3 +109,16 @@ def test_a_config_with_a_mistake_is_refused_in_one_line(config, message):
     with pytest.raises(UserError, match=message) as raised:
         reward_specs(config)
     assert "\n" not in str(raised.value)
+
+
+def test_a_reward_of_one_task_leaves_the_others_ungraded():
+    reward = resolve(RewardSpec("format", tasks=("image_to_pose",)))
+    columns = {"task": ["text_to_pose", "image_to_pose"], "wants_pose": [True, True]}
+    answers = ["The pose of this person is <POSE>."] * 2
+    assert reward(["a", "b"], answers, None, columns) == [None, 1.0]
+    assert resolve(RewardSpec("format"))(["a", "b"], answers, None, columns) == [1.0, 1.0]
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(UserError, match="rewards: format: tasks: 'image' is no task; there are text_to_pose"):
+        reward_specs([{"name": "format", "tasks": ["image"]}])

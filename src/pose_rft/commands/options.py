@@ -13,6 +13,12 @@ Smoke = Annotated[
         "--smoke", help="A run of seconds, to see that all is there: few samples and steps, in <output_dir>-smoke."
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Train and write nothing: check config and data, estimate memory and time for this machine."
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in output_dir.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 Up = Annotated[

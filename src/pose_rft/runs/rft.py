@@ -57,7 +57,7 @@ class RftConfig(RunConfig):
             nothing at first. Below the layer that the pose head reads, words and poses share them. None keeps the
             policy's own.
         prompts: how many training prompts to draw from the mixture, with ``hygrpo.seed``.
-        rewards: names, or mappings with name, weight, warm_up, credits, options (docs/rewards.md).
+        rewards: names, or mappings with name, weight, warm_up, tasks, credits, options (docs/rewards.md).
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.

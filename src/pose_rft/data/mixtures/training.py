@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, SourceConfig, text_to_pose_mixture
 from pose_rft.data.mixtures.weighted import Prepare, WeightedMixture, draw, shares
 from pose_rft.data.readers.own_data import OwnData, Use, open_own_data
 from pose_rft.data.sample import Sample
@@ -35,6 +35,12 @@ def fingerprint_of(samples: Sequence[Sample]) -> str:
         digest.update(repr((sample.prompt, sample.answer, sample.checks)).encode("utf-8", "backslashreplace"))
         digest.update(b"" if sample.pose is None else sample.pose.tobytes())
     return digest.hexdigest()
+
+
+def open_source(source: SourceConfig, use: Use = "train") -> OwnData:
+    """The samples behind a source that is not the built-in mixture; errors as for ``open_own_data``."""
+    assert source.path is not None
+    return open_own_data(source.path, use)
 
 
 def without_image(sample: Sample) -> Sample:
@@ -73,7 +79,7 @@ def training_samples(
     if not config.sources:
         return text_to_pose_mixture(n, seed, config, processes)
     weights = [source.weight for source in config.sources]
-    own = {number: open_own_data(source.path, use) for number, source in enumerate(config.sources) if source.path}
+    own = {number: open_source(source, use) for number, source in enumerate(config.sources) if source.path}
     if len(own) == len(config.sources):
         n = min(n, max(math.ceil(len(data) * sum(weights) / weights[number]) for number, data in own.items()))
     built_in = [number for number in range(len(weights)) if number not in own]

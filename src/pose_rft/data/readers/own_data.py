@@ -13,7 +13,7 @@ from pose_rft.data.readers.tables import HUB_ID, Table
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 
-JSON_LINES = (".jsonl", ".ndjson")
+JSON_LINES, PARQUET = (".jsonl", ".ndjson"), ".parquet"
 Use = Literal["train", "dev", "test", "all"]
 
 
@@ -92,13 +92,18 @@ def open_own_data(path: str | Path, use: Use = "train") -> OwnData:
     return OwnData(open_records(path), use)
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name is that of a data set of the Hugging Face Hub: no file, and not meant as one."""
+    is_file = name.lower().endswith((*JSON_LINES, PARQUET)) or Path(name).exists()
+    return not is_file and HUB_ID.fullmatch(name) is not None
+
+
 def open_records(path: str | Path) -> Records:
     """The lines behind a name; see ``open_own_data``."""
     name = str(path)
     if name.lower().endswith(JSON_LINES):
         return JsonLines(path)
-    is_file, is_parquet = Path(path).is_file(), name.lower().endswith(".parquet")
-    if Path(path).is_dir() or (is_parquet if is_file else not is_parquet and HUB_ID.fullmatch(name)):
+    if Path(path).is_dir() or (Path(path).is_file() and name.lower().endswith(PARQUET)) or is_hub_id(name):
         return Table(path)
     what = "is neither .jsonl nor .parquet" if Path(path).exists() else "no such file or folder"
     raise UserError(f"{path}: {what}; give JSON Lines, Parquet, a folder with a data set or a Hugging Face id")
