@@ -1,9 +1,14 @@
 """--dry-run: what is counted, what is missing, and estimates beside steps that were measured."""
 
+import json
+
 import pytest
 import yaml
 
+from pose_rft.config import read_config
+from pose_rft.runs.dry_run import dry_run
 from pose_rft.runs.estimate import FLOAT32, Rates, Sizes, Step, memory, seconds
+from pose_rft.runs.sft import SftConfig
 from tests.integration.conftest import pose_rft
 
 __all__ = ["pose_rft"]  # a fixture
@@ -67,6 +72,16 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(config, pose_rft, 
     assert "memory at most" in done.out
     assert "hours" in done.out
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_step_is_shared_out_among_as_many_processes_as_torchrun_would_start(config, tmp_path, monkeypatch):
+    (tmp_path / "pairs.jsonl").write_text(json.dumps({"prompt": "hello", "answer": "Hi."}) + "\n")
+    settings = read_config(SftConfig, config(data={"sources": [{"path": str(tmp_path / "pairs.jsonl")}]}))
+    alone = dry_run(settings, measure=lambda device: H200)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    shared = dry_run(settings, measure=lambda device: H200)
+    assert shared.phases["joint"]["tokens"] == alone.phases["joint"]["tokens"] / 8  # a batch of 64
+    assert shared.phases["joint"]["memory"]["weights"] == alone.phases["joint"]["memory"]["weights"]
 
 
 def test_missing_data_are_a_line_each_and_status_2(config, pose_rft):

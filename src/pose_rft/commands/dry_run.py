@@ -52,7 +52,8 @@ def _phase(found: "DryRun", name: str) -> Table:
     steps, parts, times = phase["steps"], dict(phase["memory"]), dict(phase["seconds"])
     peak, whole = parts.pop("peak"), times.pop("step")
     fits = "fits" if peak < found.room else "does NOT fit"
-    table = Table(f"{name}: {steps} steps of {phase['tokens']:,.0f} tokens", f"about, on {found.device}")
+    each = "" if found.processes == 1 else f" in each of {found.processes} processes"
+    table = Table(f"{name}: {steps} steps of {phase['tokens']:,.0f} tokens{each}", f"about, on {found.device}")
     for what, size in parts.items():
         table.add_row(what, f"{size / GB:.2f} GB")
     table.add_row("memory at most", f"{peak / GB:.1f} GB; {fits} in {found.room / GB:.0f} GB", end_section=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ class DryRun:
     Attributes:
         data: a line for each source.
         parts: parameters by part of the policy.
+        processes: that share a step out, as torchrun says in ``WORLD_SIZE``; memory and time are of one of them.
         phases: name of a phase -> its number of steps, tokens, bytes (``memory``) and seconds (``seconds``).
         device, room: where it would run, and how many bytes there are.
         unseen: what this machine lacks, so that it is not in the estimate.
@@ -49,6 +50,7 @@ class DryRun:
 
     device: str
     room: int
+    processes: int = 1
     data: list[str] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
     phases: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -73,7 +75,7 @@ def dry_run(config: SftConfig | RftConfig, measure: Callable[[str], Rates] | Non
         measure: gives the rates of a device; None measures them, for about a second.
     """
     device = pick_device(config.device)
-    found = DryRun(device, _room(device))
+    found = DryRun(device, _room(device), int(os.environ.get("WORLD_SIZE", 1)))
     with without_downloads():
         samples = _look_at_data(config.data, found)
         for spec in reward_specs(config.rewards) if isinstance(config, RftConfig) else ():
@@ -88,7 +90,7 @@ def dry_run(config: SftConfig | RftConfig, measure: Callable[[str], Rates] | Non
     found.unseen += outline.unseen
     found.parts = _parameters(outline)
     sizes, rates = _sizes(outline), (measure or measured_rates)(device)
-    for name, count, step in _steps(config, outline, samples):
+    for name, count, step in _steps(config, outline, samples, found.processes):
         found.phases[name] = {
             "steps": count,
             "tokens": step.tokens,
@@ -98,9 +100,9 @@ def dry_run(config: SftConfig | RftConfig, measure: Callable[[str], Rates] | Non
     return found
 
 
-def _look_at_data(config: MixtureConfig, found: DryRun) -> list[Sample]:
-    """Count the lines of all sources; samples of those of one's own data."""
-    samples: list[Sample] = []
+def _look_at_data(config: MixtureConfig, found: DryRun) -> list[tuple[Sample, float]]:
+    """Count the lines of all sources; samples of those of one's own data, and how much each counts."""
+    samples: list[tuple[Sample, float]] = []
     shares = sum(source.weight for source in config.sources)
     for source in config.sources:
         share = f"{source.weight / shares:.0%} of the draws"
@@ -112,13 +114,13 @@ def _look_at_data(config: MixtureConfig, found: DryRun) -> list[Sample]:
                 raise OutOfReach(f"data.sources: {source.path} is on the Hugging Face Hub; nothing is downloaded now")
             data = open_source(source)
             read = [data.sample(row) for row in range(0, len(data), -(-len(data) // LOOKED_AT))]
-            posed = mean(each.pose is not None for each in read)
-            pictured = mean(each.image is not None for each in read)
+            posed = fmean(each.pose is not None for each in read)
+            pictured = fmean(each.image is not None for each in read)
             found.data.append(
                 f"{source.path}: {len(data)} lines for training, {share}; of {len(read)} that were read {posed:.0%} "
                 f"have a pose, {pictured:.0%} a picture"
             )
-            samples += read
+            samples += [(each, source.weight / len(read)) for each in read]
     if not config.sources:
         found.data.append("builtin: drawn from the concepts")
     for path in filter(None, (config.mocap, config.amass)):
@@ -184,24 +186,23 @@ def _sizes(outline: PolicyOutline) -> Sizes:
 
 
 def _steps(
-    config: SftConfig | RftConfig, outline: PolicyOutline, samples: Sequence[Sample]
+    config: SftConfig | RftConfig, outline: PolicyOutline, samples: Sequence[tuple[Sample, float]], processes: int
 ) -> list[tuple[str, int, Step]]:
-    """The phases that train the language model, which are those that take memory and time."""
+    """The phases that train the language model, which are those that take memory and time, as a process has them."""
     backbone = outline.language_model.backbone
     counted = outline.tokenizer is not None and not backbone.has_vision  # processors have templates of their own
     template = backbone.count_template_tokens() if counted else TEMPLATE_TOKENS
-    asked = [template + _words(outline, each.prompt) + _picture(outline, each) for each in samples]
-    told = [_words(outline, each.answer) for each in samples if each.answer]
-    prompt = mean(asked) if asked else template + BUILT_IN_TOKENS
+    asked = [_words(outline, each.prompt) + _picture(outline, each) for each, _ in samples]
+    told = [_words(outline, each.answer) for each, _ in samples]
+    weights = [weight for _, weight in samples]
+    prompt = template + (fmean(asked, weights) if asked else BUILT_IN_TOKENS)
     if isinstance(config, SftConfig):
-        answer = mean(told) if told else BUILT_IN_TOKENS / 2
-        step = Step(config.joint.batch_size, prompt, 1, answer, samples=False)
+        answer = fmean(told, weights) if told else BUILT_IN_TOKENS / 2
+        step = Step(-(-config.joint.batch_size // processes), prompt, 1, answer, samples=False)
         return [("joint", config.joint.steps, step)] if config.joint.steps else []
     hygrpo = config.hygrpo
-    step = Step(
-        hygrpo.prompts_per_step, prompt, hygrpo.answers_per_prompt, hygrpo.max_new_tokens, True,
-        hygrpo.updates_per_rollout,
-    )  # fmt: skip
+    prompts, answers = -(-hygrpo.prompts_per_step // processes), hygrpo.answers_per_prompt
+    step = Step(prompts, prompt, answers, hygrpo.max_new_tokens, samples=True, updates=hygrpo.updates_per_rollout)
     return [("hygrpo", hygrpo.steps, step)] if hygrpo.steps else []
 
 
