@@ -8,6 +8,8 @@ made: about what short captions allow. Prints the tables and writes runs/retriev
 
 import argparse
 import json
+import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -90,7 +92,9 @@ def main() -> None:
     for table in (full, pooled, agreement):
         console.print(table)
     with atomic_file(arguments.out) as part:
-        part.write_text(json.dumps(results, indent=1) + "\n")
+        command = shlex.join(["python", "-m", "benchmarks.retrieval", *sys.argv[1:]])
+        document = {"benchmark": "retrieval", "command": command, "gallery": len(poses), "captions": results}
+        part.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _interval(value: Interval) -> str:

@@ -16,7 +16,7 @@ from pose_rft.commands import retrieval
 from pose_rft.commands.ablate import ablate
 from pose_rft.commands.dry_run import show_dry_run
 from pose_rft.commands.edit import edit
-from pose_rft.commands.evaluation import benchmarks, evaluate
+from pose_rft.commands.evaluation import benchmarks, evaluate, results
 from pose_rft.commands.loading import load_policy
 from pose_rft.commands.options import OVERRIDES, Checkpoint, Device, DryRun, Resume, Seed, Smoke, Up
 from pose_rft.errors import UserError
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(retrieval.app, name="retrieval")
 app.add_typer(own_data.app, name="data")
-for command in (edit, evaluate, benchmarks):
+for command in (edit, evaluate, benchmarks, results):
     app.command()(command)
 app.command(context_settings=OVERRIDES)(ablate)
 

@@ -191,3 +191,24 @@ def test_help_shows_an_example(pose_rft, command):
     outcome = pose_rft(command, "--help")
     assert outcome.status == 0
     assert f"Example:  pose-rft {command} " in outcome.out
+
+
+def test_results_of_evaluate_become_a_page_with_the_command_that_printed_them(pose_rft, tmp_path, trained_policy):
+    line = {"prompt": "stand", "pose": np.zeros((22, 3)).tolist(), "checks": ["lean() < 20"]}
+    (tmp_path / "mine.jsonl").write_text(json.dumps(line) + "\n")
+    found, page = tmp_path / "found.json", tmp_path / "page.md"
+    common = ("--checkpoint", trained_policy, "--best-of", 1, "--num-samples", 1, "--device", "cpu", "--out", found)
+    outcome = pose_rft("evaluate", "--data", tmp_path / "mine.jsonl", "--protocol", "own-22", *common)
+    assert outcome.status == 0, outcome.err
+    outcome = pose_rft("results", found, "--out", page)
+    assert outcome.status == 0, outcome.err
+    text = page.read_text()
+    assert f"| {trained_policy}, mean pose | one's own data (own-22) | 1 |" in text
+    assert f"1. `pose-rft evaluate --data {tmp_path}/mine.jsonl --protocol own-22 --checkpoint {trained_policy}" in text
+
+
+def test_a_protocol_without_data_and_models_that_none_reads_are_one_line(pose_rft, tmp_path):
+    refused = pose_rft("evaluate", "canonical", "--protocol", "3dpw-14")
+    assert (refused.status, "give --data FILE" in refused.err) == (2, True)
+    refused = pose_rft("evaluate", "--data", "a.jsonl", "--protocol", "own-22", "--smpl", tmp_path)
+    assert (refused.status, "--smpl: is read for a protocol that measures on SMPL" in refused.err) == (2, True)

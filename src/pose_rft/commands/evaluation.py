@@ -93,3 +93,23 @@ def benchmarks() -> None:
     for entry in list_benchmarks():
         table.add_row(entry["name"], entry["description"], entry["needs"])
     output.print(table)
+
+
+def results(
+    files: Annotated[list[Path] | None, typer.Argument(help="JSON that evaluate wrote; none: all published.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the page to this Markdown file.")] = None,
+) -> None:
+    """One Markdown table of results with intervals, published figures of the same benchmark beside them.
+
+    Example:  pose-rft results before.json after.json --out results.md
+    """
+    from pose_rft.evaluation.results_page import results_page
+    from pose_rft.storage import atomic_file
+
+    page = results_page(files or [])
+    if out is None:
+        output.print(page, markup=False, highlight=False, soft_wrap=True, end="")
+        return
+    with atomic_file(out) as part:
+        part.write_text(page, encoding="utf-8")
+    say(f"Written to {out}")

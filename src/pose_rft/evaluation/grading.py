@@ -228,10 +228,21 @@ def interval_text(measure: str, interval: Mapping[str, float] | None) -> str:
     """A measure's mean with its interval in brackets as terminals show it, or a dash."""
     if interval is None:
         return "-"
-    wording = _WORDING.get(measure, {})
-    scale, unit, digits = (100, " %", 1) if wording.get("percent", not wording) else (1, "", wording.get("digits", 1))
+    scale, unit, digits = _written(measure)
     mean, low, high = (f"{scale * interval[key]:.{digits}f}" for key in ("mean", "low", "high"))
     return f"{mean}{unit} ({low} to {high})"
+
+
+def value_text(measure: str, value: float) -> str:
+    """A measure without an interval, written alike."""
+    scale, unit, digits = _written(measure)
+    return f"{scale * value:.{digits}f}{unit}"
+
+
+def _written(measure: str) -> tuple[int, str, int]:
+    """Factor, unit and digits of a measure; those that reports have no words for are shares."""
+    wording = _WORDING.get(measure, {})
+    return (100, " %", 1) if wording.get("percent", not wording) else (1, "", wording.get("digits", 1))
 
 
 def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, dict[str, float]]:
