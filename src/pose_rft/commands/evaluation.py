@@ -43,7 +43,8 @@ def evaluate(
         typer.Option(help="How distances to the poses of --data are measured, such as 3dpw-14 (docs/protocols.md)."),
     ] = None,
     smpl: Annotated[
-        Path | None, typer.Option(help="Folder of your SMPL models, and of the regressor that a protocol names.")
+        Path | None,
+        typer.Option(help="Folder of your SMPL models and the protocol's regressor; of own-22 a model's file."),
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -52,7 +53,7 @@ def evaluate(
 
     Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
     """
-    from pose_rft.evaluation.protocols import find_protocol
+    from pose_rft.evaluation.protocols import PoseProtocol, find_protocol
     from pose_rft.storage import ensure_writable
 
     if bool(benchmark) == bool(data):
@@ -60,8 +61,8 @@ def evaluate(
     if protocol and not data:
         raise UserError("--protocol: measures poses of your own data; give --data FILE (benchmarks have their own)")
     chosen = find_protocol(protocol) if protocol else None
-    if smpl and getattr(chosen, "body", None) != "SMPL":
-        raise UserError("--smpl: is read for a protocol that measures on SMPL (docs/protocols.md); leave it out")
+    if smpl and not isinstance(chosen, PoseProtocol):
+        raise UserError("--smpl: is read for a protocol that measures poses (docs/protocols.md); leave it out")
     if out is not None:
         ensure_writable(out)
     how: dict[str, Any] = {"protocol": chosen, "smpl": smpl}

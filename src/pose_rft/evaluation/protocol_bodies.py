@@ -45,8 +45,9 @@ class ProtocolBodies:
         """Read what a protocol needs.
 
         Args:
-            smpl: a folder with SMPL's models as ``.npz`` (neutral, and male and female where the protocol takes the
-                annotated gender) and ``J_regressor_h36m.npy``.
+            smpl: of a protocol on any body the file of a model, None for the bundled one; else a folder with SMPL's
+                models as ``.npz`` (neutral, and male and female where the protocol takes the annotated gender) and
+                ``J_regressor_h36m.npy``.
 
         Raises:
             UserError: one of these is missing or of another kind, or poses alone cannot be measured by the protocol.
@@ -56,8 +57,8 @@ class ProtocolBodies:
                 f"--protocol {protocol.name}: compares with recorded joints, which a line of poses does not hold; "
                 "measure them with pose_rft.evaluation.protocol_bodies.joint_distances"
             )
-        if protocol.body == "bundled":
-            return cls(protocol, {"neutral": load_body()})
+        if protocol.body == "any":
+            return cls(protocol, {"neutral": load_body(str(smpl or "cc0"))})
         if smpl is None:
             raise UserError(f"--protocol {protocol.name}: needs the folder of your SMPL models; give --smpl FOLDER")
         genders = tuple(NAMES) if protocol.gender == "annotated" else ("neutral",)
@@ -72,7 +73,7 @@ class ProtocolBodies:
         Raises:
             UserError: a recorded body without a shape, or without a gender where the protocol takes the annotated one.
         """
-        if self.protocol.body == "bundled":
+        if self.protocol.body == "any":
             return
         for sample in samples:
             needed = {"betas": sample.betas is None}
@@ -87,11 +88,11 @@ class ProtocolBodies:
     def distances(self, sample: Sample, poses: Tensor) -> dict[str, Tensor]:
         """``mpjpe``, ``pa_mpjpe`` and ``pve``, metres, (K,) each, of poses (K, 22, 3) to the recorded one.
 
-        The estimated body is neutral and of the mean shape; the recorded one has its own shape, and its own gender
-        where the protocol says so.
+        The estimated body is neutral and of the mean shape; so is the recorded one on any body, and on SMPL it has its
+        own shape, and its own gender where the protocol says so.
         """
         gender = sample.gender if self.protocol.gender == "annotated" and sample.gender else "neutral"
-        betas = None if sample.betas is None else torch.as_tensor(sample.betas)
+        betas = None if sample.betas is None or self.protocol.body == "any" else torch.as_tensor(sample.betas)
         skin, joints = self._posed("neutral", poses, None)
         true_skin, true_joints = self._posed(gender, torch.as_tensor(sample.pose).to(poses)[None], betas)
         found = joint_distances(self.protocol, joints, true_joints.expand_as(joints))

@@ -24,7 +24,7 @@ class PoseProtocol:
         name: what ``pose-rft evaluate --protocol`` takes.
         benchmark: whose protocol it is; published figures of the same benchmark stand beside ours.
         split: which frames.
-        body: "bundled", or the user's SMPL models.
+        body: "SMPL", whose models the user has, or "any": the bundled body or a model of the SMPL family.
         regressor: where joints come from: "body model" takes the model's own, a file regresses them from its vertices.
         joints: which rows of these are compared.
         root: rows whose mean is laid on the origin before MPJPE and PVE.
@@ -39,7 +39,7 @@ class PoseProtocol:
     name: str
     benchmark: str
     split: str
-    body: Literal["bundled", "SMPL"]
+    body: Literal["any", "SMPL"]
     regressor: Regressor
     joints: tuple[int, ...]
     root: tuple[int, ...]
@@ -79,14 +79,14 @@ REGISTRY: tuple[Protocol, ...] = (
         name="own-22",
         benchmark="one's own data",
         split="lines of split test",
-        body="bundled",
+        body="any",
         regressor="body model",
         joints=tuple(range(NUM_JOINTS)),
         root=PELVIS,
         truth="smpl",
         gender="neutral",
         crop="the line's box, or the person whom the detector finds",
-        source="this project: joints of the bundled body, mean shape",
+        source="this project: joints of one body of the mean shape",
     ),
     PoseProtocol(
         name="3dpw-14",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from pose_rft.body import BodyModel, load_body
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.pose import Pose
 from pose_rft.body.skeleton import NUM_JOINTS
@@ -22,11 +23,13 @@ class PoseBatch:
         points: (M, 32, 3) joints and landmarks, metres (``BodyModel.points``); what checks are asked of.
         axis_angle: (M, 22, 3) rotations, radians, SMPL order.
         valid: (M,) bool. False where the answer holds no usable `<POSE>`; the tensors mean nothing there.
+        body: on which the points were measured.
     """
 
     points: Tensor
     axis_angle: Tensor
     valid: Tensor
+    body: BodyModel = field(default_factory=load_body, repr=False, compare=False)
     _known: dict[Hashable, tuple[Tensor, Tensor, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,11 +57,11 @@ class PoseBatch:
 
     def slice(self, start: int, stop: int) -> "PoseBatch":
         """Items `start` to `stop - 1` as a batch of their own."""
-        return PoseBatch(self.points[start:stop], self.axis_angle[start:stop], self.valid[start:stop])
+        return PoseBatch(self.points[start:stop], self.axis_angle[start:stop], self.valid[start:stop], self.body)
 
     def copy(self) -> "PoseBatch":
         """The same poses in tensors of its own; what is measured of one (``once``) the other need not measure again."""
-        return PoseBatch(self.points.clone(), self.axis_angle.clone(), self.valid.clone(), self._known)
+        return PoseBatch(self.points.clone(), self.axis_angle.clone(), self.valid.clone(), self.body, self._known)
 
     def once(self, key: Hashable, measure: Callable[[], T]) -> T:
         """What ``measure`` gives of the points of the valid poses, asked once of this batch and of its copies.

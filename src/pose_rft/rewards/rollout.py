@@ -15,7 +15,7 @@ import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body import load_body
+from pose_rft.body import BodyModel, load_body
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -82,11 +82,18 @@ class RolloutRewarder:
         policy: whose head says which rotations an action is.
         rewards: of the run, each with a weight.
         on_error: as `grade` has it.
+        body: on which poses are measured; None takes the bundled one.
     """
 
-    def __init__(self, policy: PosePolicy, rewards: Sequence[ResolvedReward], on_error: OnError = "raise") -> None:
+    def __init__(
+        self,
+        policy: PosePolicy,
+        rewards: Sequence[ResolvedReward],
+        on_error: OnError = "raise",
+        body: BodyModel | None = None,
+    ) -> None:
         self.policy, self.rewards, self.on_error = policy, rewards, on_error
-        self.body = load_body()
+        self.body = body or load_body()
         self._logged: set[tuple[str, str]] = set()
 
     @torch.no_grad()
@@ -103,6 +110,7 @@ class RolloutRewarder:
             rollout.valid,
             columns_of(samples),
             self.on_error,
+            self.body,
         )
         for kind, message in graded.failures.items():
             if kind not in self._logged:
@@ -121,7 +129,7 @@ class RolloutRewarder:
         given = [np.zeros((22, 3)) if sample.pose is None else sample.pose for sample in some]
         axis_angle = torch.from_numpy(np.stack(given).astype(np.float32)).to(self.policy.device)
         valid = torch.tensor([sample.pose is not None for sample in some], device=self.policy.device)
-        poses = PoseBatch(self.body.points(axis_angle), axis_angle, valid)
+        poses = PoseBatch(self.body.points(axis_angle), axis_angle, valid, self.body)
         prompts, answers = [sample.prompt for sample in some], [sample.answer for sample in some]
         for reward in self.rewards:
             check_columns(reward, columns)
@@ -157,6 +165,7 @@ def grade(
     valid: Tensor,
     columns: Mapping[str, Sequence[Any]],
     on_error: OnError = "raise",
+    body: BodyModel | None = None,
 ) -> Graded:
     """Call every reward once.
 
@@ -171,6 +180,7 @@ def grade(
         columns: the samples' other columns, B values each.
         on_error: what to do with an item on which a reward raises or returns NaN: "raise", or "skip", which leaves it
             ungraded by that reward and tells of it in `Graded.failures`.
+        body: on which the points were measured; None for the bundled one.
 
     Raises:
         RewardError: as above, naming reward, prompt and completion.
@@ -189,6 +199,7 @@ def grade(
             points=poses_points[:, :, :per_answer].reshape(flat, NUM_POINTS, 3),
             axis_angle=poses_axis_angle[:, :, :per_answer].reshape(flat, 22, 3),
             valid=valid.to(device).flatten().repeat_interleave(per_answer),
+            body=body or load_body(),
         )
         repeated = {name: _repeat(values, num_answers * per_answer) for name, values in columns.items()}
         return _Items(_repeat(prompts, num_answers * per_answer), _repeat(answers, per_answer), poses, repeated)

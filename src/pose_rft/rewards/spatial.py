@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_rft.body import load_body
 from pose_rft.body.distances import mpjpe, pa_mpjpe
 from pose_rft.errors import UserError
 from pose_rft.rewards.batch import PoseBatch
@@ -42,7 +41,7 @@ def _errors(
     errors: list[float | None] = [None] * len(poses)
     if items:
         axis_angle = torch.stack([torch.as_tensor(target, dtype=torch.float32) for target in distinct])
-        recorded = load_body().joints(axis_angle).to(poses.joints)  # (T, 22, 3)
+        recorded = poses.body.joints(axis_angle).to(poses.joints)  # (T, 22, 3)
         for item, error in zip(items, distance(poses.joints[items], recorded[row_of_item]).tolist(), strict=True):
             errors[item] = error
     return errors

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from pose_rft.body import load_body
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.mixtures.training import open_source
 from pose_rft.data.mocap.recordings import find_recordings
@@ -81,6 +82,8 @@ def dry_run(config: SftConfig | RftConfig, measure: Callable[[str], Rates] | Non
         for spec in reward_specs(config.rewards) if isinstance(config, RftConfig) else ():
             with found.noting():
                 resolve(spec)
+        with found.noting():
+            load_body(config.body)
         outline = None
         with found.noting():
             outline = outline_of(_made_of(config), best_dtype(device))

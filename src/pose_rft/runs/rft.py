@@ -119,7 +119,7 @@ def run_rft(
     with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume) as run:
         samples = run.samples(config.prompts, config.hygrpo.seed, samples)
         run.measure_phrases(AT_THE_START)
-        rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error)
+        rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error, run.body)
         rewarder.try_out(samples)
         if run.is_due(pose_phase):
             posed = [each for each in samples if each.pose is not None and (each.checks or each.image is not None)]

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from rich.progress import track
 from transformers import TrainerCallback
 
+from pose_rft.body import load_body
 from pose_rft.config import PositiveInt, refuse_unread, validate
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig
 from pose_rft.data.mixtures.training import training_samples
@@ -54,17 +55,21 @@ class RunConfig:
         data: which samples, by weight: the built-in mixture, or one's own data.
         pictures: drawn of the mixture's poses, beside its texts.
         processes: that draw training samples.
+        body: on which losses and rewards are measured: "cc0", the bundled one, or the ``.npz`` of an SMPL, SMPL-H or
+            SMPL-X model of your own (docs/body.md).
         pose_timeline: pictures of poses while it trains.
         device: "auto", "cpu", "cuda", ...
         shard: divide the language model's layers among the processes, if it is too large for one device.
     """
 
-    FIXED: ClassVar[tuple[str, ...]] = ("data", "pictures")  # what a run that goes on cannot change; of a group, all
+    # What a run that goes on cannot change; of a group, all.
+    FIXED: ClassVar[tuple[str, ...]] = ("data", "pictures", "body")
 
     output_dir: str
     data: MixtureConfig = field(default_factory=MixtureConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     processes: PositiveInt = 1
+    body: str = "cc0"
     pose_timeline: PoseTimelineConfig = field(default_factory=PoseTimelineConfig)
     device: str = "auto"
     shard: bool = False
@@ -80,6 +85,7 @@ class Run:
 
     Attributes:
         policy: what is trained.
+        body: on which losses and rewards are measured.
         known_samples: its training samples; of one's own data, which is read as it is drawn, the first.
         phrase_fits: how well it does what phrases of its training ask, by when they were asked.
     """
@@ -93,6 +99,7 @@ class Run:
         record: RunRecord,
     ) -> None:
         self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
+        self.body = load_body(config.body)
         self._output, self._record = Path(config.output_dir), record
         self.known_samples: Sequence[Sample] = []
         self._phrases: list[TaughtPhrase] = []
@@ -214,6 +221,7 @@ def open_run(
         UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
     """
     output, device = Path(config.output_dir), pick_device(config.device)
+    load_body(config.body)  # what is missed is missed before anything is written
     processes = join_processes(device)
     with processes.main_process_first():
         open_output(output, [output / phase.folder for phase in phases], resume)

@@ -149,7 +149,7 @@ def _train_head(
     run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample], callbacks: Sequence[TrainerCallback]
 ) -> None:
     cache = run.hidden_states(samples, config.loop.row_tokens)
-    make = partial(HeadTrainer, run.policy, samples, cache, config.head, config.loop, config.loss)
+    make = partial(HeadTrainer, run.policy, samples, cache, config.head, config.loop, config.loss, body=run.body)
     run.train(phase, "Head", make, callbacks)
 
 
@@ -179,7 +179,7 @@ def _train_jointly(
     if policy.image_branch is not None and policy.image_mode is ImageMode.ATTRIBUTES:
         policy.image_branch.requires_grad_(False)  # attributes are read off a head that must stand still for it
     title = "Words and poses" if policy.adapters_reach_head else "Words"
-    make = partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss)
+    make = partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss, body=run.body)
     run.train(phase, title, make, callbacks)
     policy.head.requires_grad_(True)
     if policy.image_branch is not None:

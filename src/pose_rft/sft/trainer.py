@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
-from pose_rft.body import load_body
+from pose_rft.body import BodyModel, load_body
 from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
 from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.sample import Sample, sample_name
@@ -137,7 +137,7 @@ Checks = Sequence[Sequence[str]]
 
 
 class SupervisedTrainer(CheckpointTrainer):
-    """The pose losses, for both phases that train the head."""
+    """The pose losses, for both phases that train the head; on the bundled body, or on ``body``."""
 
     def __init__(
         self,
@@ -148,9 +148,10 @@ class SupervisedTrainer(CheckpointTrainer):
         weights: LossWeights,
         output_dir: str,
         callbacks: list[TrainerCallback] | None = None,
+        body: BodyModel | None = None,
     ) -> None:
         self.policy, self.phase, self.loop, self.weights = policy, phase, loop, weights
-        self.body = load_body()
+        self.body = body or load_body()
         super().__init__(
             model=model,
             args=loop.training_arguments(phase, output_dir, policy.device.type),
