@@ -22,6 +22,7 @@ from pose_rft.devices import best_dtype, pick_device
 from pose_rft.errors import OutOfReach, UserError
 from pose_rft.hf import without_downloads
 from pose_rft.policy import PolicyConfig
+from pose_rft.policy.checkpoint import with_other_parts
 from pose_rft.policy.outline import PolicyOutline, outline_of, outlined_config
 from pose_rft.rewards import resolve, reward_specs
 from pose_rft.runs.estimate import Rates, Sizes, Step, memory, seconds
@@ -140,9 +141,11 @@ def _made_of(config: SftConfig | RftConfig) -> PolicyConfig:
     """
     if isinstance(config, SftConfig) and config.start is None:
         return config.policy
-    name = config.policy if isinstance(config, RftConfig) else str(config.start)
     try:
-        return outlined_config(str(name))
+        if isinstance(config, SftConfig):
+            other = config.encoder, config.image_head, config.text_head, None
+            return with_other_parts(outlined_config(str(config.start)), *other)
+        return with_other_parts(outlined_config(config.policy), None, None, None, config.adapters_from)
     except UserError as error:
         raise OutOfReach(str(error)) from error
 
@@ -177,7 +180,7 @@ def _sizes(outline: PolicyOutline) -> Sizes:
     return Sizes(
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        mlp=text.intermediate_size,
+        mlp=getattr(text, "intermediate_size", None) or 4 * text.hidden_size,  # GPT-2 has no name for it
         vocabulary=text.vocab_size,
         kv=width * (getattr(text, "num_key_value_heads", None) or heads),
         product_weights=products,
@@ -218,6 +221,8 @@ def _words(outline: PolicyOutline, text: str) -> int:
 def _picture(outline: PolicyOutline, sample: Sample) -> int:
     if sample.image is None:
         return 0
+    if isinstance(sample.image, Image.Image):
+        return outline.picture_tokens(*sample.image.size)
     with Image.open(sample.image) as picture:  # type: ignore[arg-type]
         return outline.picture_tokens(*picture.size)
 
