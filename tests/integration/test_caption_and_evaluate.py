@@ -210,5 +210,5 @@ def test_results_of_evaluate_become_a_page_with_the_command_that_printed_them(po
 def test_a_protocol_without_data_and_models_that_none_reads_are_one_line(pose_rft, tmp_path):
     refused = pose_rft("evaluate", "canonical", "--protocol", "3dpw-14")
     assert (refused.status, "give --data FILE" in refused.err) == (2, True)
-    refused = pose_rft("evaluate", "--data", "a.jsonl", "--protocol", "own-22", "--smpl", tmp_path)
-    assert (refused.status, "--smpl: is read for a protocol that measures on SMPL" in refused.err) == (2, True)
+    refused = pose_rft("evaluate", "--data", "a.jsonl", "--protocol", "posescript-full", "--smpl", tmp_path)
+    assert (refused.status, "--smpl: is read for a protocol that measures poses" in refused.err) == (2, True)
