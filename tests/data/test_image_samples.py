@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.mixtures.image_samples import ASK_ONE_OF_TWO, ASK_POSE, ImageMixtureConfig, image_samples
+from pose_rft.data.mixtures.image_samples import ASK_ONE_OF_TWO, ImageMixtureConfig, image_samples
+from pose_rft.data.picture_prompts import ASK_POSE
 from pose_rft.data.questions.reading import is_right
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.sample import POSE_TOKEN, Sample

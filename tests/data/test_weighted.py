@@ -151,9 +151,10 @@ def test_another_content_is_noticed(pairs):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"sources": [{}]}, "path, name: a source has one of them"),
-        ({"sources": [{"path": "a", "name": "builtin"}]}, "path, name: a source has one of them"),
-        ({"sources": [{"name": "own"}]}, "name is 'own'; choose one of builtin"),
+        ({"sources": [{}]}, "path: every source but builtin has one"),
+        ({"sources": [{"path": "a", "name": "builtin"}]}, "path: every source but builtin has one"),
+        ({"sources": [{"name": "own"}]}, "name: no data set is called 'own'; there are posescript, "),
+        ({"sources": [{"name": "posescript"}]}, "path: every source but builtin has one"),
         ({"sources": [{"path": "a", "weight": 0}]}, "weight must be above 0"),
         ({"sources": [{"file": "a"}]}, "unknown field sources\\[0\\].file"),
         ({"sources": [{"name": "builtin"}] * 2}, "names builtin more than once"),

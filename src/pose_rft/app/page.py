@@ -21,8 +21,8 @@ from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
-from pose_rft.policy.editing import described_change
 from pose_rft.policy.notes import asks_about_shown, is_question, mentions_picture
+from pose_rft.posescript.captions import described_change
 from pose_rft.storage import package_text
 from pose_rft.vision.people import read_box
 
@@ -248,7 +248,7 @@ class _Page:
         if text and (meaning == CHANGE or guessed):
             if pose is None:
                 raise UserError("There is no pose to change yet; describe one first.")
-            return described_change(pose, text)
+            return described_change(pose.points(), text)
         return text or PICTURE_PROMPT
 
     def _picture(self, file: str) -> Image:

@@ -21,12 +21,22 @@ NAMED = 20  # broken lines that are named
 
 @app.command("check")
 def check(
-    source: Annotated[str, typer.Argument(help=".jsonl, .parquet, a folder with a data set, or a Hugging Face id.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help=".jsonl, .parquet, a folder with a data set, a Hugging Face id, or the name of a published data set."
+        ),
+    ],
+    folder: Annotated[Path | None, typer.Argument(help="Of a published data set: where it was unpacked.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw some samples into this PNG.")] = None,
 ) -> None:
     """Count what is in a file of pairs and name each broken line; exit status 2 if there is one.
 
-    Example:  pose-rft data check pairs.jsonl --picture samples.png
+    Of a published data set (docs/readers.md), say what is there, what is missing, where it comes from and under which
+    licence, and read a thousand of its lines.
+
+    Examples:  pose-rft data check pairs.jsonl --picture samples.png
+               pose-rft data check posescript data/posescript
     """
     from pose_rft.body.render import write_png
     from pose_rft.data.findings import look_through, sheet
@@ -34,7 +44,11 @@ def check(
 
     if picture is not None:
         ensure_writable(picture)
-    found = look_through(source)
+    if folder is not None:
+        for line in _inventory(source, folder):
+            say(line)
+    found = look_through(source) if folder is None else look_through(folder, source)
+    source = source if folder is None else f"{source} in {folder}"
     if found.tasks:
         output.print(_table(source, found))
     for remark in _remarks(found):
@@ -47,7 +61,7 @@ def check(
     if found.broken:
         more = f", of which the first {NAMED} are named above" if len(found.broken) > NAMED else ""
         raise UserError(
-            f"{source}: {len(found.broken)} of {found.lines} lines are broken{more}; mend them or leave them out"
+            f"{source}: {len(found.broken)} of {found.read} lines are broken{more}; mend them or leave them out"
         )
 
 
@@ -69,12 +83,26 @@ def caption(
     say(f"{lines} pairs written to {out}")
 
 
+def _inventory(name: str, folder: Path) -> list[str]:
+    """What a folder has of a published data set, where that comes from and under which licence; a line each."""
+    from pose_rft.data.readers.registry import reader_of
+
+    reader = reader_of(name)
+    said = [f"{reader.title}: {reader.gives}", f"from {reader.home}", f"licence: {reader.licence}"]
+    for needed in reader.holds:
+        found = needed.found(folder)
+        state = f"{len(found)} found" if found else "MISSING" if needed.required else "missing, can be done without"
+        said.append(f"{needed.pattern} ({needed.what}): {state}")
+    return said + [f"unconfirmed: {each}" for each in reader.unconfirmed]
+
+
 def _table(source: str, found: "Findings") -> "Table":
     """Samples by task and split."""
     from rich.table import Table
 
+    title = f"{source}: {found.lines} lines" + (f", {found.read} of them read" if found.read < found.lines else "")
     splits = [name for name in ("train", "dev", "test", "none") if any(split == name for _, split in found.tasks)]
-    table = Table("task", *(f"split {name}" for name in splits), "all", title=f"{source}: {found.lines} lines")
+    table = Table("task", *(f"split {name}" for name in splits), "all", title=title)
     for task in dict.fromkeys(task for task, _ in found.tasks):
         counts = [found.tasks[task, split] for split in splits]
         table.add_row(task, *map(str, counts), str(sum(counts)))

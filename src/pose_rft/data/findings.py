@@ -22,6 +22,7 @@ from pose_rft.vision.images import read_image
 from pose_rft.vision.people import find_people
 
 SHOWN = 12  # samples of a picture
+SOME = 1_000  # lines of a published data set that are read
 SIDE = 240  # pixels of a picture's halves
 NONE = "none"  # the name of what has no split
 
@@ -32,6 +33,7 @@ class Findings:
 
     Attributes:
         lines: all of them, broken ones too.
+        read: those that were read; of one's own data all.
         tasks: task and split -> samples.
         words: of prompts and of answers, a number for each that has any.
         posed, pictured: samples with a pose, with an image.
@@ -44,6 +46,7 @@ class Findings:
     """
 
     lines: int
+    read: int
     tasks: Counter[tuple[str, str]] = field(default_factory=Counter)
     words: dict[str, list[int]] = field(default_factory=lambda: {"prompt": [], "answer": []})
     posed: int = 0
@@ -56,16 +59,21 @@ class Findings:
     shown: list[Sample] = field(default_factory=list)
 
 
-def look_through(source: str | Path) -> Findings:
-    """Read all of a source, every photograph too, with a progress bar.
+def look_through(source: str | Path, name: str | None = None) -> Findings:
+    """Read all of a source, every photograph too, with a progress bar; of a published data set ``SOME`` lines.
+
+    Args:
+        source: as for ``open_own_data``.
+        name: of a published data set, of which the source is the folder.
 
     Raises:
         UserError: nothing of that name can be read. What is wrong with single lines is among the findings.
     """
-    data = open_own_data(source, "all")
-    found, people = Findings(len(data)), dict[Path, bool]()
-    to_show = set(np.linspace(0, len(data) - 1, SHOWN).astype(int).tolist())
-    for row in track(range(len(data)), "Reading lines", console=errors, transient=True):
+    data = open_own_data(source, "all", name)
+    to_read = range(len(data)) if name is None else _evenly(len(data), SOME)
+    found, people = Findings(len(data), len(to_read)), dict[Path, bool]()
+    to_show = {to_read[row] for row in _evenly(len(to_read), SHOWN)}
+    for row in track(to_read, "Reading lines", console=errors, transient=True):
         try:
             sample = data.sample(row)
             if not (_shows_somebody(sample, people) or sample.box):
@@ -74,11 +82,17 @@ def look_through(source: str | Path) -> Findings:
             found.broken.append(str(error))
             continue
         split = data.records.splits[row]
-        found.unread.update(name for name in data.records.record(row) if name not in FIELDS)
+        if name is None:
+            found.unread.update(name for name in data.records.record(row) if name not in FIELDS)
         _note(found, sample, SPLITS[split] if split >= 0 else NONE)
         if row in to_show:
             found.shown.append(sample)
     return found
+
+
+def _evenly(size: int, count: int) -> list[int]:
+    """At most ``count`` of the numbers below ``size``, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, min(count, size)).astype(int)).tolist()
 
 
 def _shows_somebody(sample: Sample, known: dict[Path, bool]) -> bool:

@@ -17,7 +17,8 @@ from pose_rft.body.pose import Pose
 from pose_rft.data.edit_prompts import EditPrompt, edit_prompts, edit_starts
 from pose_rft.data.everyday import Split
 from pose_rft.evaluation.asking import Answering
-from pose_rft.policy.editing import described_change, edits_of
+from pose_rft.policy.editing import edits_of
+from pose_rft.posescript.captions import described_change
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.edits.comparisons import compare
 from pose_rft.posescript.plausibility import plausibility
@@ -47,7 +48,7 @@ def captioned(policy: Answering) -> EditWay:
     """Ask a policy that reads no poses: the pose is put in words before the order."""
 
     def ask(start: Tensor, instructions: Sequence[str]) -> list[tuple[Tensor | None, bool]]:
-        prompts = [described_change(Pose.from_axis_angle(start), instruction) for instruction in instructions]
+        prompts = [described_change(Pose.from_axis_angle(start).points(), instruction) for instruction in instructions]
         answers = policy.generate(prompts, None, 1, 0.0)
         poses = [group[0].pose for group in answers]
         return [(None if pose is None else torch.from_numpy(pose.axis_angle()), True) for pose in poses]

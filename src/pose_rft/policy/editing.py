@@ -12,7 +12,6 @@ from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
 from pose_rft.policy.arguments import check_counts, check_temperature, checked_seeds
 from pose_rft.policy.outputs import Answer
-from pose_rft.posescript.captions import caption
 from pose_rft.posescript.edits.edit import Edited, Outcome, edit_pose
 
 AnyPose = Pose | Tensor | np.ndarray
@@ -88,9 +87,3 @@ def _sentence(status: str, outcomes: Sequence[Outcome]) -> str:
         if outcome.status == status
     ]
     return f"{STATUSES[status]}: {'; '.join(told)}." if told else ""
-
-
-def described_change(pose: Pose, instruction: str) -> str:
-    """A prompt that describes a pose and then what shall change: for a policy that reads no poses."""
-    described = caption(pose.points()[None], seed=0, style="full")[0]
-    return f"{described.text} {instruction}"

@@ -314,6 +314,14 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declar
     return captions
 
 
+def described_change(joints: Tensor | np.ndarray, instruction: str) -> str:
+    """A prompt that describes a pose, its joints (22, 3) or with landmarks (32, 3), and then what shall change in it.
+
+    It is for a policy that reads no poses.
+    """
+    return f"{caption(joints[None], seed=0, style='full')[0].text} {instruction}"
+
+
 def caption_file(
     poses_path: str | Path, out_path: str | Path, captions: int = 3, seed: int = 0, up: Up | None = None
 ) -> int:

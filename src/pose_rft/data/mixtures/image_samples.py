@@ -12,6 +12,7 @@ import torch
 from pose_rft.body import load_body
 from pose_rft.config import NonNegativeFloat, PositiveInt, validate
 from pose_rft.data.phrases import pick
+from pose_rft.data.picture_prompts import ASK_POSE
 from pose_rft.data.questions.questions import Question, ask, facing
 from pose_rft.data.rendering.renders import RenderSpec
 from pose_rft.data.rendering.truths import upright
@@ -20,7 +21,7 @@ from pose_rft.errors import UserError
 from pose_rft.storage import package_table
 
 _WORDINGS: dict[str, list[str]] = package_table(__package__, "wordings.yaml")
-ASK_POSE, ASK_ONE_OF_TWO = _WORDINGS["picture_prompts"], _WORDINGS["one_of_two_prompts"]
+ASK_ONE_OF_TWO = _WORDINGS["one_of_two_prompts"]
 OTHER_ANSWERS = _WORDINGS["picture_answers"]
 ONE_OF_TWO_ANSWER = "The SMPL pose of the person on the {side} is <POSE>."
 

@@ -6,7 +6,6 @@ that any number of processes draws the same samples.
 
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from pose_rft.data.everyday import is_everyday_prompt
 from pose_rft.data.mixtures.sources import SOURCES, Drawing
 from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, read_mocap, train_test_split
 from pose_rft.data.readers.amass import read_amass
+from pose_rft.data.readers.registry import reader_of
 from pose_rft.data.sample import Sample
 from pose_rft.data.splits import Part, in_part
 from pose_rft.data.talk import is_general_prompt, is_request_prompt
@@ -25,28 +25,32 @@ from pose_rft.data.wordings import is_wording_prompt
 from pose_rft.errors import UserError
 from pose_rft.parallel import ordered_map
 
+BUILT_IN = "builtin"  # the source that is the mixture itself
 SHARD = 5_000  # samples drawn with one seed
 PART_SEED: dict[Part, tuple[int, ...]] = {"all": (), "reward": (1,), "judge": (2,)}
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One source of ``MixtureConfig.sources``: a file of one's own data, or the mixture of the other fields.
+    """A source of ``MixtureConfig.sources``: one's own data, a published data set, or the mixture of the other fields.
 
     Attributes:
-        path: JSON Lines, Parquet, a folder with a data set or a Hugging Face id.
-        name: "builtin" in place of a path.
+        path: JSON Lines, Parquet, a folder with a data set or a Hugging Face id; with a name, the folder that the
+            published data set of this name was unpacked to.
+        name: a published data set (docs/readers.md), or "builtin" in place of a path.
         weight: relative; its share of what is drawn.
     """
 
     path: str | None = None
-    name: Literal["builtin"] | None = None
+    name: str | None = None
     weight: PositiveFloat = 1.0
 
     def __post_init__(self) -> None:
         validate(self)
-        if (self.path is None) == (self.name is None):
-            raise UserError("path, name: a source has one of them; give path: pairs.jsonl, or name: builtin")
+        if self.name is not None and self.name != BUILT_IN:
+            reader_of(self.name)
+        if (self.path is None) != (self.name == BUILT_IN):
+            raise UserError("path: every source but builtin has one, such as pairs.jsonl or a data set's folder")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ class MixtureConfig:
     """What the training samples are made of. The weights are relative; a source with weight 0 is left out.
 
     Attributes:
-        sources: one's own data, a list of {path: pairs.jsonl, weight: 1.0}, and {name: builtin} for what the fields
-            below say; empty for that alone.
+        sources: a list of {path: pairs.jsonl, weight: 1.0} for one's own data, {name: posescript, path: FOLDER} for
+            published data sets (docs/readers.md), and {name: builtin} for what the fields below say; empty for that
+            alone.
         captions_procedural: captions made by rule, of mixed and perturbed poses of the concepts.
         captions_mocap: captions made by rule, of motion capture; left out without ``mocap`` and ``amass``.
         phrases: what people call poses, with the concept's poses and checks.
@@ -93,7 +98,7 @@ class MixtureConfig:
 
     def __post_init__(self) -> None:
         validate(self)
-        built_in = [source for source in self.sources if source.name]
+        built_in = [source for source in self.sources if source.name == BUILT_IN]
         if len(built_in) > 1:
             raise UserError("sources: names builtin more than once; add their weights up")
         if self.sources and not built_in:

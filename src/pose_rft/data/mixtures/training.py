@@ -40,7 +40,7 @@ def fingerprint_of(samples: Sequence[Sample]) -> str:
 def open_source(source: SourceConfig, use: Use = "train") -> OwnData:
     """The samples behind a source that is not the built-in mixture; errors as for ``open_own_data``."""
     assert source.path is not None
-    return open_own_data(source.path, use)
+    return open_own_data(source.path, use, source.name)
 
 
 def without_image(sample: Sample) -> Sample:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pose_rft.data.readers.jsonl import JsonLines
 from pose_rft.data.readers.pairs import SPLITS, sample_of
+from pose_rft.data.readers.registry import open_published
 from pose_rft.data.readers.tables import HUB_ID, Table
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -56,7 +57,10 @@ class OwnData:
         wanted |= True if use == "all" else records.splits == SPLITS.index(use)
         self._rows = np.flatnonzero(wanted)
         if not len(self._rows):
-            raise UserError(f'{records.name}: no line is for {use}; write "split": "{use}" in some')
+            own = (
+                f'; write "split": "{use}" in some' if not (records.splits >= 0).all() else ", all are for other splits"
+            )
+            raise UserError(f"{records.name}: no line is for {use}{own}")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,13 +87,16 @@ class OwnData:
         return f"{self.records.name}, {self.records.place(int(self._rows[index]))}"
 
 
-def open_own_data(path: str | Path, use: Use = "train") -> OwnData:
+def open_own_data(path: str | Path, use: Use = "train", name: str | None = None) -> OwnData:
     """Samples of a ``.jsonl`` or ``.parquet`` file, a folder with a data set, or a data set of the Hugging Face Hub.
+
+    Args:
+        name: of a published data set (``registry.py``), of which the path is the folder.
 
     Raises:
         UserError: nothing of that name can be read, or no line is for that use.
     """
-    return OwnData(open_records(path), use)
+    return OwnData(open_records(path) if name is None else open_published(name, path), use)
 
 
 def is_hub_id(name: str) -> bool:
@@ -99,7 +106,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def open_records(path: str | Path) -> Records:
-    """The lines behind a name; see ``open_own_data``."""
+    """The lines of one's own data behind a name; see ``open_own_data``."""
     name = str(path)
     if name.lower().endswith(JSON_LINES):
         return JsonLines(path)

@@ -1,0 +1,182 @@
+"""Published data sets: read from files in the owners' format; damaged ones are named with file and field."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from pose_rft.body import load_body
+from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.data.readers.own_data import OwnData
+from pose_rft.data.readers.pairs import SPLITS
+from pose_rft.data.readers.registry import READERS, open_published
+from pose_rft.data.sample import POSE_TOKEN
+from pose_rft.errors import UserError
+from pose_rft.posescript.checks import measure, satisfied
+from tests.data.published_sets import SETS, SmallSet, save_npz
+
+BY_NAME = {each.name: each for each in SETS}
+ARRAYS = [(each, path, name) for each in SETS for path, names in each.arrays.items() for name in names]
+FILES = [(each, path) for each in SETS for path in (*each.arrays, *each.files)]
+
+
+def samples(name: str, folder: Path) -> list:
+    data = OwnData(open_published(name, folder), "all")
+    return [data.sample(row) for row in range(len(data))]
+
+
+def written(small: SmallSet, folder: Path) -> Path:
+    small.write(folder)
+    return folder
+
+
+def one_line(error: pytest.ExceptionInfo, path: Path) -> str:
+    message = str(error.value)
+    assert path.name in message
+    assert "\n" not in message
+    return message
+
+
+def everything(name: str, folder: Path) -> None:
+    """Open a folder and read all of its rows."""
+    samples(name, folder)
+
+
+# ---- what all have in common ----
+
+
+def test_every_reader_has_a_small_copy() -> None:
+    assert set(READERS) == set(BY_NAME)
+
+
+@pytest.mark.parametrize("small", SETS, ids=lambda small: small.name)
+def test_every_row_of_every_set_becomes_a_sample(small: SmallSet, tmp_path: Path) -> None:
+    records = open_published(small.name, written(small, tmp_path))
+    counts = [int((records.splits == code).sum()) for code in range(len(SPLITS))]
+    assert (*counts, int((records.splits < 0).sum())) == small.splits
+    read = samples(small.name, tmp_path)
+    assert len(read) == small.rows
+    assert read[0].task == small.task
+    for sample in read:
+        assert sample.prompt
+        assert sample.source.startswith(f"{tmp_path}, ")
+        assert (sample.pose is not None) == (POSE_TOKEN in sample.answer)
+        if sample.image is not None and sample.pose is not None:
+            assert sample.box is not None
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None:
+    small = BY_NAME["posescript"]
+    before = open_published(small.name, written(small, tmp_path / "one")).fingerprint
+    assert open_published(small.name, written(small, tmp_path / "two")).fingerprint == before
+    captions = tmp_path / "one" / small.files[-1]
+    captions.write_text(captions.read_text().replace("left", "lean"))
+    assert open_published(small.name, tmp_path / "one").fingerprint != before
+
+
+@pytest.mark.parametrize(("small", "path", "name"), ARRAYS, ids=lambda part: getattr(part, "name", str(part)))
+def test_a_missing_array_and_one_of_another_shape_are_named(
+    small: SmallSet, path: str, name: str, tmp_path: Path
+) -> None:
+    file = written(small, tmp_path) / path
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    save_npz(file, **{key: value for key, value in arrays.items() if key != name})
+    with pytest.raises(UserError, match=f"has no array '{name}'") as error:
+        everything(small.name, tmp_path)
+    one_line(error, file)
+    save_npz(file, **(arrays | {name: arrays[name][None]}))
+    with pytest.raises(UserError, match=f"'{name}' has shape") as error:
+        everything(small.name, tmp_path)
+    one_line(error, file)
+    save_npz(file, **(arrays | {name: np.array([{"a": 1}] * len(arrays[name]), dtype=object)}))
+    with pytest.raises(UserError, match=f"'{name}' holds Python objects") as error:
+        everything(small.name, tmp_path)
+    one_line(error, file)
+
+
+@pytest.mark.parametrize(("small", "path"), FILES, ids=lambda part: getattr(part, "name", str(part)))
+@pytest.mark.parametrize("damage", ["half", "words", "empty"])
+def test_half_a_file_and_one_of_another_kind_are_named(small: SmallSet, path: str, damage: str, tmp_path: Path) -> None:
+    file = written(small, tmp_path) / path
+    content = file.read_bytes()
+    file.write_bytes({"half": content[: len(content) // 2], "words": b"<html>log in</html>", "empty": b""}[damage])
+    with pytest.raises(UserError) as error:
+        everything(small.name, tmp_path)
+    one_line(error, file)
+
+
+@pytest.mark.parametrize("small", SETS, ids=lambda small: small.name)
+def test_what_is_missing_is_named_with_where_to_get_it(small: SmallSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        open_published(small.name, tmp_path / "absent")
+    with pytest.raises(UserError, match="holds no") as error:
+        open_published(small.name, tmp_path)
+    assert READERS[small.name].home in one_line(error, tmp_path)
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no data set is called 'posescrpt'; there are posescript"):
+        open_published("posescrpt", tmp_path)
+
+
+# ---- AMASS, PoseScript, PoseFix ----
+
+
+def upright(pose: np.ndarray) -> tuple[float, float]:
+    """How high the head is above the pelvis, metres, and which way the body faces, degrees from +z."""
+    joints = load_body().joints(torch.from_numpy(pose)[None])
+    return float(joints[0, JOINT_INDEX["head"], 1]), float(measure("turn()", joints)[0])
+
+
+@pytest.mark.parametrize("name", ["amass", "posescript", "posescript_auto"])
+def test_poses_of_amass_stand_and_face_forward(name: str, tmp_path: Path) -> None:
+    for sample in samples(name, written(BY_NAME[name], tmp_path)):
+        height, turn = upright(sample.pose)
+        assert height > 0.4
+        assert abs(turn) < 1
+
+
+def test_recordings_of_amass_are_thinned_and_described_truly(tmp_path: Path) -> None:
+    read = samples("amass", written(BY_NAME["amass"], tmp_path))
+    assert [round(float(sample.pose[4, 0]), 3) for sample in read] == [0.0, 0.2, 0.0, 0.2]  # 20 frames a second
+    for sample in read:
+        assert satisfied(sample.checks, load_body().points(torch.from_numpy(sample.pose)[None])).all()
+
+
+def test_captions_of_posescript_are_of_their_poses(tmp_path: Path) -> None:
+    read = samples("posescript", written(BY_NAME["posescript"], tmp_path))
+    assert [sample.prompt for sample in read] == ["Né à genoux.", "The left knee is bent.", "Stands."]
+    np.testing.assert_allclose([sample.pose[4, 0] for sample in read], [0.3, 0.3, 0.1], atol=1e-6)
+
+
+def test_a_change_of_posefix_begins_with_the_first_pose_and_leads_to_the_second(tmp_path: Path) -> None:
+    read = samples("posefix", written(BY_NAME["posefix"], tmp_path))
+    changes = ["Bend the left knee.", "Straighten it a bit.", "Flex your left knee.", "Bend it."]
+    assert [sample.prompt[-len(end) :] for sample, end in zip(read, changes, strict=True)] == changes
+    assert all(len(sample.prompt) > len(end) + 20 for sample, end in zip(read, changes, strict=True))
+    np.testing.assert_allclose([sample.pose[4, 0] for sample in read], [0.3, 0.2, 0.3, 0.3], atol=1e-6)
+
+
+def test_poses_of_one_sequence_keep_how_they_face_each_other(tmp_path: Path) -> None:
+    folder = written(BY_NAME["posefix"], tmp_path)
+    recording = folder / "AMASS" / "smplh" / "BMLrub" / "s1" / "walk_poses.npz"
+    with np.load(recording) as archive:
+        arrays = dict(archive)
+    turned = roma.rotvec_composition([torch.tensor([0, 0, 0.5]).double(), torch.from_numpy(arrays["poses"][3, :3])])
+    arrays["poses"][3, :3] = turned.numpy()
+    save_npz(recording, **arrays)
+    one_sequence, two = samples("posefix", folder)[:2]
+    assert upright(one_sequence.pose)[1] == pytest.approx(np.degrees(0.5), abs=1)
+    assert abs(upright(two.pose)[1]) < 1
+
+
+def test_a_pose_that_amass_does_not_have_is_named(tmp_path: Path) -> None:
+    folder = written(BY_NAME["posescript"], tmp_path)
+    (folder / "AMASS" / "smplh" / "BMLrub" / "s1" / "turn_poses.npz").unlink()
+    with pytest.raises(
+        UserError, match=r"posescript_human_6293.json, row 2: pose: .*BMLrub/s1/turn_poses.npz: no such"
+    ):
+        everything("posescript", folder)
