@@ -1,5 +1,9 @@
 """Published data sets: read from files in the owners' format; damaged ones are named with file and field."""
 
+import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.data.readers.json_items import json_items, read_item
 from pose_rft.data.readers.own_data import OwnData
 from pose_rft.data.readers.pairs import SPLITS
 from pose_rft.data.readers.registry import READERS, open_published
@@ -120,6 +125,106 @@ def test_what_is_missing_is_named_with_where_to_get_it(small: SmallSet, tmp_path
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set is called 'posescrpt'; there are posescript"):
         open_published("posescrpt", tmp_path)
+
+
+# ---- pickles ----
+
+
+PICKLED = [small for small in SETS if small.pickles]
+
+
+@pytest.mark.parametrize("small", PICKLED, ids=lambda small: small.name)
+def test_the_command_that_is_printed_for_pickles_makes_what_is_read(small: SmallSet, tmp_path: Path) -> None:
+    owners, converted = tmp_path / "owners", tmp_path / "converted"
+    small.pickles(owners)
+    small.write(converted)
+    with pytest.raises(UserError, match="pickles are not read, as they can run code") as error:
+        open_published(small.name, owners)
+    program, option, code = shlex.split(one_line(error, owners).partition("convert them once: ")[2])
+    assert (program, option) == ("python", "-c")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for picture in (path for path in converted.rglob("*") if path.suffix in (".jpg", ".txt")):
+        copy = owners / picture.relative_to(converted)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(picture.read_bytes())
+    for made, meant in zip(samples(small.name, owners), samples(small.name, converted), strict=True):
+        np.testing.assert_array_equal(made.pose, meant.pose)
+        assert (made.prompt, made.box) == (meant.prompt, meant.box)
+
+
+# ---- pictures ----
+
+PICTURED = [small for small in SETS if small.task == "image_to_pose"]
+
+
+@pytest.mark.parametrize("small", PICTURED, ids=lambda small: small.name)
+def test_poses_in_pictures_are_in_the_pictures_frame_with_a_box_around_the_person(
+    small: SmallSet, tmp_path: Path
+) -> None:
+    """Everybody stands upright and looks into the camera: no rotation from x right, y up, z towards the viewer."""
+    for sample in samples(small.name, written(small, tmp_path)):
+        np.testing.assert_allclose(sample.pose[0], 0, atol=1e-6)
+        left, top, right, bottom = sample.box
+        assert (left + right, top + bottom) == pytest.approx((200, 300))
+        assert bottom - top == pytest.approx(120)
+        assert sample.image.is_file()
+
+
+def test_frames_without_a_camera_or_a_person_are_left_out(tmp_path: Path) -> None:
+    places = [sample.image.name for sample in samples("3dpw", written(BY_NAME["3dpw"], tmp_path))[:7]]
+    assert places == [f"image_{frame:05d}.jpg" for frame in (0, 3, 4, 0, 2, 3, 4)]  # of one person and of the other
+
+
+def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = written(BY_NAME["h36m"], tmp_path)
+    (folder / "images" / "S1_Walking.54138969_000006.jpg").unlink()
+    with pytest.raises(UserError, match=r"h36m_mosh_train.npz, row 1: image: no such file .*000006.jpg"):
+        everything("h36m", folder)
+
+
+# ---- motion ----
+
+
+@pytest.mark.parametrize("name", ["cmu", "bvh", "aist++"])
+def test_recordings_are_thinned_to_ten_a_second_and_described_truly(name: str, tmp_path: Path) -> None:
+    for sample in samples(name, written(BY_NAME[name], tmp_path)):
+        assert satisfied(sample.checks, load_body().points(torch.from_numpy(sample.pose)[None])).all()
+        height, turn = upright(sample.pose)
+        assert height > 0.4
+        assert abs(turn) < 1
+
+
+def test_a_knee_of_cmu_is_bent_as_its_file_says(tmp_path: Path) -> None:
+    sample = samples("cmu", written(BY_NAME["cmu"], tmp_path))[0]
+    assert np.degrees(np.linalg.norm(sample.pose[4])) == pytest.approx(90, abs=0.1)
+    assert np.abs(sample.pose[5]).max() < 1e-6
+
+
+def test_what_was_written_as_bvh_is_read_again(tmp_path: Path) -> None:
+    read = samples("bvh", written(BY_NAME["bvh"], tmp_path))
+    np.testing.assert_allclose([sample.pose[4, 0] for sample in read], [0.0, 0.2, 0.4], atol=1e-5)  # every second frame
+
+
+# ---- talk ----
+
+
+def test_a_conversation_of_llava_keeps_its_letters_and_its_turns(tmp_path: Path) -> None:
+    data = OwnData(open_published("llava", written(BY_NAME["llava"], tmp_path)), "train")
+    first, second = data.sample(0, turn=0), data.sample(0, turn=1)
+    assert (first.prompt, first.answer) == ("What colour is the bus?", "White and red.")
+    assert second.prompt.endswith("User: Is it café-sized?")
+    assert data.sample(1).image is None
+
+
+def test_items_are_found_wherever_a_block_ends(tmp_path: Path) -> None:
+    values = [{"a": ["é", 'say "}]"', 1.5e3]}, [], "x,y", 12345, None, {"b": {"c": [1, 2]}}]
+    (tmp_path / "list.json").write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
+    keyed = {f"é{number}": value for number, value in enumerate(values)}
+    (tmp_path / "object.json").write_text(json.dumps(keyed), encoding="utf-8")
+    for block in (1, 2, 7, 1 << 20):
+        for name, kind in (("list.json", list), ("object.json", dict)):
+            items = list(json_items(tmp_path / name, kind, block))
+            assert [read_item(tmp_path / name, item.start, item.end) for item in items] == values
 
 
 # ---- AMASS, PoseScript, PoseFix ----

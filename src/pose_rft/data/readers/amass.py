@@ -12,21 +12,19 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from pose_rft.body.pose_files import FAMILY_JOINTS, Up, read_pose_file
 from pose_rft.data.mocap.clips import MocapClips, concatenated
 from pose_rft.data.readers.arrays import Shape, StoredArray, open_arrays
-from pose_rft.data.readers.published import TEST, TRAIN, Z_UP, Needed, Reader, body_joints, described
+from pose_rft.data.readers.published import TEST, TRAIN, Z_UP, Needed, Reader, body_joints, described, opened
 from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
-from pose_rft.terminal import errors
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ NOT_MOTION = (
     "female_stagei.npz",
 )  # body shapes beside the recordings
 RATE = 10.0  # poses kept of each second, because neighbouring frames are nearly the same
-POSES: list[Shape] = [(None, 3 * joints) for joints in FAMILY_JOINTS.values()]
+POSES: list[Shape] = [("N", 3 * joints) for joints in FAMILY_JOINTS.values()]
 # Folders of AMASS were renamed in 2020; what was made of it before has the old names (yfeng95/PoseGPT,
 # utils/posescript_dataset.py, lists them).
 RENAMED = {
@@ -153,16 +151,17 @@ class _Recording:
         return described(in_camera_frame(Z_UP, pose), row)
 
 
+def _recording(folder: Path, path: Path) -> _Recording:
+    found = open_arrays(path, {"poses": POSES}, {"mocap_framerate": [()], "mocap_frame_rate": [()]})
+    rates = [array.item() for name, array in found.items() if name != "poses"]
+    step = max(1.0, rates[0] / RATE) if rates else 1.0
+    rows = len(np.arange(0, len(found["poses"]), step))
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    return _Recording(path, step, np.full(rows, TEST if is_held_out(name) else TRAIN, np.int8))
+
+
 def _parts(folder: Path) -> list[_Recording]:
-    parts = []
-    for path in track(_recordings(folder), "Opening recordings", console=errors, transient=True):
-        found = open_arrays(path, {"poses": POSES}, {"mocap_framerate": [()], "mocap_frame_rate": [()]})
-        rates = [array.item() for name, array in found.items() if name != "poses"]
-        step = max(1.0, rates[0] / RATE) if rates else 1.0
-        rows = len(np.arange(0, len(found["poses"]), step))
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        parts.append(_Recording(path, step, np.full(rows, TEST if is_held_out(name) else TRAIN, np.int8)))
-    return parts
+    return opened(_recordings(folder), partial(_recording, folder))
 
 
 READER = Reader(

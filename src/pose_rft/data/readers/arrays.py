@@ -14,7 +14,7 @@ import numpy as np
 
 from pose_rft.errors import UserError, reason_of
 
-Shape = tuple[int | None, ...]  # None: any size; the first one of several arrays is the same for all of them
+Shape = tuple[int | str, ...]  # a letter stands for any size, the same one wherever it stands in a file
 KEPT = 16  # compressed arrays in memory
 LOCAL_HEADER = 30  # bytes before a member's name in a zip archive; its last four say how long name and extra field are
 AGAIN = "copy or download it again"
@@ -41,7 +41,7 @@ class StoredArray:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: int | slice) -> np.ndarray:
+    def __getitem__(self, rows: int | slice | tuple[int, ...]) -> np.ndarray:
         """Rows of it, copied from the disk.
 
         Raises:
@@ -80,7 +80,7 @@ def open_arrays(
         optional: the same of those that may be missing.
 
     Returns:
-        Those that are there. All with a first dimension of any size have the same number of rows.
+        Those that are there.
 
     Raises:
         UserError: no archive of arrays, an array that is missing, of another shape or of Python objects, or arrays of
@@ -97,21 +97,23 @@ def open_arrays(
         raise
     except Exception as error:  # zipfile's and numpy's on damaged archives
         raise UserError(f"{path}: is no .npz of plain arrays ({reason_of(error)}); {AGAIN}") from error
-    counted: dict[int, str] = {}
+    sizes: dict[str, int] = {}
     for name, array in found.items():
-        if not any(_fits(array.shape, shape) for shape in shapes[name]):
-            told = " or ".join(str(shape).replace("None", "N") for shape in shapes[name])
-            raise UserError(f"{path}: '{name}' has shape {array.shape}, not {told}; {AGAIN}")
-        if any(shape[:1] == (None,) for shape in shapes[name]):
-            counted.setdefault(len(array), name)
-    if len(counted) > 1:
-        (one, name), (two, other) = list(counted.items())[:2]
-        raise UserError(f"{path}: '{other}' has {two} rows and '{name}' {one}; {AGAIN}")
+        fitting = next((shape for shape in shapes[name] if _fits(array.shape, shape, sizes)), None)
+        if fitting is None:
+            told = " or ".join(str(shape).replace("'", "") for shape in shapes[name])
+            known = "".join(f", {letter} = {size}" for letter, size in sizes.items())
+            raise UserError(f"{path}: '{name}' has shape {array.shape}, not {told}{known}; {AGAIN}")
+        sizes |= {each: size for each, size in zip(fitting, array.shape, strict=True) if isinstance(each, str)}
     return found
 
 
-def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
-    return len(shape) == len(wanted) and all(b in (None, a) for a, b in zip(shape, wanted, strict=True))
+def _fits(shape: tuple[int, ...], wanted: Shape, sizes: Mapping[str, int]) -> bool:
+    """Whether a shape is the wanted one, of which some letters are known."""
+    return len(shape) == len(wanted) and all(
+        size == (sizes.get(each, size) if isinstance(each, str) else each)
+        for size, each in zip(shape, wanted, strict=True)
+    )
 
 
 def _found(path: Path, archive: zipfile.ZipFile, name: str) -> StoredArray:

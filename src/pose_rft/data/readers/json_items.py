@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pose_rft.errors import UserError, reason_of
 from pose_rft.terminal import status
@@ -45,15 +45,18 @@ def read_item(path: Path, start: int, end: int) -> Any:
         raise UserError(f"{path}: cannot be read at byte {start} ({reason_of(error)}); {AGAIN}") from error
 
 
-def json_items(path: Path, kind: type[list] | type[dict]) -> Iterator[JsonItem]:
+def json_items(path: Path, kind: type[list] | type[dict], block: int = BLOCK) -> Iterator[JsonItem]:
     """The items of a file whose top level is a list or an object; one at a time is held in memory.
+
+    Args:
+        block: bytes read at once.
 
     Raises:
         UserError: no such file, no JSON, one that ends early, or one of another kind.
     """
     try:
         with status(f"Looking through {path} ..."), path.open("rb") as file:
-            text = _Text(file)
+            text = _Text(file, block)
             if text.next() != ("[" if kind is list else "{"):
                 raise UserError(f"{path}: is no {'list' if kind is list else 'object'} of JSON; {AGAIN}")
             yield from _items(text, kind is dict)
@@ -91,8 +94,8 @@ class _Text:
     those that were meant.
     """
 
-    def __init__(self, file: Any) -> None:
-        self._file, self._text, self._before, self._at = file, "", 0, 0
+    def __init__(self, file: BinaryIO, block: int) -> None:
+        self._file, self._block, self._text, self._before, self._at = file, block, "", 0, 0
         self._decode = json.JSONDecoder().raw_decode
 
     @property
@@ -101,7 +104,7 @@ class _Text:
         return self._before + self._at
 
     def _more(self) -> bool:
-        block = self._file.read(BLOCK).decode("latin-1")
+        block = self._file.read(self._block).decode("latin-1")
         self._before, self._text, self._at = self._before + self._at, self._text[self._at :] + block, 0
         return bool(block)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import roma
 import torch
+from rich.progress import Progress
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS
@@ -22,6 +23,7 @@ from pose_rft.data.readers.pairs import NO_SPLIT, SPLITS, split_code
 from pose_rft.data.rendering.camera import in_camera_frame
 from pose_rft.errors import UserError, reason_of
 from pose_rft.posescript.captions import caption
+from pose_rft.terminal import errors
 from pose_rft.vision.detector import Box
 
 TAIL = 4096  # bytes at a file's end that tell it from another of its size: an archive's table is there, with checksums
@@ -176,6 +178,16 @@ class PublishedRows:
         return digest.hexdigest()
 
 
+def opened(paths: Sequence[Path], open_file: Callable[[Path], Any]) -> list[Any]:
+    """What a function makes of each file, with a progress bar that is closed where a file is refused."""
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task, made = bar.add_task("Opening files", total=len(paths)), []
+        for path in paths:
+            made.append(open_file(path))
+            bar.advance(task)
+        return made
+
+
 def find_file(folder: Path, name: str) -> Path | None:
     """A file of a folder, or of one up to two levels below, as archives unpack into folders of their own."""
     return next((path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(depth + name))), None)
@@ -227,6 +239,11 @@ def described(pose: np.ndarray, seed: int) -> dict[str, Any]:
 # ---- pictures ----
 
 
+def first_there(folder: Path, names: Sequence[str]) -> str:
+    """The first name of a file that is in a folder; the first of all if none is."""
+    return next((name for name in names if (folder / name).is_file()), names[0])
+
+
 def pictured(folder: Path, names: Sequence[str], box: Box, pose: np.ndarray, number: int) -> dict[str, Any]:
     """A line for a pose (22, 3) in a picture.
 
@@ -235,7 +252,6 @@ def pictured(folder: Path, names: Sequence[str], box: Box, pose: np.ndarray, num
         names: where the picture may be; the first is meant if it is in none of these places.
         number: of the row; it chooses the words that ask for the pose.
     """
-    name = next((name for name in names if (folder / name).is_file()), names[0])
     left, top, right, bottom = (float(edge) for edge in box)
     box = (max(left, 0.0), max(top, 0.0), right, bottom)
-    return {"prompt": ASK_POSE[number % len(ASK_POSE)], "image": name, "box": box, "pose": pose}
+    return {"prompt": ASK_POSE[number % len(ASK_POSE)], "image": first_there(folder, names), "box": box, "pose": pose}

@@ -2,7 +2,22 @@
 
 from pathlib import Path
 
-from pose_rft.data.readers import amass, posefix, posescript
+from pose_rft.data.readers import (
+    aistpp,
+    amass,
+    bedlam,
+    bvh,
+    cmu,
+    emdb,
+    four_d_humans,
+    h36m,
+    llava,
+    mpi_inf_3dhp,
+    posefix,
+    posescript,
+    rpe,
+    threedpw,
+)
 from pose_rft.data.readers.published import PublishedRows, Reader
 from pose_rft.errors import UserError
 
@@ -12,6 +27,17 @@ READERS: dict[str, Reader] = {
     "posefix": posefix.HUMAN,
     "posefix_auto": posefix.AUTOMATIC,
     "amass": amass.READER,
+    "3dpw": threedpw.READER,
+    "h36m": h36m.READER,
+    "mpi_inf_3dhp": mpi_inf_3dhp.READER,
+    "4d_humans": four_d_humans.READER,
+    "emdb": emdb.READER,
+    "bedlam": bedlam.READER,
+    "aist++": aistpp.READER,
+    "cmu": cmu.READER,
+    "bvh": bvh.READER,
+    "llava": llava.READER,
+    "rpe": rpe.READER,
 }
 
 

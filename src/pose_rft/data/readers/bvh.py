@@ -1,0 +1,29 @@
+"""BVH files: CMU's recordings as B. Hahne converted them (cgspeed), and what this project writes.
+
+The format: ``body/read_bvh.py``; how the poses are made and which skeletons are known: ``body/retargeting.py``. Joints
+are called as in una-dinosauria/cmu-mocap (Hips, LeftUpLeg, ...). Its files begin with one frame of the rest pose.
+How exact the poses are: ``cmu.py``.
+"""
+
+from pathlib import Path
+
+from pose_rft.body.read_bvh import bvh_frames, read_bvh
+from pose_rft.data.readers.motion_files import MotionFile
+from pose_rft.data.readers.published import Needed, Reader, opened
+
+MOTIONS = Needed("**/*.bvh", "motions of skeletons that are known")
+
+
+def _parts(folder: Path) -> list[MotionFile]:
+    return opened(MOTIONS.found(folder), lambda path: MotionFile.open(path, *bvh_frames(path), read_bvh))
+
+
+READER = Reader(
+    title="BVH, such as B. Hahne's conversion of CMU's recordings",
+    home="https://github.com/una-dinosauria/cmu-mocap",
+    licence="CMU's: free for all uses, not to be resold as such; the conversion is unrestricted",
+    gives="ten poses of each second, described by rule, with checks; some subjects of CMU are test (docs/data.md)",
+    holds=(MOTIONS,),
+    parts=_parts,
+    unconfirmed=("other skeletons than CMU's and our own are refused, as their rest poses are not known",),
+)

@@ -1,0 +1,60 @@
+"""What readers of recorded motion have in common: frames of text files, thinned, described by rule."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_rft.body.retargeting import Motion, body_poses
+from pose_rft.data.readers.amass import RATE
+from pose_rft.data.readers.published import TEST, TRAIN, described
+from pose_rft.data.splits import is_held_out
+from pose_rft.errors import UserError
+
+KEPT = 4  # files whose poses stay in memory
+CMU_CLIP = re.compile(r"(\d{1,3})_(\d+)")
+
+
+@dataclass(frozen=True)
+class MotionFile:
+    """Rows of one file: about ten poses of each second.
+
+    Attributes:
+        path: the file.
+        step: frames from one row to the next.
+        splits: (N,) as for ``Part``.
+        read: reads a file; a function of a module.
+    """
+
+    path: Path
+    step: float
+    splits: np.ndarray
+    read: Callable[[Path], Motion]
+
+    @staticmethod
+    def open(path: Path, frames: int, fps: float, read: Callable[[Path], Motion]) -> "MotionFile":
+        """Of a file with so many frames at so many a second."""
+        step = max(1.0, fps / RATE)
+        rows = len(np.arange(0, frames, step))
+        return MotionFile(path, step, np.full(rows, TEST if is_held_out(clip_name(path)) else TRAIN, np.int8), read)
+
+    def record(self, row: int) -> Mapping[str, Any]:
+        return described(_poses(self.path, self.read)[int(row * self.step)], row)
+
+
+@lru_cache(maxsize=KEPT)
+def _poses(path: Path, read: Callable[[Path], Motion]) -> np.ndarray:
+    try:
+        return body_poses(read(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+
+
+def clip_name(path: Path) -> str:
+    """What a recording is called, for the split: CMU's ``7_01`` and ``07_01`` are ``007_01``, as in ``splits.py``."""
+    found = CMU_CLIP.fullmatch(path.stem)
+    return f"{int(found[1]):03d}_{found[2]}" if found else path.stem
