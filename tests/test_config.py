@@ -146,3 +146,8 @@ def test_configs_that_come_with_the_code_are_good(path):
 def test_the_page_of_all_fields_is_what_its_script_makes():
     page = runpy.run_path(str(ROOT / "scripts" / "config_page.py"))["config_page"]()
     assert page == (ROOT / "docs" / "config.md").read_text()
+
+
+def test_the_page_of_published_data_sets_is_what_its_script_makes():
+    page = runpy.run_path(str(ROOT / "scripts" / "readers_page.py"))["readers_page"]()
+    assert page == (ROOT / "docs" / "readers.md").read_text()

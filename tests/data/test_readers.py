@@ -13,7 +13,12 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX
+from pose_rft.config import from_mapping
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig
+from pose_rft.data.mixtures.training import training_samples
+from pose_rft.data.mocap.clips import read_mocap, train_test_split
 from pose_rft.data.readers.json_items import json_items, read_item
+from pose_rft.data.readers.motion_files import write_clips
 from pose_rft.data.readers.own_data import OwnData
 from pose_rft.data.readers.pairs import SPLITS
 from pose_rft.data.readers.registry import READERS, open_published
@@ -125,6 +130,27 @@ def test_what_is_missing_is_named_with_where_to_get_it(small: SmallSet, tmp_path
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set is called 'posescrpt'; there are posescript"):
         open_published("posescrpt", tmp_path)
+
+
+def test_a_set_is_a_source_of_training_beside_others(tmp_path: Path) -> None:
+    folders = {name: str(written(BY_NAME[name], tmp_path / name)) for name in ("posescript", "llava")}
+    config = from_mapping(
+        MixtureConfig, {"sources": [{"name": name, "path": path} for name, path in folders.items()]}, ""
+    )
+    drawn = training_samples(100, 0, config)
+    assert {drawn.read(row).task for row in range(len(drawn))} == {"text_to_pose", "image_question", "chat"}
+    assert "Stands." not in {drawn.read(row).prompt for row in range(len(drawn))}  # its pose is of another split
+
+
+def test_free_recordings_become_clips_for_the_built_in_mixture(tmp_path: Path) -> None:
+    written_clips = write_clips(READERS["cmu"], written(BY_NAME["cmu"], tmp_path), tmp_path / "cmu.npz")
+    clips = read_mocap(tmp_path / "cmu.npz")
+    assert clips.names == written_clips.names == ["002_01", "007_01"]
+    train, test = train_test_split(clips)
+    assert (train.names, test.names) == (["007_01"], ["002_01"])
+    assert upright(clips.pose[0])[0] > 0.4
+    with pytest.raises(UserError, match="is no motion in text files"):
+        write_clips(READERS["h36m"], written(BY_NAME["h36m"], tmp_path / "h36m"), tmp_path / "no.npz")
 
 
 # ---- pickles ----

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.data.published_sets import write_posescript
+
 
 @pytest.fixture
 def poses(tmp_path):
@@ -82,3 +84,16 @@ def test_mistakes_are_one_line_and_status_2(pose_rft, tmp_path, monkeypatch, arg
     assert message in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_a_published_set_says_what_is_there_and_what_is_missing(pose_rft, tmp_path):
+    write_posescript(tmp_path)
+    outcome = pose_rft("data", "check", "posescript", tmp_path)
+    assert outcome.status == 0, outcome.err
+    for said in ("licence: CC BY-NC-SA 4.0", "test_ids_100k.json (ids of test): 1 found", "3 with a pose"):
+        assert said in outcome.out
+    (tmp_path / "posescript_release" / "test_ids_100k.json").unlink()
+    outcome = pose_rft("data", "check", "posescript", tmp_path)
+    assert outcome.status == 2
+    assert "test_ids_100k.json (ids of test): MISSING" in outcome.out
+    assert "holds no **/test_ids_100k.json" in outcome.err

@@ -83,6 +83,25 @@ def caption(
     say(f"{lines} pairs written to {out}")
 
 
+@app.command("recordings")
+def recordings(
+    name: Annotated[str, typer.Argument(help="cmu (ASF/AMC) or bvh.")],
+    folder: Annotated[Path, typer.Argument(help="Where the files are.")],
+    out: Annotated[Path, typer.Option(help=".npz to write, for data.mocap of a config.")],
+) -> None:
+    """Make recordings for the built-in mixture of CMU's own files, or of BVH.
+
+    Example:  pose-rft data recordings cmu data/cmu --out data/cmu_poses.npz
+    """
+    from pose_rft.data.readers.motion_files import write_clips
+    from pose_rft.data.readers.registry import reader_of
+    from pose_rft.storage import ensure_writable
+
+    ensure_writable(out)
+    clips = write_clips(reader_of(name), folder, out)
+    say(f"{len(clips)} poses of {len(clips.names)} clips written to {out}")
+
+
 def _inventory(name: str, folder: Path) -> list[str]:
     """What a folder has of a published data set, where that comes from and under which licence; a line each."""
     from pose_rft.data.readers.registry import reader_of
@@ -91,7 +110,7 @@ def _inventory(name: str, folder: Path) -> list[str]:
     said = [f"{reader.title}: {reader.gives}", f"from {reader.home}", f"licence: {reader.licence}"]
     for needed in reader.holds:
         found = needed.found(folder)
-        state = f"{len(found)} found" if found else "MISSING" if needed.required else "missing, can be done without"
+        state = f"{len(found)} found" if found else "MISSING" if needed.required else "none found"
         said.append(f"{needed.pattern} ({needed.what}): {state}")
     return said + [f"unconfirmed: {each}" for each in reader.unconfirmed]
 

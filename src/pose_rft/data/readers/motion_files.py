@@ -1,4 +1,4 @@
-"""What readers of recorded motion have in common: frames of text files, thinned, described by rule."""
+"""What readers of motion in text files have in common: frames, thinned, described by rule or kept as clips."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from pose_rft.body.retargeting import Motion, body_poses
+from pose_rft.data.mocap.clips import MocapClips, concatenated
 from pose_rft.data.readers.amass import RATE
-from pose_rft.data.readers.published import TEST, TRAIN, described
+from pose_rft.data.readers.published import TEST, TRAIN, Reader, described, opened
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
+from pose_rft.storage import atomic_file
 
 KEPT = 4  # files whose poses stay in memory
 CMU_CLIP = re.compile(r"(\d{1,3})_(\d+)")
@@ -45,6 +47,12 @@ class MotionFile:
     def record(self, row: int) -> Mapping[str, Any]:
         return described(_poses(self.path, self.read)[int(row * self.step)], row)
 
+    def clip(self) -> MocapClips:
+        """All rows as a clip for the built-in mixture, without words; y-up."""
+        rows = (np.arange(len(self.splits)) * self.step).astype(int)
+        poses = _poses(self.path, self.read)[rows]
+        return MocapClips(poses, np.full(len(rows), clip_name(self.path)), np.full(len(rows), ""))
+
 
 @lru_cache(maxsize=KEPT)
 def _poses(path: Path, read: Callable[[Path], Motion]) -> np.ndarray:
@@ -58,3 +66,22 @@ def clip_name(path: Path) -> str:
     """What a recording is called, for the split: CMU's ``7_01`` and ``07_01`` are ``007_01``, as in ``splits.py``."""
     found = CMU_CLIP.fullmatch(path.stem)
     return f"{int(found[1]):03d}_{found[2]}" if found else path.stem
+
+
+def write_clips(reader: Reader, folder: Path, out: Path) -> MocapClips:
+    """Make a file of recordings for ``data.mocap`` of a folder with a reader's motion.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: the reader's are no text files of motion, one is damaged, or the place cannot be written to.
+    """
+    reader.open(folder)
+    parts = reader.parts(folder)
+    if not all(isinstance(part, MotionFile) for part in parts):
+        raise UserError(f"{reader.title}: is no motion in text files, as cmu and bvh are; name it in data.sources")
+    clips = concatenated(opened(parts, lambda part: part.clip()))
+    with atomic_file(out) as part, part.open("wb") as file:
+        np.savez(file, pose=clips.pose, sequence=clips.sequence, description=clips.description)
+    return clips

@@ -29,10 +29,10 @@ from pose_rft.storage import read_json
 
 FRAMES = "ids_2_dataset_sequence_and_frame_index_100k.json"
 SPLIT_WORDS = {"train": TRAIN, "val": DEV, "test": TEST}
-AMASS_FOLDERS = ("AMASS/smplh", "AMASS", "amass")
+AMASS_FOLDERS = ("AMASS/smplh", "AMASS")
 AGAIN = "download it again"
 HOME = "https://github.com/naver/posescript (download: PoseScript v2) and https://amass.is.tue.mpg.de"
-AMASS_NEEDED = Needed("[Aa][Mm][Aa][Ss][Ss]", "AMASS in SMPL+H G, or a link to it")
+AMASS_NEEDED = Needed("AMASS", "AMASS in SMPL+H G, or a link to it")
 UNCONFIRMED = (
     "whether the release has AMASS's folders under their names of before 2020 or of after; both are looked for",
 )

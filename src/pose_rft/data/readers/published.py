@@ -178,12 +178,12 @@ class PublishedRows:
         return digest.hexdigest()
 
 
-def opened(paths: Sequence[Path], open_file: Callable[[Path], Any]) -> list[Any]:
+def opened(files: Sequence[Any], open_file: Callable[[Any], Any]) -> list[Any]:
     """What a function makes of each file, with a progress bar that is closed where a file is refused."""
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task, made = bar.add_task("Opening files", total=len(paths)), []
-        for path in paths:
-            made.append(open_file(path))
+        task, made = bar.add_task("Opening files", total=len(files)), []
+        for file in files:
+            made.append(open_file(file))
             bar.advance(task)
         return made
 

@@ -82,8 +82,8 @@ class PicturedPoses:
 
     def record(self, row: int) -> Mapping[str, Any]:
         own = int(self.rows[row])
-        name = self.arrays["imgname"][own][()]
-        name = (name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)).replace("\\", "/")
+        stored = self.arrays["imgname"][own].item()
+        name = (stored.decode("utf-8", "replace") if isinstance(stored, bytes) else str(stored)).replace("\\", "/")
         pose = seen_pose(body_joints(self.arrays[self.pose][own]))
         box = square_box(self.arrays["center"][own], float(np.max(self.arrays["scale"][own])))
         return pictured(self.folder, [root + name for root in self.roots], box, pose, own)
