@@ -18,15 +18,15 @@ all that holds for a source: weights, splits, reading when drawn, going on at th
 ```yaml
 data:
   sources:
-    - {name: posescript, path: data/posescript, weight: 2}
-    - {name: 3dpw, path: data/3DPW}
+    - {name: posescript, path: /data/posescript, weight: 2}
+    - {name: 3dpw, path: /data/3DPW}
     - {name: builtin}
 ```
 
 What a folder has, what is missing in it, where that comes from and under which licence, and whether its lines are
 sound (a thousand of them are read):
 
-    pose-rft data check posescript data/posescript --picture posescript.png
+    pose-rft data check posescript /data/posescript --picture posescript.png
 
 - **Frames.** Poses that come with a picture are in the picture's frame (x right, y up, z towards the viewer), all
   others stand with y up and face +z.
@@ -39,7 +39,7 @@ sound (a thousand of them are read):
 - **Pictures** need a policy that reads them, and `retrieval train` refuses them; LLaVA's show more than people, which
   an encoder of people refuses.
 - **The free recordings**, CMU's, make a file for `data.mocap`, which the built-in mixture describes in many ways:
-  `pose-rft data recordings cmu data/cmu --out cmu_poses.npz` (`bvh` too). How exact their poses are:
+  `pose-rft data recordings cmu /data/cmu --out cmu_poses.npz` (`bvh` too). How exact their poses are:
   `src/pose_rft/data/readers/cmu.py`.
 
 The first lines of each reader (`src/pose_rft/data/readers/`) say by which public code or text each key, unit and

@@ -36,7 +36,7 @@ def check(
     licence, and read a thousand of its lines.
 
     Examples:  pose-rft data check pairs.jsonl --picture samples.png
-               pose-rft data check posescript data/posescript
+               pose-rft data check posescript /data/posescript
     """
     from pose_rft.body.render import write_png
     from pose_rft.data.findings import look_through, sheet
@@ -91,7 +91,7 @@ def recordings(
 ) -> None:
     """Make recordings for the built-in mixture of CMU's own files, or of BVH.
 
-    Example:  pose-rft data recordings cmu data/cmu --out data/cmu_poses.npz
+    Example:  pose-rft data recordings cmu /data/cmu --out cmu_poses.npz
     """
     from pose_rft.data.readers.motion_files import write_clips
     from pose_rft.data.readers.registry import reader_of
