@@ -12,7 +12,7 @@ from pose_rft.body.read_bvh import read_bvh
 from pose_rft.body.retargeting import SMPL_LEAN, body_poses
 from pose_rft.body.skeleton import JOINT_INDEX, PARENTS, forward_kinematics
 from pose_rft.errors import UserError
-from tests.data.published_sets import amc_text, asf_text
+from tests.body.acclaim_texts import amc_text, asf_text
 
 
 def test_poses_survive_being_written_as_bvh_and_read(tmp_path):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pose_rft.body.bvh import write_bvh
+from tests.body.acclaim_texts import amc_text, asf_text
 
 STANDING_Z_UP = (np.pi / 2, 0.0, 0.0)  # the root of somebody upright in a z-up world; faces -y
 NAMES = ("walk", "turn")
@@ -298,57 +299,6 @@ def write_aistpp(folder: Path) -> None:
     (folder / "ignore_list.txt").write_text(DANCES[2] + "\n")
 
 
-BONES = (  # parent, name, direction, axis, degrees of freedom: CMU's skeletons
-    "root lhipjoint 0.65,-0.71,0.25 0,0,0 -", "lhipjoint lfemur 0.342,-0.94,0 0,0,20 rx,ry,rz",
-    "lfemur ltibia 0.342,-0.94,0 0,0,20 rx", "ltibia lfoot 0.089,-0.244,0.966 -90,0,20 rx,rz",
-    "lfoot ltoes 0,0,1 -90,0,20 rx", "root rhipjoint -0.65,-0.71,0.25 0,0,0 -",
-    "rhipjoint rfemur -0.342,-0.94,0 0,0,-20 rx,ry,rz", "rfemur rtibia -0.342,-0.94,0 0,0,-20 rx",
-    "rtibia rfoot -0.089,-0.244,0.966 -90,0,-20 rx,rz", "rfoot rtoes 0,0,1 -90,0,-20 rx",
-    "root lowerback 0,1,0 0,0,0 rx,ry,rz", "lowerback upperback 0,1,0 0,0,0 rx,ry,rz",
-    "upperback thorax 0,1,0 0,0,0 rx,ry,rz", "thorax lowerneck 0,1,0 0,0,0 rx,ry,rz",
-    "lowerneck upperneck 0,1,0 0,0,0 rx,ry,rz", "upperneck head 0,1,0 0,0,0 rx,ry,rz",
-    "thorax lclavicle 0.97,0.25,0 0,0,0 ry,rz", "lclavicle lhumerus 1,0,0 180,-30,-90 rx,ry,rz",
-    "lhumerus lradius 1,0,0 180,-30,-90 rx", "lradius lwrist 1,0,0 0,90,90 ry", "lwrist lhand 1,0,0 0,90,90 rx,rz",
-    "thorax rclavicle -0.97,0.25,0 0,0,0 ry,rz", "rclavicle rhumerus -1,0,0 180,30,90 rx,ry,rz",
-    "rhumerus rradius -1,0,0 180,30,90 rx", "rradius rwrist -1,0,0 0,-90,-90 ry", "rwrist rhand -1,0,0 0,-90,-90 rx,rz",
-)  # fmt: skip
-
-
-def asf_text() -> str:
-    bones = [bone.split() for bone in BONES]
-    lines = [
-        ":version 1.10",
-        ":name VICON",
-        ":units",
-        "  length 0.45",
-        "  angle deg",
-        ":root",
-        "   order TX TY TZ RX RY RZ",
-    ]
-    lines += ["   axis XYZ", "   position 0 0 0", "   orientation 0 0 0", ":bonedata"]
-    for number, (_, name, direction, axis, dof) in enumerate(bones):
-        moves = [f"    dof {dof.replace(',', ' ')}", "    limits (-60.0 90.0)"] if dof != "-" else []
-        lines += [
-            "  begin",
-            f"     id {number + 1}",
-            f"     name {name}",
-            f"     direction {direction.replace(',', ' ')}",
-        ]
-        lines += ["     length 2.0", f"     axis {axis.replace(',', ' ')}  XYZ", *moves, "  end"]
-    return "\n".join([*lines, ":hierarchy", "  begin", *[f"    {bone[0]} {bone[1]}" for bone in bones], "  end", ""])
-
-
-def amc_text(frames: int, **angles: tuple[float, ...]) -> str:
-    """A motion in which some bones have the same angles in every frame and all others none."""
-    lines = ["#!OML:ASF 07.ASF", ":FULLY-SPECIFIED", ":DEGREES"]
-    for frame in range(frames):
-        lines += [str(frame + 1), "root " + " ".join(map(str, angles.get("root", (0,) * 6)))]
-        for _, name, _, _, dof in map(str.split, BONES):
-            if dof != "-":
-                lines.append(f"{name} " + " ".join(map(str, angles.get(name, (0,) * len(dof.split(","))))))
-    return "\n".join(lines) + "\n"
-
-
 def write_cmu(folder: Path) -> None:
     """Subject 7, for training, and 2, for tests: 25 frames at 120 a second each, with a left knee at a right angle."""
     for subject in ("07", "02"):
@@ -359,7 +309,8 @@ def write_cmu(folder: Path) -> None:
 
 
 def write_bvh_files(folder: Path) -> None:
-    write_bvh(folder / "07_01.bvh", bent(5, 22, (0.0, 0.0, 0.0)).reshape(5, 22, 3), fps=20.0)
+    """Six frames at 20 a second, of which the first is the rest pose: three rows."""
+    write_bvh(folder / "07_01.bvh", bent(6, 22, (0.0, 0.0, 0.0)).reshape(6, 22, 3), fps=20.0)
 
 
 def write_llava(folder: Path) -> None:

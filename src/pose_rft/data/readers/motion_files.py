@@ -27,29 +27,31 @@ class MotionFile:
 
     Attributes:
         path: the file.
+        first: frame of the first row.
         step: frames from one row to the next.
         splits: (N,) as for ``Part``.
         read: reads a file; a function of a module.
     """
 
     path: Path
+    first: int
     step: float
     splits: np.ndarray
     read: Callable[[Path], Motion]
 
     @staticmethod
-    def open(path: Path, frames: int, fps: float, read: Callable[[Path], Motion]) -> "MotionFile":
+    def open(path: Path, frames: int, fps: float, read: Callable[[Path], Motion], first: int = 0) -> "MotionFile":
         """Of a file with so many frames at so many a second."""
         step = max(1.0, fps / RATE)
-        rows = len(np.arange(0, frames, step))
-        return MotionFile(path, step, np.full(rows, TEST if is_held_out(clip_name(path)) else TRAIN, np.int8), read)
+        split = TEST if is_held_out(clip_name(path)) else TRAIN
+        return MotionFile(path, first, step, np.full(len(np.arange(first, frames, step)), split, np.int8), read)
 
     def record(self, row: int) -> Mapping[str, Any]:
-        return described(_poses(self.path, self.read)[int(row * self.step)], row)
+        return described(_poses(self.path, self.read)[self.first + int(row * self.step)], row)
 
     def clip(self) -> MocapClips:
         """All rows as a clip for the built-in mixture, without words; y-up."""
-        rows = (np.arange(len(self.splits)) * self.step).astype(int)
+        rows = self.first + (np.arange(len(self.splits)) * self.step).astype(int)
         poses = _poses(self.path, self.read)[rows]
         return MocapClips(poses, np.full(len(rows), clip_name(self.path)), np.full(len(rows), ""))
 
@@ -77,8 +79,7 @@ def write_clips(reader: Reader, folder: Path, out: Path) -> MocapClips:
     Raises:
         UserError: the reader's are no text files of motion, one is damaged, or the place cannot be written to.
     """
-    reader.open(folder)
-    parts = reader.parts(folder)
+    parts = reader.open(folder).parts
     if not all(isinstance(part, MotionFile) for part in parts):
         raise UserError(f"{reader.title}: is no motion in text files, as cmu and bvh are; name it in data.sources")
     clips = concatenated(opened(parts, lambda part: part.clip()))

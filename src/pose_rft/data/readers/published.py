@@ -137,11 +137,12 @@ class PublishedRows:
 
     Attributes:
         name, folder, splits, fingerprint: see ``Records``. The fingerprint is of names, sizes and ends of the files.
+        parts: the files.
     """
 
     def __init__(self, folder: Path, parts: Sequence[Part]) -> None:
-        self.name, self.folder, self._parts = str(folder), folder, list(parts)
-        splits = [part.splits for part in self._parts]
+        self.name, self.folder, self.parts = str(folder), folder, list(parts)
+        splits = [part.splits for part in self.parts]
         self._ends = np.cumsum([len(each) for each in splits])
         if not splits or not self._ends[-1]:
             raise UserError(f"{folder}: holds no row that can be used; see docs/readers.md")
@@ -163,11 +164,11 @@ class PublishedRows:
 
     def _at(self, row: int) -> tuple[Part, int]:
         number = int(np.searchsorted(self._ends, row, side="right"))
-        return self._parts[number], int(row - self._ends[number] + len(self._parts[number].splits))
+        return self.parts[number], int(row - self._ends[number] + len(self.parts[number].splits))
 
     def _digest(self) -> str:
         digest = hashlib.sha256(self.splits.tobytes())
-        for part in self._parts:
+        for part in self.parts:
             try:
                 size = part.path.stat().st_size
                 with part.path.open("rb") as file:
