@@ -5,11 +5,12 @@
     python -m benchmarks.hybrid_actions --table
 
 Every finished run leaves docs/results/hybrid/ENVIRONMENT-LEARNER-SEED.json, and the command goes on from what is there.
-A run takes a minute or less of one core. How to read the tables: docs/results/hybrid_actions.md.
+A run takes from seconds (goal) to some minutes (moving) of one core. How to read them: docs/results/hybrid_actions.md.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,12 @@ from pose_rft.storage import ensure_directory
 ENVIRONMENTS: dict[str, Environment] = {
     "platform": Platform(), "goal": Goal(), "goal-published": PublishedGoal(), "moving": Moving(), "sliding": Sliding(),
 }  # fmt: skip
-STEPS = {"platform": 200_000, "goal": 50_000, "goal-published": 50_000, "moving": 1_500_000, "sliding": 1_500_000}
+STEPS = {"platform": 200_000, "goal": 50_000, "goal-published": 50_000, "moving": 5_000_000, "sliding": 5_000_000}
 LEARNERS = {"hygrpo": hygrpo.train, "h-ppo": hppo.train, "p-dqn": pdqn.train}
 DRIVING: dict[str, Any] = {
-    "hygrpo": hygrpo.HyGRPOSettings(states=8, updates=12, discount=0.97),
-    "h-ppo": hppo.HPPOSettings(length=128, updates=12, discount=0.97),
-    "p-dqn": pdqn.PDQNSettings(steps_per_update=256),
+    "hygrpo": hygrpo.HyGRPOSettings(states=16, updates=16, horizon=60, discount=0.95, std_floor=0.03, fresh=0.25),
+    "h-ppo": hppo.HPPOSettings(copies=256, updates=12, discount=0.97),
+    "p-dqn": pdqn.PDQNSettings(copies=128, steps_per_update=256),
 }
 SHORT: dict[str, Any] = {
     "hygrpo": hygrpo.HyGRPOSettings(),
@@ -84,14 +85,14 @@ def make(environment: str, learner: str, seed: int, steps: int, results: Path, c
     write_run({**about, "settings": asdict(settings), "curve": told.curve, **found}, results)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--environments", nargs="+", choices=list(ENVIRONMENTS), default=list(ENVIRONMENTS))
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--table", action="store_true", help="print the tables of the runs that are there, make none")
     parser.add_argument("--results", type=Path, default=Path("docs/results/hybrid"), help="of the small JSON files")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         if not arguments.table:
             make_runs(arguments)

@@ -29,7 +29,7 @@ STEPS, UPDATES, LEARNING_RATE = 300, 4, 3e-3
 
 
 class Golfer(nn.Module):
-    """``pi(club, strength | distance)``: a categorical distribution over clubs, a Gaussian over the strength of each."""
+    """``pi(club, strength | distance)``: a categorical distribution over clubs, a Gaussian for each one's strength."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -212,7 +212,7 @@ class PublishedGoal(Goal):
     """Goal as the published program plays it: a kick to a place (x, y) goes towards (x, x).
 
     ``goal_env.py`` hands only the first number of the pair to ``kick_to``, which adds it to both coordinates (gym-goal
-    as it came with HyAR, github.com/TJU-DRL-LAB/AI-Optimizer). Published figures are of this game.
+    as it came with HyAR, github.com/TJU-DRL-LAB/AI-Optimizer). Figures measured with it are of this game.
     """
 
     def act(self, states: np.ndarray, actions: np.ndarray, numbers: np.ndarray, generator: np.random.Generator) -> Step:

@@ -51,7 +51,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: there is none, or one is damaged.
     """
-    paths = sorted(folder.glob("*-[0-9].json"))
+    paths = sorted(folder.glob("*-[0-9]*.json"))
     if not paths:
         raise UserError(f"{folder}: holds no finished run; leave out --table to make them")
     return [read_json(path, "delete it to make that run again") for path in paths]

@@ -1,9 +1,6 @@
 """The learners of hybrid actions: their parts against hand-worked numbers, and all three on one small game."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +14,7 @@ from benchmarks.hybrid.hppo import generalised_advantages
 from benchmarks.hybrid.pdqn import Memory
 from benchmarks.hybrid.policy import HybridPolicy
 from benchmarks.hybrid.results import judged, run_file, table, write_run
-from benchmarks.hybrid_actions import make
-
-ROOT = Path(__file__).parents[2]
+from benchmarks.hybrid_actions import main, make
 
 
 class Darts(Environment):
@@ -141,7 +136,7 @@ def fake_run(learner: str, seed: int, gained: float) -> dict:
     }  # fmt: skip
 
 
-def test_the_table_has_means_over_seeds_and_the_command_prints_it(tmp_path):
+def test_the_table_has_means_over_seeds_and_the_command_prints_it(tmp_path, capsys):
     runs = [fake_run("hygrpo", seed, gained) for seed, gained in ((0, 1.0), (1, 3.0))]
     runs += [fake_run("h-ppo", seed, 0.5) for seed in (0, 1)]
     assert "| goal | hygrpo | 2 | 2.00 (1.00 to 3.00) | 0.50 (0.50 to 0.50) | 1,000 | 2 |" in table(
@@ -149,31 +144,23 @@ def test_the_table_has_means_over_seeds_and_the_command_prints_it(tmp_path):
     )
     for run in runs:
         write_run(run, tmp_path)
-    printed = command("--table", "--results", str(tmp_path))
-    assert printed.returncode == 0
-    assert "| goal | h-ppo | 2 | **+1.50 (+0.50 to +2.50)** |" in printed.stdout
+    main(["--table", "--results", str(tmp_path)])
+    assert "| goal | h-ppo | 2 | **+1.50 (+0.50 to +2.50)** |" in capsys.readouterr().out
 
 
-def test_a_folder_without_runs_is_said_in_one_line(tmp_path):
-    printed = command("--table", "--results", str(tmp_path))
-    assert printed.returncode == 2
-    assert printed.stderr == f"error: {tmp_path}: holds no finished run; leave out --table to make them\n"
+def test_a_folder_without_runs_is_said_in_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--table", "--results", str(tmp_path)])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: holds no finished run; leave out --table to make them\n"
 
 
 def test_a_run_is_made_once(tmp_path):
-    console = Console(quiet=True)
-    for _ in range(2):
-        make("goal", "hygrpo", 0, 3000, tmp_path, console)
-        path = run_file(tmp_path, "goal", "hygrpo", 0)
-        made = json.loads(path.read_text())
-        assert made["steps"] == 3000
-        assert len(made["return"]) == len(made["success"]) == 256
-        path.write_text(json.dumps(made | {"seconds": -1}))
+    path, console = run_file(tmp_path, "goal", "hygrpo", 0), Console(quiet=True)
+    make("goal", "hygrpo", 0, 3000, tmp_path, console)
+    made = json.loads(path.read_text())
+    assert made["steps"] == 3000
+    assert len(made["return"]) == len(made["success"]) == 256
+    path.write_text(json.dumps(made | {"seconds": -1}))
+    make("goal", "hygrpo", 0, 3000, tmp_path, console)
     assert json.loads(path.read_text())["seconds"] == -1
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.hybrid_actions", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
