@@ -1,7 +1,7 @@
 """Moving and Sliding: drive into a circle and stop there.
 
-The rules and constants are those of gym-hybrid (github.com/thomashirtz/gym-hybrid), on which HyAR (Li et al. 2022) and
-CHDP (Liu et al. 2026) build theirs; Fan et al. 2019 (H-PPO) describe an environment "Moving" of the same kind.
+The rules and constants are those of gym-hybrid (github.com/thomashirtz/gym-hybrid, ``environments.py`` and
+``agents.py``), which names Xiong et al. 2018 and Fan et al. 2019 as descriptions of such an environment.
 """
 
 import math

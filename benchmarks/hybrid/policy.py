@@ -13,12 +13,12 @@ HIDDEN = 64
 FIRST_STD, LEAST_STD = 0.6, 0.03  # of parameters, whose bounds are -1 and 1
 
 
-def perceptron(inputs: int, outputs: int, hidden: int = HIDDEN) -> nn.Sequential:
+def perceptron(inputs: int, outputs: int) -> nn.Sequential:
     """Two hidden layers; the last layer begins near zero, so that what it says first hardly depends on its input."""
-    last = nn.Linear(hidden, outputs)
+    last = nn.Linear(HIDDEN, outputs)
     nn.init.orthogonal_(last.weight, gain=0.01)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), last)
+    return nn.Sequential(nn.Linear(inputs, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, HIDDEN), nn.Tanh(), last)
 
 
 @dataclass(frozen=True)

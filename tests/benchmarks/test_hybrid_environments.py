@@ -89,7 +89,7 @@ def test_the_return_of_platform_is_the_share_of_the_way_and_one_for_success(gene
     assert returns == pytest.approx(last[:, X] / 1035)
     assert returns.min() >= 0
     assert returns.max() < 1
-    assert not success.any()  # random play does not get there: Masson et al. 2016, figure 5
+    assert not success.any()  # two gaps and two enemies are more than random play overcomes
 
 
 def kicked_off(count: int, y: float) -> np.ndarray:
