@@ -26,7 +26,12 @@ AT_ONCE = 8  # inputs that are answered together: photographs take room
 
 
 def read_inputs(
-    text: str | None, prompts: Path | None, images: Sequence[Path], box: str | None = None, everybody: bool = False
+    text: str | None,
+    prompts: Path | None,
+    images: Sequence[Path],
+    box: str | None = None,
+    everybody: bool = False,
+    poses: Sequence[str] = (),
 ) -> list[PromptInput]:
     """Every prompt about every photograph; photographs alone are asked for the pose.
 
@@ -35,10 +40,11 @@ def read_inputs(
         images: photographs, or folders of them.
         box: around the person who is meant in the one photograph, "left,top,right,bottom".
         everybody: ask about each person who is found in a photograph.
+        poses: places of the poses that ``<input_pose>`` in every prompt stand for, as for ``read_pose_row``.
 
     Raises:
         UserError: nothing to ask, text and file, an unreadable file, a missing picture, a folder without any, or a box
-            or people without a photograph, or a box for several.
+            or people without a photograph, or a box for several; or as ``read_pose_row`` and ``PromptInput``.
     """
     if text is not None and prompts is not None:
         raise UserError("generate: give a text or --prompts, not both")
@@ -56,7 +62,8 @@ def read_inputs(
     shown: list[tuple[Path | None, Box | None]] = [
         (picture, each) for picture in pictures for each in (boxes_of_people(picture) if everybody else [given])
     ]
-    return [PromptInput(prompt, picture, each) for picture, each in shown or [(None, None)] for prompt in texts]
+    about = tuple(read_pose_row(place).axis_angle() for place in poses)
+    return [PromptInput(prompt, picture, each, about) for picture, each in shown or [(None, None)] for prompt in texts]
 
 
 def _lines(file: Path) -> list[str]:
@@ -97,10 +104,17 @@ def answer(
     """
     for start in range(0, len(inputs), AT_ONCE):
         some = inputs[start : start + AT_ONCE]
-        prompts, images, boxes = zip(*((each.prompt, each.image, each.box) for each in some), strict=True)
-        seeds = [seed] * len(some)
         groups = policy.generate(
-            prompts, images, num_samples, temperature, seeds, boxes=boxes, best_of=best_of, words=words, settle=settle
+            [each.prompt for each in some],
+            [each.image for each in some],  # type: ignore[misc]
+            num_samples,
+            temperature,
+            [seed] * len(some),
+            boxes=[each.box for each in some],
+            best_of=best_of,
+            words=words,
+            settle=settle,
+            poses=[each.poses for each in some],
         )
         yield from zip(some, groups, strict=True)
 

@@ -72,6 +72,13 @@ def generate(
     people: Annotated[
         Literal["one", "all"], typer.Option(help="all: answer for everybody who is found in the photograph.")
     ] = "one",
+    pose: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FILE.npz, or FILE.npz#ROW: the pose that <input_pose> in TEXT stands for. Given again for the next "
+            "<input_pose>, in order."
+        ),
+    ] = None,
     prompts: Annotated[Path | None, typer.Option(help="A file with a TEXT on each line, instead of TEXT.")] = None,
     num_samples: Annotated[int, typer.Option(min=1, help="How many different answers.")] = 1,
     temperature: Annotated[
@@ -119,7 +126,7 @@ def generate(
         from pose_rft.answers import answer, read_inputs, write_answers
         from pose_rft.body.pose import FileOptions
 
-    inputs = read_inputs(text, prompts, image or [], box, everybody=people == "all")
+    inputs = read_inputs(text, prompts, image or [], box, people == "all", pose or [])
     ensure_directory(out)
     policy = load_policy(checkpoint, device)
     answered = answer(policy, inputs, num_samples, temperature, seed, best_of, words, settle)

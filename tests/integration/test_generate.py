@@ -14,7 +14,7 @@ from pose_rft.answers import read_inputs
 from pose_rft.body import load_body
 from pose_rft.data.sample import SHORT_ANSWER
 from pose_rft.data.stated import stated_checks
-from pose_rft.policy import PromptInput
+from pose_rft.policy import PoseBranchConfig, PosePolicy, PromptInput
 from pose_rft.posescript.settling import settle
 
 PROMPT = "Both arms are raised."
@@ -237,6 +237,22 @@ def test_every_prompt_of_a_file_is_asked_about_every_photograph(tmp_path):
     assert [(question.prompt, question.image.stem) for question in asked] == [
         ("one", "a"), ("two", "a"), ("one", "b"), ("two", "b"),
     ]  # fmt: skip
+
+
+def test_input_pose_in_a_text_is_the_pose_of_a_file(pose_rft, trained_policy, tmp_path):
+    reading = PosePolicy.from_pretrained(trained_policy, dtype=torch.float32, pose_branch=PoseBranchConfig(2, 1))
+    reading.save_pretrained(tmp_path / "policy")
+    pose = torch.randn(2, 22, 3, generator=torch.Generator().manual_seed(0)).numpy() * 0.2
+    np.savez(tmp_path / "poses.npz", pose=pose)
+    options = ("--checkpoint", tmp_path / "policy", "--temperature", 0, "--no-words", "--device", "cpu")
+    asked = ("generate", "Bend <input_pose>.", "--out", tmp_path / "out", *options)
+    outcome = pose_rft(*asked, "--pose", f"{tmp_path}/poses.npz#1")
+    assert outcome.status == 0, outcome.err
+    with np.load(tmp_path / "out" / "pose_00.npz") as data:  # an untrained branch gives it back
+        np.testing.assert_allclose(data["poses"][0, :66].reshape(22, 3), pose[1], atol=0.05)
+    twice = pose_rft(*asked, "--pose", tmp_path / "poses.npz", "--pose", tmp_path / "poses.npz")
+    assert (twice.status, twice.err.count("\n")) == (2, 1)
+    assert "2 for 1 <input_pose>" in twice.err
 
 
 def test_questions_that_cannot_be_asked_are_one_line(pose_rft, tmp_path):

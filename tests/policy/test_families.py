@@ -6,7 +6,6 @@ from itertools import chain
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from pose_rft.errors import UserError
 from pose_rft.generation import cuda_graph as replay
@@ -15,39 +14,8 @@ from pose_rft.generation.decoders import AnswerDecoder
 from pose_rft.generation.drafts import DraftTable
 from pose_rft.generation.packing import pack_groups
 from pose_rft.generation.sampling import sample_answers
-from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy, Rollout
-from pose_rft.policy.config import LoraSettings
-
-SMALL = {
-    "vocab_size": 258,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "eos_token_id": 0,
-    "bos_token_id": 1,
-    "pad_token_id": 0,
-    "initializer_range": 0.3,
-}
-SHARING = {
-    "llama": {},
-    "mistral": {},
-    "qwen2": {},
-    "qwen3": {},
-    "gemma2": {"sliding_window": 512},
-    "gemma3_text": {"sliding_window": 512},
-    "granite": {"logits_scaling": 4.0},
-    "phi3": {},
-    "olmo2": {},
-    "gpt_neox": {},
-    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4},
-}
-PADDED = {
-    "mamba": {"state_size": 4, "num_hidden_layers": 2, "targets": ["in_proj", "x_proj"]},
-    "bloom": {"n_head": 4, "n_layer": 2},  # its positions are counted along the row
-}
+from pose_rft.policy import PosePolicy, Rollout
+from tests.policy.text_models import PADDED, SHARING, text_policy
 
 
 def prompt_ids(rollout: Rollout) -> list[list[int]]:
@@ -56,24 +24,10 @@ def prompt_ids(rollout: Rollout) -> list[list[int]]:
 
 @pytest.fixture(scope="session")
 def family_policy(tmp_path_factory, byte_tokenizer):
-    """``family_policy(model_type, **settings)``: an untrained policy whose adapters and head do something."""
+    """``family_policy(model_type, **settings)``: as ``text_policy`` makes them."""
 
-    def make(model_type: str, targets: str | list[str] = "all-linear", **settings) -> PosePolicy:
-        directory = tmp_path_factory.mktemp(model_type)
-        byte_tokenizer(directory)
-        torch.manual_seed(0)
-        # Only fields that the family knows: others would be kept and mean nothing.
-        known = AutoConfig.for_model(model_type).to_dict()
-        config = AutoConfig.for_model(model_type, **{k: v for k, v in SMALL.items() if k in known} | settings)
-        AutoModelForCausalLM.from_config(config).save_pretrained(directory)
-        head = HeadConfig(width=32, depth=1, heads=4, covariance="low_rank", rank=2)
-        policy = PosePolicy.create(
-            PolicyConfig(str(directory), -1, head, LoraSettings(rank=2, alpha=4, targets=targets)), dtype=torch.float32
-        )
-        with torch.no_grad():
-            for parameter in policy.trainable().values():
-                parameter.add_(torch.randn_like(parameter) * 0.05)
-        return policy
+    def make(model_type: str, **settings) -> PosePolicy:
+        return text_policy(tmp_path_factory.mktemp(model_type), byte_tokenizer, model_type, **settings)
 
     return make
 

@@ -302,7 +302,7 @@ def test_the_reference_scores_as_the_policy_did_when_it_was_frozen(tiny_policy, 
     packed = tiny_policy.pack(tiny_policy.rollout(["one", "two"], num_answers=2, max_new_tokens=5))
     before = tiny_policy(packed)
     tiny_policy.freeze_reference()
-    assert tiny_policy._reference_is_bare == (not trained)
+    assert tiny_policy._reference.is_bare == (not trained)
     shake()
     flags = {name: parameter.requires_grad for name, parameter in tiny_policy.named_parameters()}
     with tiny_policy.as_reference():

@@ -15,6 +15,7 @@ from pose_rft.vision.detector import Box
 from pose_rft.vision.encoded_images import EncodedImages
 
 POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
+INPUT_POSE = "<input_pose>"  # stands in a prompt for a pose that is given with it
 SHORT_ANSWER = "The SMPL pose of this person is <POSE>."  # says nothing but that there is one
 OUTLINED_ANSWER = "{}: <POSE>."  # says what the body does, then shows it
 TASKS = ("text_to_pose", "image_to_pose", "image_text_to_pose", "pose_question", "image_question", "chat")
@@ -71,6 +72,9 @@ class Sample:
         box: of a photograph: left, top, right, bottom around the person who is meant, in pixels of the upright file.
         betas: (10,) shape of the person in a body model of the SMPL family, or None: for evaluation by a protocol.
         gender: of that model: ``male``, ``female`` or ``neutral``; empty where nobody says.
+        poses: given with the prompt, (22, 3) axis-angle radians each: what its ``<input_pose>`` stand for, in order.
+        changes: what the prompt says of the way from the first given pose to the answer's, in the language of
+            ``pose_rft.posescript.edits.comparisons``.
     """
 
     prompt: str
@@ -86,6 +90,8 @@ class Sample:
     box: Box | None = None
     betas: np.ndarray | None = None
     gender: str = ""
+    poses: tuple[np.ndarray, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 def sample_name(sample: Sample) -> str:
@@ -100,8 +106,8 @@ def check_poses(samples: Sequence[Sample]) -> None:
         UserError: a pose of another shape, or with values that are not finite; it names the sample.
     """
     for sample in samples:
-        poses = [sample.pose] if sample.person is None else [sample.pose, sample.person.pose]
-        for pose in poses:
+        shown = [] if sample.person is None else [sample.person.pose]
+        for pose in (sample.pose, *shown, *sample.poses):
             if pose is not None and (pose.shape != (NUM_JOINTS, 3) or not np.isfinite(pose).all()):
                 wrong = f"has shape {pose.shape}" if pose.shape != (NUM_JOINTS, 3) else "holds NaN or infinity"
                 raise UserError(f"data: the pose of {sample_name(sample)} {wrong}; mend it or leave the sample out")

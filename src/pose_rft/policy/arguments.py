@@ -5,21 +5,52 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, get_args
 
+import numpy as np
+from torch import Tensor
+
+from pose_rft.body.pose import Pose
 from pose_rft.config import Temperature
 from pose_rft.errors import UserError
 from pose_rft.policy.prompt_encoder import PromptInput, read_prompt
 from pose_rft.vision.detector import Box
 
 TEMPERATURES = get_args(Temperature)[1]
+AnyPose = Pose | Tensor | np.ndarray
+
+
+def as_pose(pose: AnyPose) -> Pose:
+    """A pose that somebody gives: a ``Pose``, or (22, 3) axis-angle radians.
+
+    Raises:
+        UserError: another shape, or numbers that are not finite.
+    """
+    return pose if isinstance(pose, Pose) else Pose.from_axis_angle(pose)
+
+
+def as_poses(given: AnyPose | Sequence[AnyPose] | None) -> tuple[np.ndarray, ...]:
+    """What is given with one prompt, a pose, a sequence of them or None: (22, 3) axis-angle radians each.
+
+    Raises:
+        UserError: as for ``as_pose``.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, Pose) or (isinstance(given, Tensor | np.ndarray) and given.ndim == 2):
+        given = [given]
+    return tuple(as_pose(each).axis_angle() for each in given)
 
 
 def prompt_inputs(
-    prompts: Iterable[str], images: Sequence[Any] | None, boxes: Sequence[Box | None] | None = None
+    prompts: Iterable[str],
+    images: Sequence[Any] | None,
+    boxes: Sequence[Box | None] | None = None,
+    poses: Sequence[AnyPose | Sequence[AnyPose] | None] | None = None,
 ) -> list[PromptInput]:
-    """Prompts, as ``read_prompt`` reads them, with their images and boxes.
+    """Prompts, as ``read_prompt`` reads them, with their images, boxes and poses.
 
     Raises:
-        UserError: no list of texts, an empty one, or not as many images or boxes as prompts.
+        UserError: no list of texts, an empty one, or not as many images, boxes or poses as prompts; or as
+            ``as_pose`` and ``PromptInput``.
     """
     if isinstance(prompts, str | bytes) or not isinstance(prompts, Iterable):
         raise UserError(f"prompts: give a list of strings, not one {type(prompts).__name__}")
@@ -29,8 +60,12 @@ def prompt_inputs(
             raise UserError(f"prompts: number {number} is {type(text).__name__}, not a string; say what pose you want")
         if not text.strip():
             raise UserError("prompts: a prompt is empty; say what pose you want")
-    given = [_one_each(name, values, len(texts)) for name, values in (("images", images), ("boxes", boxes))]
-    return [PromptInput(read_prompt(text), image, box) for text, image, box in zip(texts, *given, strict=True)]
+    named = (("images", images), ("boxes", boxes), ("poses", poses))
+    given = [_one_each(name, values, len(texts)) for name, values in named]
+    return [
+        PromptInput(read_prompt(text), image, box, as_poses(own))
+        for text, image, box, own in zip(texts, *given, strict=True)
+    ]
 
 
 def _one_each(name: str, values: Any, count: int) -> list[Any]:

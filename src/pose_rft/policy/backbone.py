@@ -26,7 +26,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from pose_rft.data.sample import POSE_TOKEN
+from pose_rft.data.sample import INPUT_POSE, POSE_TOKEN
 from pose_rft.errors import UserError, reason_of
 from pose_rft.hf import loading
 from pose_rft.policy.prompt_tokens import PromptTokens, insert_tokens
@@ -94,7 +94,12 @@ class Backbone:
         return len(self._tokens(self._chat("")))
 
     def encode_prompt(
-        self, prompt: str, image: Image | None = None, num_projected: int = 0, attribute_text: str | None = None
+        self,
+        prompt: str,
+        image: Image | None = None,
+        num_projected: int = 0,
+        attribute_text: str | None = None,
+        pose_tokens: int = 0,
     ) -> PromptTokens:
         """A user's turn and the start of the model's, in the model's own chat template.
 
@@ -104,24 +109,26 @@ class Backbone:
             image: the picture that the prompt is about, for a model with a vision tower.
             num_projected: how many embeddings of a pose-aware encoder stand behind the user's words.
             attribute_text: what is said of the picture there in words; None without an encoder.
+            pose_tokens: how many embeddings stand for each ``<input_pose>``; 0 where it is but what the user typed.
         """
         if image is not None and self.processor is not None:
             inserted = None
             if attribute_text is not None:
                 inserted = [*[self.end_tokens[0]] * num_projected, *self._words(attribute_text)]
-            return self._encode_with_vision(prompt, image, inserted)
-        if self._has_marks(prompt):
+            return self._encode_with_vision(prompt, image, inserted, pose_tokens)
+        poses_at = None
+        if pose_tokens or self._has_marks(prompt):
             before, after = self._around_words()
-            first = [*self._tokens(before), *self._plain_words(prompt)]
+            first, poses_at = self._append_words(self._tokens(before), prompt, pose_tokens)
             if attribute_text is None:
-                return PromptTokens([*first, *self._words(after)])
+                return PromptTokens([*first, *self._words(after)], poses_at=poses_at)
         elif attribute_text is None:
             return PromptTokens(self._tokens(self._chat(prompt)))
         else:
             before, _, after = self._chat(prompt + HERE).rpartition(HERE)
             first = self._tokens(before)
         ids = [*first, *[self.end_tokens[0]] * num_projected, *self._words(attribute_text + after)]
-        return PromptTokens(ids, insert_at=len(first))
+        return PromptTokens(ids, insert_at=len(first), poses_at=poses_at)
 
     def _chat(self, prompt: str, pictures: int = 0) -> str:
         """The text of a user's turn, with the chat template's marks."""
@@ -157,10 +164,25 @@ class Backbone:
     def _plain_words(self, text: str) -> list[int]:
         return self.plain_tokenizer(text, add_special_tokens=False).input_ids
 
+    def _append_words(self, ids: list[int], prompt: str, pose_tokens: int) -> tuple[list[int], Tensor | None]:
+        """Tokens with a user's words behind them, and where in all of them poses stand."""
+        if not pose_tokens:
+            return [*ids, *self._plain_words(prompt)], None
+        first, *others = prompt.split(INPUT_POSE)
+        ids = [*ids, *self._plain_words(first)]
+        places: list[int] = []
+        for words in others:
+            places += range(len(ids), len(ids) + pose_tokens)
+            ids += [*[self.end_tokens[0]] * pose_tokens, *self._plain_words(words)]
+        return ids, torch.tensor(places)
+
     @torch.no_grad()
-    def _encode_with_vision(self, prompt: str, image: Image, inserted: list[int] | None) -> PromptTokens:
+    def _encode_with_vision(
+        self, prompt: str, image: Image, inserted: list[int] | None, pose_tokens: int
+    ) -> PromptTokens:
         """As the model itself reads it: its processor, its vision tower and what it hands to its decoder."""
-        found = self.cache.get_or_compute(image, f"{self.name} {prompt}", lambda: self._run_vision(prompt, image))
+        key = f"{self.name} {prompt}" + f" {pose_tokens} tokens a pose" * (pose_tokens > 0)
+        found = self.cache.get_or_compute(image, key, lambda: self._run_vision(prompt, image, pose_tokens))
         device = self.model.device
         deepstack = found.get("deepstack")
         tokens = PromptTokens(
@@ -170,6 +192,7 @@ class Backbone:
             positions=found.get("positions"),
             attend_until=found.get("attend_until"),
             deepstack=None if deepstack is None else deepstack.to(device),
+            poses_at=found.get("poses_at"),
         )
         if inserted is None:
             return tokens
@@ -177,15 +200,19 @@ class Backbone:
         ends_in_it = bool(after) and tokens.ids[-len(after) :] == after
         return insert_tokens(tokens, len(tokens.ids) - len(after) * ends_in_it, inserted)
 
-    def _run_vision(self, prompt: str, image: Image) -> dict[str, Tensor]:
+    def _run_vision(self, prompt: str, image: Image, pose_tokens: int) -> dict[str, Tensor]:
         assert self.processor is not None
         before, after = self._around_words(pictures=1)
-        has_marks = self._has_marks(prompt)
-        text = before if has_marks else self._chat(prompt, pictures=1)
+        in_pieces = pose_tokens > 0 or self._has_marks(prompt)
+        text = before if in_pieces else self._chat(prompt, pictures=1)
         inputs = self.processor(text=[text], images=[image], return_tensors="pt")
-        if has_marks:
-            _append(inputs, [*self._plain_words(prompt), *self._words(after)])
-        return run_vision_tower(self.model, self.decoder, inputs.to(self.model.device))
+        poses_at = None
+        if in_pieces:
+            begun = inputs["input_ids"][0].tolist()
+            words, poses_at = self._append_words(begun, prompt, pose_tokens)
+            _append(inputs, [*words[len(begun) :], *self._words(after)])
+        found = run_vision_tower(self.model, self.decoder, inputs.to(self.model.device))
+        return found if poses_at is None else found | {"poses_at": poses_at}
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer and the end of the turn."""

@@ -1,8 +1,8 @@
 """Checkpoints of a policy: a folder of JSON and safetensors, written whole or not at all.
 
-``policy.json`` says what the policy is made of; ``adapter_model.safetensors`` (peft's format), ``head.safetensors`` and
-``image_branch.safetensors`` hold what is trained; ``draft_answers.json`` and ``attributes.json`` what training learned
-about answers and pictures.
+``policy.json`` says what the policy is made of; ``adapter_model.safetensors`` (peft's format), ``head.safetensors``,
+``image_branch.safetensors`` and ``pose_branch.safetensors`` hold what is trained; ``draft_answers.json`` and
+``attributes.json`` what training learned about answers and pictures.
 """
 
 import copy
@@ -27,15 +27,18 @@ from pose_rft.policy.backbone import PRESETS, Backbone
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel, layers_below
+from pose_rft.policy.pose_branch import PoseBranch, PoseBranchConfig
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.storage import atomic_directory, read_json
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "data" / "default"
 POLICY_FILE, HEAD_FILE, ADAPTER_FILE = "policy.json", "head.safetensors", "adapter_model.safetensors"
 IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE = "image_branch.safetensors", "attributes.json", "draft_answers.json"
+POSE_BRANCH_FILE = "pose_branch.safetensors"
+YOUNGER = ("pose_branch",)  # fields of a policy that older descriptions lack
 ACTION_SPACE = ("action_mean", "action_std")  # of a pose head
 DAMAGED = "not a policy checkpoint, or a damaged one; choose another"
-FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
+FILES = [POLICY_FILE, HEAD_FILE, ADAPTER_FILE, IMAGE_BRANCH_FILE, POSE_BRANCH_FILE, ATTRIBUTES_FILE, DRAFTS_FILE]
 
 
 def find_checkpoint(name: str | Path) -> Path | None:
@@ -70,7 +73,8 @@ def read_policy_config(directory: Path) -> PolicyConfig:
     """
     document = _read_description(directory)
     made_of = {name: value for name, value in document.items() if name not in ("fingerprint", "format")}
-    if missing := [field.name for field in dataclasses.fields(PolicyConfig) if field.name not in made_of]:
+    names = [field.name for field in dataclasses.fields(PolicyConfig) if field.name not in YOUNGER]
+    if missing := [name for name in names if name not in made_of]:
         raise UserError(f"{directory / POLICY_FILE}: not a policy description ({missing[0]} is missing)")
     return from_mapping(PolicyConfig, made_of, source=str(directory / POLICY_FILE))
 
@@ -81,6 +85,7 @@ def with_other_parts(
     image_head: HeadConfig | None = None,
     text_head: HeadConfig | None = None,
     adapters_from: int | None = None,
+    pose_branch: PoseBranchConfig | None = None,
 ) -> PolicyConfig:
     """What a policy is made of that starts from another one's checkpoint; arguments as for ``from_pretrained``.
 
@@ -95,6 +100,8 @@ def with_other_parts(
         config = dataclasses.replace(
             config, encoder=config.encoder or encoder, image_head=image_head or config.image_head
         )
+    if pose_branch is not None:
+        config = dataclasses.replace(config, pose_branch=pose_branch)
     if adapters_from is None:
         return config
     if adapters_from > config.lora.from_layer:
@@ -126,6 +133,7 @@ def save_checkpoint(
     language_model: LanguageModel,
     head: PoseHead,
     branch: ImageBranch | None,
+    pose_branch: PoseBranch | None,
     dtype: torch.dtype | None,
 ) -> None:
     """Write a policy; ``dtype`` as for ``PosePolicy.save_pretrained``."""
@@ -138,6 +146,8 @@ def save_checkpoint(
         parts[IMAGE_BRANCH_FILE] = branch.trained_weights()
         if branch.attributes:
             learned[ATTRIBUTES_FILE] = [dataclasses.asdict(attribute) for attribute in branch.attributes]
+    if pose_branch is not None:
+        parts[POSE_BRANCH_FILE] = pose_branch.state_dict()
     with atomic_directory(directory) as part:
         document = config.to_dict() | {"fingerprint": _fingerprint(language_model.backbone), "format": 2}
         for file, value in {POLICY_FILE: document, **learned}.items():
@@ -156,9 +166,11 @@ def load_checkpoint(
     language_model: LanguageModel,
     head: PoseHead,
     branch: ImageBranch | None,
+    pose_branch: PoseBranch | None,
     untrained_branch: bool = False,
     untrained_head: bool = False,
     untrained_adapters: bool = False,
+    untrained_pose_branch: bool = False,
 ) -> None:
     """Take over the weights that ``save_checkpoint`` wrote, and what training learned beside them.
 
@@ -167,6 +179,7 @@ def load_checkpoint(
             both heads have the same shape.
         untrained_head: take over the action space of the pose head of texts alone.
         untrained_adapters: leave adapters below the first layer that the checkpoint adapts as they are.
+        untrained_pose_branch: leave what is made of given poses as it is, but for what ``PoseBranch.start_from`` takes.
 
     Raises:
         UserError: files missing or broken, or made for another backbone or another head.
@@ -191,6 +204,10 @@ def load_checkpoint(
                 branch.head.load_state_dict(head.state_dict())
             else:
                 branch.head.take_action_space(head.action_mean, head.action_std)
+        if pose_branch is not None and untrained_pose_branch:
+            pose_branch.start_from(head)
+        elif pose_branch is not None:
+            pose_branch.load_state_dict(_read_weights(directory / POSE_BRANCH_FILE))
         result = set_peft_model_state_dict(language_model.adapted, adapter)
         wanted = get_peft_model_state_dict(language_model.adapted, save_embedding_layers=False)
         missing = wanted.keys() - adapter.keys()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pose_rft.config import Fraction, NonNegativeInt, PositiveInt, Range, refuse_unread, validate
 from pose_rft.errors import UserError
+from pose_rft.policy.pose_branch import PoseBranchConfig
 from pose_rft.policy.pose_head import HeadConfig
 
 
@@ -50,6 +51,8 @@ class PolicyConfig:
             of one covariance and of one space.
         flip_augmentation: ``generate`` also encodes the flipped picture and takes the mean of both poses and of both
             pictures' attributes: nearer to the truth, for the encoder's time once more.
+        pose_branch: how poses are read that are given with a prompt (``<input_pose>``); None for a policy that reads
+            none.
     """
 
     backbone: str = "smollm2-135m"
@@ -59,27 +62,48 @@ class PolicyConfig:
     encoder: str | None = None
     image_head: HeadConfig | None = None
     flip_augmentation: bool = False
+    pose_branch: PoseBranchConfig | None = None
 
     def __post_init__(self) -> None:
         validate(self)
         if self.encoder is None and self.flip_augmentation:
             raise UserError("flip_augmentation: is of pictures that an encoder reads; set encoder: blazepose")
-        of_images = self.image_head
-        if of_images is None:
-            return
-        if self.encoder is None:
-            raise UserError("image_head: is the pose head of pictures that an encoder reads; set encoder: blazepose")
-        if (self.head.kind, of_images.kind) != ("query", "query") or of_images.covariance != self.head.covariance:
-            raise UserError('image_head: must be of kind "query", as head is, and of its covariance')
-        if of_images.space != self.head.space:
-            raise UserError(
-                f"image_head: its space is {of_images.space}, that of the head of texts {self.head.space}; texts and "
-                "pictures need one"
-            )
+        if self.image_head is not None:
+            if self.encoder is None:
+                raise UserError(
+                    "image_head: is the pose head of pictures, which an encoder reads; set encoder: blazepose"
+                )
+            self._check_beside("image_head", self.image_head)
+        if self.pose_branch is not None:
+            self._check_beside("pose_branch.head", self.effective_pose_head)
+
+    def _check_beside(self, name: str, other: HeadConfig) -> None:
+        """That another head can answer in one batch with that of texts."""
+        if (self.head.kind, other.kind) != ("query", "query") or other.covariance != self.head.covariance:
+            raise UserError(f'{name}: must be of kind "query", as head is, and of its covariance')
+        if other.space != self.head.space:
+            raise UserError(f"{name}: its space is {other.space}, that of head {self.head.space}; a policy needs one")
 
     @property
     def effective_image_head(self) -> HeadConfig:
         return self.image_head or self.head
+
+    @property
+    def effective_pose_head(self) -> HeadConfig:
+        """The shape of the pose head of prompts with poses, where there is one."""
+        return (self.pose_branch and self.pose_branch.head) or self.head
+
+    def layer_of(self, layers: int) -> int:
+        """Which hidden states of a backbone of so many layers the pose head reads, counted from 0.
+
+        Raises:
+            UserError: the backbone has no such states, or no layer to adapt.
+        """
+        if not -layers - 1 <= self.layer <= layers:
+            raise UserError(f"layer {self.layer}: {self.backbone} has hidden states 0 to {layers}")
+        if not 0 <= self.lora.from_layer < layers:
+            raise UserError(f"lora.from_layer {self.lora.from_layer}: {self.backbone} has layers 0 to {layers - 1}")
+        return self.layer % (layers + 1)
 
     def to_dict(self) -> dict[str, Any]:
         """As transformers' trackers (TensorBoard, W&B, trackio) ask a model's config to be."""

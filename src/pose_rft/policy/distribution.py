@@ -56,6 +56,10 @@ class PoseGaussian:
         means[rows] = mean
         return PoseGaussian(means, self.scale_tril)
 
+    def moved(self, by: Tensor) -> "PoseGaussian":
+        """The same, but that all actions are larger by (N, D)."""
+        return PoseGaussian(self.mean + by, self.scale_tril)
+
     def total(self) -> Tensor:
         """The sum of all that it is made of, through which every weight that made it has a gradient."""
         return self.mean.sum() + self.scale_tril.sum()

@@ -5,16 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pose_rft.body.pose import Pose
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.errors import UserError
-from pose_rft.policy.arguments import check_counts, check_temperature, checked_seeds
+from pose_rft.policy.arguments import AnyPose, as_pose, check_counts, check_temperature, checked_seeds
 from pose_rft.policy.outputs import Answer
 from pose_rft.posescript.edits.edit import Edited, Outcome, edit_pose
 
-AnyPose = Pose | Tensor | np.ndarray
 STRENGTHS = 0.35  # standard deviation of the logarithm of amounts at temperature 1
 STATUSES = {"done": "Done", "partly": "As far as it goes", "already": "Already so", "cannot": "Not possible"}
 
@@ -57,15 +55,6 @@ def edits_of(
     strengths = [math.exp(float(np.clip(value, -0.7, 0.7))) for value in drawn]
     made = {strength: edit_pose(given, instruction, history, strength) for strength in dict.fromkeys(strengths)}
     return [made[strength] for strength in strengths]
-
-
-def as_pose(pose: AnyPose) -> Pose:
-    """A pose that somebody gives: a ``Pose``, or (22, 3) axis-angle radians.
-
-    Raises:
-        UserError: another shape, or numbers that are not finite.
-    """
-    return pose if isinstance(pose, Pose) else Pose.from_axis_angle(pose)
 
 
 def answer_of(edited: Edited, given: AnyPose) -> Answer:

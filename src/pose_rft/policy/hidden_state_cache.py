@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import roma
 import torch
 from rich.console import Console
@@ -26,6 +27,7 @@ from pose_rft.policy.image_branch import ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, gather_images, numbered
 from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.policy import PosePolicy
+from pose_rft.policy.pose_branch import GivenPoses
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.policy.prompt_tokens import PromptTokens
 from pose_rft.storage import atomic_file
@@ -44,6 +46,7 @@ class HiddenStateCache:
         read_as: (N,) which of them each sample is read as.
         images: features of the M pictures that samples are about, or None.
         image_of: (N,) which of them each sample is about, -1 for none.
+        given: poses that samples are about, or None if none is about any.
     """
 
     states: Tensor
@@ -51,6 +54,7 @@ class HiddenStateCache:
     read_as: Tensor
     images: EncodedImages | None
     image_of: Tensor
+    given: GivenPoses | None
 
     def __len__(self) -> int:
         return len(self.read_as)
@@ -60,8 +64,8 @@ class HiddenStateCache:
         """(N,) tokens of each sample."""
         return (self.starts[1:] - self.starts[:-1])[self.read_as]
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, EncodedImages | None, Tensor]:
-        """What ``PosePolicy.predict`` takes for N samples: memory, its mask, states at ``<POSE>``, pictures, which."""
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, EncodedImages | None, Tensor, GivenPoses | None]:
+        """What ``PosePolicy.predict`` takes for N samples."""
         lengths = self.lengths[rows]
         places = torch.arange(int(lengths.max()))
         mask = places < lengths[:, None]
@@ -76,7 +80,8 @@ class HiddenStateCache:
         images = None
         if self.images is not None and len(pictures):
             images = self.images.rows(pictures.to(self.images.tokens.device)).to(memory.device)
-        return memory, mask.to(memory.device), state, images, number
+        given = None if self.given is None else self.given.rows(rows).to(memory.device)
+        return memory, mask.to(memory.device), state, images, number, given
 
 
 class CachedModule(nn.Module, Generic[T]):
@@ -133,7 +138,9 @@ def cache_hidden_states(
     images = gather_images(pictures)
     if images is not None:
         images = images.to(kept_at((images.tokens, images.points), policy.device))
-    return HiddenStateCache(found["states"].to(policy.device), found["starts"], found["read_as"], images, image_of)
+    poses = [torch.from_numpy(np.stack(sample.poses)).float() if sample.poses else None for sample in samples]
+    states = found["states"].to(policy.device)
+    return HiddenStateCache(states, found["starts"], found["read_as"], images, image_of, GivenPoses.of_prompts(poses))
 
 
 @torch.no_grad()
@@ -183,6 +190,8 @@ def _digest_of(samples: Sequence[Sample]) -> Tensor:
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(repr((sample.prompt, sample.answer, sample.image is None)).encode())
+        for pose in sample.poses:
+            digest.update(pose.tobytes())
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
 
 
@@ -195,7 +204,9 @@ def _image_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
 
 
 def _is_read_alone(policy: PosePolicy, sample: Sample) -> bool:
-    """Whether the language model itself reads the sample's picture: no other sample is read as it is."""
+    """Whether the language model itself reads the sample's picture or poses: no other sample is read as it is."""
+    if sample.poses:
+        return True
     own_vision = policy.backbone.has_vision and not isinstance(sample.image, EncodedImages)
     return sample.image is not None and (own_vision or policy.image_mode is ImageMode.PROJECTED)
 
@@ -212,7 +223,8 @@ def _head_input(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list
     prompt = policy.encode(sample, with_attributes=False)
     if prompt.memory_end is None or policy.backbone.has_vision:
         return prompt, policy.backbone.answer_ids(sample.answer)
-    return replace(prompt, tokens=PromptTokens(prompt.tokens.ids[: prompt.memory_end])), [policy.backbone.pose_token]
+    tokens = PromptTokens(prompt.tokens.ids[: prompt.memory_end], poses_at=prompt.tokens.poses_at)
+    return replace(prompt, tokens=tokens), [policy.backbone.pose_token]
 
 
 def _pack_inputs(

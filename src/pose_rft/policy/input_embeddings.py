@@ -1,7 +1,7 @@
-"""The one place that writes the features of images into a language model's input embeddings.
+"""The one place that writes the features of images and poses into a language model's input embeddings.
 
-Two kinds of features stand among a prompt's words: what the model's own vision tower makes of an image, and what a
-pose-aware encoder gives, projected. Sampling reads prompts one by one, training reads them packed.
+Three kinds of features stand among a prompt's words: what the model's own vision tower makes of an image, what a
+pose-aware encoder gives, projected, and given poses, projected. Sampling reads prompts one by one, training packed.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,22 @@ from transformers import PreTrainedModel
 from pose_rft.generation.decoders import DecoderInput
 from pose_rft.generation.packing import PackedGroups, deepstack_arguments, pack_groups
 from pose_rft.policy.image_branch import ImageBranch
+from pose_rft.policy.pose_branch import GivenPoses, PoseBranch
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.vision.encoded_images import EncodedImages
 
 
 @dataclass(frozen=True)
+class Insertion:
+    """Embeddings (S, H) that stand at places (S,) in place of those of the tokens there."""
+
+    at: Tensor
+    embeddings: Tensor
+
+
+@dataclass(frozen=True)
 class PackedPrompts(PackedGroups):
-    """The shared-prefix layout of prompts with images. Places point into the flattened (R * L) tokens.
+    """The shared-prefix layout of prompts with images and poses. Places point into the flattened (R * L) tokens.
 
     Attributes:
         encoded: features of the M prompts that have an image, or None if none has.
@@ -31,6 +40,8 @@ class PackedPrompts(PackedGroups):
         vision_at: (S,) where embeddings of the language model's own vision stand.
         vision: (S, H) those embeddings.
         deepstack: (D, S, H) what the first D layers add there, or None.
+        given: poses of the B prompts, or None if none has any.
+        given_at: (S,) where copies of prompts hold their tokens, copy after copy.
     """
 
     encoded: EncodedImages | None
@@ -40,6 +51,13 @@ class PackedPrompts(PackedGroups):
     vision_at: Tensor
     vision: Tensor | None
     deepstack: Tensor | None
+    given: GivenPoses | None
+    given_at: Tensor
+
+    def what_answers_are_about(self, rows: Tensor) -> tuple[EncodedImages | None, Tensor, GivenPoses | None]:
+        """Pictures, which of them each of these answers is about, and the poses that were given for it."""
+        given = None if self.given is None else self.given.rows(self.group[rows])
+        return self.encoded, self.encoded_of[rows], given
 
 
 def pack_prompts(
@@ -49,7 +67,7 @@ def pack_prompts(
     row_tokens: int,
     share_prompts: bool = True,
 ) -> PackedPrompts:
-    """``pack_groups`` of prompts that may be about images."""
+    """``pack_groups`` of prompts that may be about images and poses."""
     tokens = [prompt.tokens for prompt in prompts]
     packed = pack_groups(
         [each.ids for each in tokens],
@@ -62,7 +80,7 @@ def pack_prompts(
     )
     number = image_numbers(prompts)
     memory_mask = packed.memory_mask & (packed.memory < _memory_ends(packed, prompts)[:, None])
-    projected_at, projected_of, vision_at, vision, deepstack = [], [], [], [], []
+    projected_at, projected_of, vision_at, vision, deepstack, given_at = [], [], [], [], [], []
     for start, index in zip(packed.starts.tolist(), packed.prompt_of.tolist(), strict=True):
         prompt = prompts[index]
         if prompt.num_projected and prompt.tokens.insert_at is not None:
@@ -72,48 +90,55 @@ def pack_prompts(
             vision_at.append(start + prompt.tokens.vision_at)
             vision.append(prompt.tokens.vision)
             deepstack.append(prompt.tokens.deepstack)
+        if prompt.tokens.poses_at is not None:
+            given_at.append(start + prompt.tokens.poses_at)
     return PackedPrompts(
         **{field.name: getattr(packed, field.name) for field in fields(packed)} | {"memory_mask": memory_mask},
         encoded=gather_images([prompt.encoded for prompt in prompts]),
         encoded_of=number[packed.group],
         projected_at=torch.stack(projected_at) if projected_at else torch.zeros(0, 0, dtype=torch.long),
         projected_of=torch.tensor(projected_of, dtype=torch.long),
-        vision_at=torch.cat(vision_at) if vision_at else torch.zeros(0, dtype=torch.long),
+        vision_at=_all_places(vision_at),
         vision=_joined(vision, dim=0),
         deepstack=_joined(deepstack, dim=1),
+        given=GivenPoses.of_prompts([prompt.poses for prompt in prompts]),
+        given_at=_all_places(given_at),
     )
 
 
-def decoder_arguments(decoder: PreTrainedModel, packed: PackedGroups, projected: Tensor | None) -> dict[str, Any]:
-    """Tokens of a layout, or their embeddings where some stand for an image, and what the first layers add to those.
+def decoder_arguments(
+    decoder: PreTrainedModel, packed: PackedGroups, inserted: Sequence[Insertion] = ()
+) -> dict[str, Any]:
+    """Tokens of a layout, or their embeddings where some stand for others, and what the first layers add to those.
 
     Args:
-        projected: (Q, S, H) embeddings for ``packed.projected_at``.
+        inserted: as ``packed_insertions`` gives them.
     """
-    if not isinstance(packed, PackedPrompts) or (packed.vision is None and packed.encoded is None):
+    if not isinstance(packed, PackedPrompts) or (packed.vision is None and not inserted):
         return {"input_ids": packed.input_ids}
     table = decoder.get_input_embeddings()(packed.input_ids)  # (R, L, H)
     flat = _write(table.flatten(0, 1), packed.vision_at, packed.vision)
-    if projected is not None and len(packed.projected_at):
-        flat = _write(flat, packed.projected_at.flatten(), projected.flatten(0, 1))
+    for each in inserted:
+        flat = _write(flat, each.at, each.embeddings)
     return {"inputs_embeds": flat.view_as(table)} | deepstack_arguments(
         (table.shape[0], table.shape[1]), packed.vision_at, packed.deepstack
     )
 
 
-def decoder_input(decoder: PreTrainedModel, prompt: EncodedPrompt, projected: Tensor | None) -> DecoderInput:
-    """What a decoder reads of one prompt.
-
-    Args:
-        projected: (``prompt.num_projected``, H) embeddings of the pose-aware encoder's features, or None without any.
-    """
+def decoder_input(
+    decoder: PreTrainedModel, prompt: EncodedPrompt, branch: ImageBranch | None, pose_branch: PoseBranch | None
+) -> DecoderInput:
+    """What a decoder reads of one prompt, whose image and poses the branches project."""
     tokens = prompt.tokens
-    if tokens.vision is None and prompt.encoded is None:
+    if prompt.is_plain_text:
         return DecoderInput(tokens.ids)
     embedded = decoder.get_input_embeddings()(torch.tensor([tokens.ids], device=decoder.device))[0]
     embedded = _write(embedded, tokens.vision_at, tokens.vision)
-    if projected is not None and tokens.insert_at is not None:
+    if prompt.num_projected and prompt.encoded is not None and branch is not None and tokens.insert_at is not None:
+        projected = branch.project_to_embeddings(prompt.encoded)[0]
         embedded = _write(embedded, tokens.insert_at + torch.arange(len(projected)), projected)
+    if prompt.poses is not None and pose_branch is not None:
+        embedded = _write(embedded, tokens.poses_at, pose_branch.project_to_embeddings(prompt.poses).flatten(0, 1))
     return DecoderInput(tokens.ids, embedded, tokens.positions, tokens.attend_until, tokens.vision_at, tokens.deepstack)
 
 
@@ -122,6 +147,10 @@ def _write(embeddings: Tensor, places: Tensor | None, features: Tensor | None) -
     if places is None or features is None:
         return embeddings
     return embeddings.index_copy(0, places.to(embeddings.device), features.to(embeddings))
+
+
+def _all_places(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if parts else torch.zeros(0, dtype=torch.long)
 
 
 def _joined(parts: Sequence[Tensor | None], dim: int) -> Tensor | None:
@@ -156,9 +185,21 @@ def numbered(has: Tensor) -> Tensor:
     return torch.where(has, has.long().cumsum(dim=0) - 1, -1)
 
 
-def packed_projections(packed: PackedGroups, branch: ImageBranch | None) -> Tensor | None:
-    """(Q, S, H) embeddings of images' features, for the copies of prompts that have places for them."""
-    if not isinstance(packed, PackedPrompts) or packed.encoded is None or not len(packed.projected_at):
-        return None
-    assert branch is not None
-    return branch.project_to_embeddings(packed.encoded)[packed.projected_of]
+def packed_insertions(
+    packed: PackedGroups, branch: ImageBranch | None, pose_branch: PoseBranch | None
+) -> list[Insertion]:
+    """Embeddings of images' features and of given poses, for the copies of prompts that have places for them."""
+    inserted: list[Insertion] = []
+    if not isinstance(packed, PackedPrompts):
+        return inserted
+    if packed.encoded is not None and len(packed.projected_at):
+        assert branch is not None
+        projected = branch.project_to_embeddings(packed.encoded)[packed.projected_of]  # (Q, S, H)
+        inserted.append(Insertion(packed.projected_at.flatten(), projected.flatten(0, 1)))
+    if packed.given is not None and len(packed.given_at):
+        assert pose_branch is not None
+        given = packed.given.rows(packed.prompt_of)  # of each copy
+        inserted.append(
+            Insertion(packed.given_at, pose_branch.project_to_embeddings(given.pose[given.real]).flatten(0, 1))
+        )
+    return inserted

@@ -23,7 +23,7 @@ from pose_rft.generation.packing import PackedGroups, additive_mask, pack_groups
 from pose_rft.generation.sampling import SampledAnswers, sample_answers
 from pose_rft.policy.backbone import Backbone, output_logits
 from pose_rft.policy.config import LoraSettings
-from pose_rft.policy.input_embeddings import decoder_arguments
+from pose_rft.policy.input_embeddings import Insertion, decoder_arguments
 from pose_rft.policy.kernels.fused_lora import inputs_uncast, merged_weight
 from pose_rft.policy.kernels.install import install_kernels
 from pose_rft.policy.kernels.sliced_linear import is_plain_linear
@@ -238,11 +238,11 @@ class LanguageModel(nn.Module):
 
     # ---- the packed pass ----
 
-    def forward(self, packed: PackedGroups, projected: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, packed: PackedGroups, inserted: Sequence[Insertion] = ()) -> tuple[Tensor, Tensor]:
         """Hidden states of a packed layout's tokens.
 
         Args:
-            projected: (Q, S, H) embeddings of a pose-aware encoder's features, for a layout that has places for them.
+            inserted: embeddings of what is no word, for a layout that has places for them.
 
         Returns:
             The last hidden states and those that the pose head reads, both (R * L, H).
@@ -255,7 +255,7 @@ class LanguageModel(nn.Module):
             inputs_uncast(self.adapted) if mixed else contextlib.nullcontext(),
         ):
             states = self.decoder(
-                **decoder_arguments(self.decoder, packed, projected),
+                **decoder_arguments(self.decoder, packed, inserted),
                 attention_mask=additive_mask(packed.attention, dtype) if packed.attention is not None else None,
                 position_ids=packed.position_ids,
                 use_cache=False,
@@ -263,10 +263,10 @@ class LanguageModel(nn.Module):
             )
         return states.last_hidden_state.flatten(0, 1), states.hidden_states[self.layer].flatten(0, 1)
 
-    def read_states(self, packed: PackedGroups, projected: Tensor | None = None) -> Tensor:
+    def read_states(self, packed: PackedGroups, inserted: Sequence[Insertion] = ()) -> Tensor:
         """(R * L, H) the states that the pose head reads; layers above them are not run."""
         with _first_layers(self.decoder, self.layer + 1):
-            return self(packed, projected)[1]
+            return self(packed, inserted)[1]
 
 
 def _with_adapters(backbone: Backbone, lora: LoraSettings) -> PeftModel:

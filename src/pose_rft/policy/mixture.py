@@ -61,6 +61,10 @@ class PoseMixture:
         means[rows.nonzero()[:, 0], self.likeliest[rows]] = mean
         return PoseMixture(self.log_weight, means, self.std, self.factor)
 
+    def moved(self, by: Tensor) -> "PoseMixture":
+        """The same, but that all actions are larger by (N, D)."""
+        return PoseMixture(self.log_weight, self.means + by[:, None], self.std, self.factor)
+
     def from_noise(self, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """The actions (N, K, J, 6) that standard normal numbers (N, K, ``noise_size``) stand for.
 

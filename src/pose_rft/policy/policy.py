@@ -1,7 +1,7 @@
 """PosePolicy: a language model and a pose head that act as one policy ``pi(text, pose | prompt)``."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pose_rft.devices import best_dtype
 from pose_rft.errors import UserError
 from pose_rft.generation import random_streams
 from pose_rft.generation.packing import PackedGroups
-from pose_rft.policy.arguments import check_counts, check_temperature, checked_seeds, prompt_inputs
+from pose_rft.policy.arguments import AnyPose, check_counts, check_temperature, checked_seeds, prompt_inputs
 from pose_rft.policy.backbone import Backbone, load_backbone
 from pose_rft.policy.checkpoint import (
     find_checkpoint,
@@ -27,15 +27,16 @@ from pose_rft.policy.checkpoint import (
 from pose_rft.policy.config import LoraSettings, PolicyConfig
 from pose_rft.policy.editing import edit_answers
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
-from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_projections
+from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_insertions
 from pose_rft.policy.language_model import LanguageModel
 from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.notes import note_answers
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
+from pose_rft.policy.pose_branch import GivenPoses, PoseBranch, PoseBranchConfig
 from pose_rft.policy.pose_head import HeadConfig, PoseHead
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
-from pose_rft.policy.reference import ReferenceWeights
+from pose_rft.policy.reference import ReferencePolicy
 from pose_rft.policy.selection import CANDIDATES, candidate_temperatures, with_chosen_poses
 from pose_rft.policy.short_answer import short_answers
 from pose_rft.vision.crops import Crop
@@ -51,38 +52,32 @@ Prompt = str | PromptInput | Sample
 class PosePolicy(nn.Module):
     """A hybrid policy over text tokens and poses.
 
-    The language model is frozen; its LoRA adapters, the ``<POSE>`` embedding, the pose head and what is made of
-    pictures are trained.
+    The language model is frozen; its LoRA adapters, the ``<POSE>`` embedding, pose heads and branches are trained.
 
     Attributes:
         language_model: the frozen model with its adapters.
         head: poses of texts.
         image_branch: the pose-aware encoder and what is trained on its features, or None.
+        pose_branch: what reads given poses and answers to prompts with them, or None.
     """
 
     def __init__(self, config: PolicyConfig, backbone: Backbone, attributes: Sequence[Attribute] = ()) -> None:
         super().__init__()
         self.config = replace(config)  # its own: transformers' Trainer writes into a model's config
-        layers = backbone.num_layers
-        if not -layers - 1 <= config.layer <= layers:
-            raise UserError(f"layer {config.layer}: {config.backbone} has hidden states 0 to {layers}")
-        if not 0 <= config.lora.from_layer < layers:
-            raise UserError(f"lora.from_layer {config.lora.from_layer}: {config.backbone} has layers 0 to {layers - 1}")
         with torch.random.fork_rng(devices=[]):  # an untrained policy must not depend on what ran before
             torch.manual_seed(0)
-            self.language_model = LanguageModel(backbone, config.lora, config.layer % (layers + 1))
+            self.language_model = LanguageModel(backbone, config.lora, config.layer_of(backbone.num_layers))
             encoder = load_image_encoder(config.encoder) if config.encoder else None
             self.head = PoseHead(backbone.hidden_size, config.head)
-            self.image_branch = (
-                None if encoder is None else ImageBranch(encoder, backbone.hidden_size, config.effective_image_head)
-            )
+            hidden, of_images, of_poses = backbone.hidden_size, config.effective_image_head, config.effective_pose_head
+            self.image_branch = None if encoder is None else ImageBranch(encoder, hidden, of_images)
+            self.pose_branch = PoseBranch(hidden, config.pose_branch, of_poses) if config.pose_branch else None
             if attributes:
                 self.enable_attributes(attributes)
-        if self.image_branch is not None and self.image_branch.head is not None:
-            mixtures = self.head.gives_mixtures or self.image_branch.head.gives_mixtures
-            self.head.gives_mixtures = self.image_branch.head.gives_mixtures = mixtures
-        self._reference: ReferenceWeights | None = None
-        self._reference_is_bare = False
+        mixtures = any(head.gives_mixtures for head in self.heads)
+        for head in self.heads:  # what answers in one batch is of one kind
+            head.gives_mixtures = mixtures
+        self._reference: ReferencePolicy | None = None
 
     # ---- loading and saving ----
 
@@ -97,6 +92,7 @@ class PosePolicy(nn.Module):
         image_head: HeadConfig | None = None,
         text_head: HeadConfig | None = None,
         adapters_from: int | None = None,
+        pose_branch: PoseBranchConfig | None = None,
     ) -> "PosePolicy":
         """Load a trained policy, or start an untrained one on a language model.
 
@@ -111,6 +107,7 @@ class PosePolicy(nn.Module):
                 that is trained on its features: untrained.
             text_head: likewise of texts; its action space, the pose head of pictures and the words stay.
             adapters_from: the first layer with adapters; those below the policy's own are untrained and do nothing yet.
+            pose_branch: reads given poses, for a policy without one or with one of another shape: untrained.
 
         Raises:
             UserError: nothing of that name, a checkpoint that does not fit its backbone, or nobody to share it with.
@@ -118,15 +115,18 @@ class PosePolicy(nn.Module):
         directory = find_checkpoint(name)
         if directory is None:
             head, lora = text_head or HeadConfig(), LoraSettings(from_layer=adapters_from or 0)
-            return cls.create(PolicyConfig(str(name), -1, head, lora, encoder, image_head), device, dtype, shard)
+            new = PolicyConfig(str(name), -1, head, lora, encoder, image_head, pose_branch=pose_branch)
+            return cls.create(new, device, dtype, shard)
         kept = read_policy_config(directory)
-        config = with_other_parts(kept, encoder, image_head, text_head, adapters_from)
+        config = with_other_parts(kept, encoder, image_head, text_head, adapters_from, pose_branch)
         untrained = config.encoder is not None and (
             kept.encoder is None or config.effective_image_head != kept.effective_image_head
         )
         policy = cls.create(config, device, dtype, shard, [] if untrained else read_attributes(directory))
-        parts = (policy.language_model, policy.head, policy.image_branch)
-        load_checkpoint(directory, *parts, untrained, text_head is not None, adapters_from is not None)
+        new_poses = kept.pose_branch != config.pose_branch
+        load_checkpoint(
+            directory, *policy._parts, untrained, text_head is not None, adapters_from is not None, new_poses
+        )
         return policy
 
     @classmethod
@@ -153,13 +153,23 @@ class PosePolicy(nn.Module):
         Args:
             dtype: store weights in this precision (float16 halves the size); None keeps float32.
         """
-        save_checkpoint(Path(directory), self.config, self.language_model, self.head, self.image_branch, dtype)
+        save_checkpoint(Path(directory), self.config, *self._parts, dtype)
 
     def load_weights(self, directory: Path) -> None:
         """Take over the weights of a checkpoint of this policy; errors as for ``load_checkpoint``."""
-        load_checkpoint(directory, self.language_model, self.head, self.image_branch)
+        load_checkpoint(directory, *self._parts)
 
     # ---- what it is and knows ----
+    @property
+    def _parts(self) -> tuple[LanguageModel, PoseHead, ImageBranch | None, PoseBranch | None]:
+        return self.language_model, self.head, self.image_branch, self.pose_branch
+
+    @property
+    def heads(self) -> list[PoseHead]:
+        """That of texts, and those of pictures and of given poses where there are."""
+        heads = [part.head for part in (self.image_branch, self.pose_branch) if part is not None]
+        return [self.head, *(head for head in heads if head is not None)]
+
     @property
     def backbone(self) -> Backbone:
         return self.language_model.backbone
@@ -204,9 +214,8 @@ class PosePolicy(nn.Module):
 
     def fit_action_space(self, poses: Tensor) -> None:
         """Set mean and standard deviation of the action space from training poses, (N, 22, 3) axis-angle."""
-        self.head.fit_action_space(poses)
-        if self.image_branch is not None and self.image_branch.head is not None:
-            self.image_branch.head.fit_action_space(poses)
+        for head in self.heads:
+            head.fit_action_space(poses)
 
     def merged_adapters(self) -> contextlib.AbstractContextManager[None]:
         """See ``LanguageModel.merged_adapters``."""
@@ -215,23 +224,18 @@ class PosePolicy(nn.Module):
     # ---- the reference policy ----
     def freeze_reference(self) -> None:
         """Remember the present weights as the reference policy that KL terms pull towards."""
-        self._reference = ReferenceWeights(self.trainable().values())
-        self._reference_is_bare = self.language_model.adapters_do_nothing()
+        self._reference = ReferencePolicy(self.language_model, self.trainable().values())
 
-    @contextlib.contextmanager
-    def as_reference(self) -> Iterator[None]:
+    def as_reference(self) -> contextlib.AbstractContextManager[None]:
         """Be the reference policy inside the block, without gradients."""
         if self._reference is None:
             raise RuntimeError("freeze_reference() has not been called")
-        model = self.language_model
-        adapters = model.without_adapters if self._reference_is_bare else model.merged_adapters
-        with self._reference.in_place(), torch.no_grad(), adapters():
-            yield
+        return self._reference.in_place()
 
     # ---- acting ----
     def encode(self, prompt: Prompt, with_attributes: bool = True, flip: bool = False) -> EncodedPrompt:
         """A prompt as tokens and features; arguments and errors as for ``encode_prompt``."""
-        return encode_prompt(prompt, self.backbone, self.image_branch, with_attributes, flip)
+        return encode_prompt(prompt, self.backbone, self.image_branch, self.pose_branch, with_attributes, flip)
 
     @torch.no_grad()
     def rollout(
@@ -265,12 +269,13 @@ class PosePolicy(nn.Module):
         encoded = [self.encode(prompt, flip=flip) for prompt in prompts]
         if words:
             uniform = random_streams.uniform(seeds, num_answers, max_new_tokens) if temperature else None
-            inputs = [decoder_input(self.language_model.decoder, each, self._projected(each)) for each in encoded]
+            branches = (self.image_branch, self.pose_branch)
+            inputs = [decoder_input(self.language_model.decoder, each, *branches) for each in encoded]
             sampled = self.language_model.sample(inputs, num_answers, max_new_tokens, temperature, uniform, before_pass)
         else:
             sampled = short_answers(self, encoded, num_answers)
         token = self.backbone.pose_token
-        distribution = poses_of_answers(self.head, self.image_branch, encoded, sampled, token)
+        distribution = poses_of_answers(self, encoded, sampled, token)
         noise = random_streams.normal(seeds, num_answers, num_poses, distribution.noise_size).flatten(0, 1)
         scale = temperature if pose_temperatures is None else pose_temperatures[:, None]
         action = distribution.from_noise(noise, 0.0 if self.head.is_deterministic else scale)
@@ -285,12 +290,6 @@ class PosePolicy(nn.Module):
             logp_pose=distribution.log_prob(action).sum(dim=-1).unflatten(0, shape),
         )
 
-    def _projected(self, prompt: EncodedPrompt) -> Tensor | None:
-        """(S, H) embeddings of the features of a prompt's image, where the language model reads them."""
-        if not prompt.num_projected or prompt.encoded is None or self.image_branch is None:
-            return None
-        return self.image_branch.project_to_embeddings(prompt.encoded)[0]
-
     def predict(
         self,
         memory: Tensor,
@@ -298,9 +297,10 @@ class PosePolicy(nn.Module):
         state: Tensor,
         images: EncodedImages | None = None,
         image_of: Tensor | None = None,
+        given: GivenPoses | None = None,
     ) -> PoseDistribution:
         """The heads' distributions; arguments as for ``predict_poses``."""
-        return predict_poses(self.head, self.image_branch, memory, mask, state, images, image_of)
+        return predict_poses(self, memory, mask, state, images, image_of, given)
 
     def generate(
         self,
@@ -316,6 +316,7 @@ class PosePolicy(nn.Module):
         best_of: int | None = None,
         words: bool = True,
         settle: bool = True,
+        poses: Sequence[AnyPose | Sequence[AnyPose] | None] | None = None,
     ) -> list[list[Answer]]:
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
@@ -334,12 +335,13 @@ class PosePolicy(nn.Module):
                 temperature is above 0. At temperature 0, and about pictures, nothing is chosen.
             words: False answers every prompt with ``SHORT_ANSWER``, which is not sampled, and a pose.
             settle: False leaves poses of texts as they were sampled; see ``posescript.settling``.
+            poses: one per prompt, a list of them or None: what the ``<input_pose>`` in it stand for, in order.
 
         Raises:
             UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
-                not as many images or boxes as prompts, or a number out of range.
+                not as many images, boxes or poses as prompts or as places for them, or a number out of range.
         """
-        inputs = prompt_inputs(prompts, images, boxes)
+        inputs = prompt_inputs(prompts, images, boxes, poses)
         self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
         candidates = CANDIDATES if best_of is None else best_of
         check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size, best_of=candidates)
@@ -376,7 +378,7 @@ class PosePolicy(nn.Module):
 
     def forward(self, packed: PackedGroups, temperature: float = 1.0) -> Scores:
         """Log-probabilities of the layout's answers and their pose distributions, as sampled at a temperature."""
-        last, read = self.language_model(packed, packed_projections(packed, self.image_branch))
+        last, read = self.language_model(packed, packed_insertions(packed, self.image_branch, self.pose_branch))
         mask = packed.target_mask
         logp_text = last.new_zeros(packed.targets.shape, dtype=torch.float32)
         logits = self.language_model.logits(last[packed.predictors[mask]])  # only the answers' tokens
@@ -389,12 +391,10 @@ class PosePolicy(nn.Module):
         # An answer without <POSE> has an empty memory, over which attention is undefined: it attends to one token.
         memory_mask = packed.memory_mask[rows]
         memory_mask[:, 0] |= ~packed.has_action[rows]
-        images, image_of = (
-            (packed.encoded, packed.encoded_of[rows]) if isinstance(packed, PackedPrompts) else (None, None)
-        )
-        pose = self.predict(read[packed.memory[rows]], memory_mask, read[packed.action[rows]], images, image_of)
+        about = packed.what_answers_are_about(rows) if isinstance(packed, PackedPrompts) else ()
+        pose = self.predict(read[packed.memory[rows]], memory_mask, read[packed.action[rows]], *about)
         return Scores(logp_text, pose.tempered(temperature).scatter(rows, len(packed.has_action)))
 
     def hidden_states(self, packed: PackedGroups) -> Tensor:
         """(R * L, H) the states of the layout's tokens that the pose head reads; layers above it are not run."""
-        return self.language_model.read_states(packed, packed_projections(packed, self.image_branch))
+        return self.language_model.read_states(packed, packed_insertions(packed, self.image_branch, self.pose_branch))

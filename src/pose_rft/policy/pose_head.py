@@ -117,6 +117,15 @@ class PoseHead(nn.Module):
         self.std = nn.Linear(features, numbers) if config.covariance != "none" else None
         self.factor = nn.Linear(features, numbers * rank) if rank else None
         self.weight = nn.Linear(features, config.components) if config.components > 1 else None
+        self._start_outputs()
+        self.prior = PosePrior.bundled() if config.space == "latent" else None
+        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
+        if self.prior is not None:  # its codes are normalised
+            identity = nn.functional.pad(identity[:1], (0, 0, 0, CODE_GROUPS))
+        self.register_buffer("action_mean", identity.clone())
+        self.register_buffer("action_std", torch.ones(config.groups, JOINT_DIMS))
+
+    def _start_outputs(self) -> None:
         nn.init.zeros_(self.mean.bias)
         if self.std is not None:
             nn.init.zeros_(self.std.weight)
@@ -124,12 +133,11 @@ class PoseHead(nn.Module):
         if self.factor is not None:
             nn.init.normal_(self.factor.weight, std=0.02)
             nn.init.zeros_(self.factor.bias)
-        self.prior = PosePrior.bundled() if config.space == "latent" else None
-        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
-        if self.prior is not None:  # its codes are normalised
-            identity = nn.functional.pad(identity[:1], (0, 0, 0, CODE_GROUPS))
-        self.register_buffer("action_mean", identity.clone())
-        self.register_buffer("action_std", torch.ones(config.groups, JOINT_DIMS))
+
+    def start_near_zero(self) -> None:
+        """Predict next to nothing, whatever it reads; not nothing, or the components of a mixture stay the same."""
+        self._start_outputs()
+        nn.init.normal_(self.mean.weight, std=1e-3)
 
     def fit_action_space(self, poses: Tensor) -> None:
         """Set mean and standard deviation of the action space from training poses, (N, 22, 3) axis-angle."""
@@ -144,7 +152,13 @@ class PoseHead(nn.Module):
         self.action_std[:shared] = std[:shared]
 
     def forward(
-        self, memory: Tensor, memory_mask: Tensor, state: Tensor, image_features: Tensor | None = None
+        self,
+        memory: Tensor,
+        memory_mask: Tensor,
+        state: Tensor,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        origin: Tensor | None = None,
     ) -> PoseDistribution:
         """Distribution over actions.
 
@@ -152,19 +166,23 @@ class PoseHead(nn.Module):
             memory: (N, S, H) hidden states of the prompt and of the answer up to ``<POSE>``.
             memory_mask: (N, S) bool, true where real.
             state: (N, H) hidden state at ``<POSE>``.
-            image_features: (N, T, width) features of the encoder, to which "query" attends beside the memory.
+            context: (N, T, width) features of a picture or of poses, to which "query" attends beside the memory.
+            context_mask: (N, T) bool, true where they are real; None where all are.
+            origin: (N, D) actions from which the predicted ones are counted; None counts from zero.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
         with _precision_of(memory):
             if self.config.kind == "query":
                 tokens = self.project(memory)
-                if image_features is not None:
-                    tokens = torch.cat([tokens, image_features.to(tokens)], dim=1)
-                    memory_mask = nn.functional.pad(memory_mask, (0, image_features.shape[1]), value=True)
+                if context is not None:
+                    tokens = torch.cat([tokens, context.to(tokens)], dim=1)
+                    real = memory_mask.new_ones(context.shape[:2]) if context_mask is None else context_mask
+                    memory_mask = torch.cat([memory_mask, real], dim=1)
                 features = self._attend(tokens, memory_mask)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (self.config.groups, -1))
-        return self._distribution(features.float())
+        predicted = self._distribution(features.float())
+        return predicted if origin is None else predicted.moved(origin)
 
     def _distribution(self, features: Tensor) -> PoseDistribution:
         """Of (N, J, W) features, one vector for each group of an action."""

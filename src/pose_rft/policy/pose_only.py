@@ -78,8 +78,8 @@ class PoseOnlyPolicy(CachedModule[HiddenStateCache]):
     def __init__(self, policy: PosePolicy, samples: Sequence[Sample], cache: HiddenStateCache) -> None:
         super().__init__(policy, cache)
         self.prompts = [CachedPrompt(row, sample) for row, sample in enumerate(samples)]
-        parts = [policy.head] if policy.image_branch is None else [policy.head, policy.image_branch]
-        trained = [weight for part in parts for weight in part.parameters() if weight.requires_grad]
+        parts = (policy.head, policy.image_branch, policy.pose_branch)
+        trained = [weight for part in parts if part is not None for weight in part.parameters() if weight.requires_grad]
         self.reference = ReferenceWeights(trained)
 
     def _pose(self, rows: Tensor) -> PoseDistribution:

@@ -19,6 +19,7 @@ class PromptTokens:
         attend_until: (L,) the last token that each attends to, for models whose tokens of an image attend to
             each other both ways, else None.
         deepstack: (D, S, H) what the first D layers add to the image's tokens, for models with DeepStack, else None.
+        poses_at: (S,) places of the tokens that stand for given poses, pose after pose, or None without any.
     """
 
     ids: list[int]
@@ -28,6 +29,7 @@ class PromptTokens:
     positions: Tensor | None = None
     attend_until: Tensor | None = None
     deepstack: Tensor | None = None
+    poses_at: Tensor | None = None
 
 
 def insert_tokens(tokens: PromptTokens, position: int, inserted: list[int]) -> PromptTokens:
@@ -45,4 +47,7 @@ def insert_tokens(tokens: PromptTokens, position: int, inserted: list[int]) -> P
     if attend_until is not None:
         moved = attend_until + count * (attend_until >= position)
         attend_until = torch.cat([moved[:position], torch.arange(position, position + count), moved[position:]])
-    return PromptTokens(ids, position, vision_at, tokens.vision, positions, attend_until, tokens.deepstack)
+    poses_at = tokens.poses_at
+    if poses_at is not None:
+        poses_at = poses_at + count * (poses_at >= position)
+    return PromptTokens(ids, position, vision_at, tokens.vision, positions, attend_until, tokens.deepstack, poses_at)

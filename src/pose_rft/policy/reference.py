@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
+
+from pose_rft.policy.language_model import LanguageModel
 
 
 class ReferenceWeights:
@@ -27,3 +30,23 @@ class ReferenceWeights:
         finally:
             for parameter, value in current.items():
                 parameter.data = value
+
+
+class ReferencePolicy:
+    """A policy as it is when this is made.
+
+    Args:
+        model: its language model.
+        parameters: all that is trained.
+    """
+
+    def __init__(self, model: LanguageModel, parameters: Iterable[nn.Parameter]) -> None:
+        self._model, self._weights = model, ReferenceWeights(parameters)
+        self.is_bare = model.adapters_do_nothing()
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The policy is this one inside the block, without gradients."""
+        adapters = self._model.without_adapters if self.is_bare else self._model.merged_adapters
+        with self._weights.in_place(), torch.no_grad(), adapters():
+            yield

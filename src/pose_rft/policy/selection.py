@@ -85,7 +85,7 @@ def with_chosen_poses(
 
     Args:
         rotations: (B, G, K, 22, 3, 3) of its poses.
-        inputs: the B prompts; of those about pictures the first poses are taken, as they are.
+        inputs: the B prompts; of those about pictures or given poses the first poses are taken, as they are.
         settled: whether the chosen poses are put on the floor and do what prompt and answer say (``Said.settle``);
             their actions stay what was sampled.
 
@@ -97,7 +97,7 @@ def with_chosen_poses(
     if candidates > 1:
         poses = roma.rotmat_to_rotvec(rotations)
         for number, asked in enumerate(inputs):
-            if asked.image is None:
+            if asked.image is None and not asked.poses:
                 chosen[number] = choose_poses(asked.prompt, poses[number], rollout.texts[number])
     place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
@@ -111,7 +111,7 @@ def _settle_texts(rotations: Tensor, inputs: Sequence[PromptInput], texts: Seque
     """Settle the poses (B, G, 3, 3) of texts in place, those of which the same is said in one batch."""
     places: dict[Said, list[tuple[int, int]]] = {}
     for number, (asked, group) in enumerate(zip(inputs, texts, strict=True)):
-        for answer, words in enumerate(group if asked.image is None else ()):
+        for answer, words in enumerate(group if asked.image is None and not asked.poses else ()):
             places.setdefault(said(asked.prompt, words), []).append((number, answer))
     for stated, where in places.items():
         index = tuple(torch.tensor(where, device=rotations.device).unbind(dim=1))

@@ -15,7 +15,7 @@ from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.questions.statements import statements
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.policy import HeadConfig, PolicyConfig, PosePolicy
+from pose_rft.policy import HeadConfig, PolicyConfig, PoseBranchConfig, PosePolicy
 from pose_rft.policy.image_branch import ImageMode
 from pose_rft.runs.phase import Phase
 from pose_rft.runs.run import AT_THE_START, Run, RunConfig, open_run
@@ -42,6 +42,10 @@ class SftConfig(RunConfig):
         encoder: gives a ``start`` that has none a pose-aware image encoder, e.g. "blazepose".
         text_head: gives a ``start`` an untrained pose head of this shape for texts, in place of its own.
         image_head: gives a ``start`` an untrained pose head of this shape for pictures, in place of its own.
+        pose_branch: gives a ``start`` an untrained reader of given poses of this shape, in place of its own if that has
+            another.
+        pose_branch_only: nothing but what reads given poses is trained: answers to texts and about pictures stay as
+            they are.
         head: phase 1, the pose head on cached hidden states. Its samples and those of phase 3 are texts, with pictures
             in the same proportion.
         attributes: phase 2, of policies that read images: which statements hold of a picture, learned from the pictures
@@ -52,7 +56,8 @@ class SftConfig(RunConfig):
     """
 
     FIXED: ClassVar[tuple[str, ...]] = (
-        *RunConfig.FIXED, "policy", "start", "data_seed", "encoder", "text_head", "image_head", "loop.seed",
+        *RunConfig.FIXED, "policy", "start", "data_seed", "encoder", "text_head", "image_head", "pose_branch",
+        "pose_branch_only", "loop.seed",
         *(f"{phase}.{name}" for phase in ("head", "attributes", "joint") for name in ("samples", "batch_size")),
     )  # fmt: skip
 
@@ -63,6 +68,8 @@ class SftConfig(RunConfig):
     encoder: str | None = None
     text_head: HeadConfig | None = None
     image_head: HeadConfig | None = None
+    pose_branch: PoseBranchConfig | None = None
+    pose_branch_only: bool = False
     head: PhaseConfig = field(default_factory=lambda: PhaseConfig(samples=20_000, steps=1_500, batch_size=128))
     attributes: PhaseConfig = NO_ATTRIBUTES
     joint: PhaseConfig = field(default_factory=lambda: PhaseConfig(steps=300, batch_size=64, learning_rate=2e-4))
@@ -72,7 +79,7 @@ class SftConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is None:
-            not_new = ["encoder", "text_head", "image_head"]
+            not_new = ["encoder", "text_head", "image_head", "pose_branch", "pose_branch_only"]
             refuse_unread(self, not_new, "there is no start (policy says what a new one is made of)")
         else:
             refuse_unread(self, ["policy"], "the policy is that of start")
@@ -119,6 +126,8 @@ def run_sft(
             raise UserError("sft: no training sample has a pose")
         if not config.start:
             run.policy.fit_action_space(poses_of(posed).to(run.policy.device))
+        if config.pose_branch_only:
+            _freeze_all_but_pose_branch(run.policy)
         run.measure_phrases(AT_THE_START)
         if run.is_due(head):
             _train_head(run, head, config, posed, callbacks)
@@ -126,6 +135,8 @@ def run_sft(
             _train_attributes(run, attributes, config, samples_of(config.attributes), callbacks)
         if run.is_due(joint):
             _train_jointly(run, joint, config, samples_of(config.joint), callbacks)
+        if config.pose_branch_only:
+            return run.policy
         commonest = Counter(sample.answer for sample in run.known_samples).most_common(DRAFT_ANSWERS)
         run.policy.set_draft_answers(answer for answer, _ in commonest)
     return run.policy
@@ -142,7 +153,15 @@ def _starting_policy(config: SftConfig, device: str) -> PosePolicy:
         shard=config.shard,
         image_head=config.image_head,
         text_head=config.text_head,
+        pose_branch=config.pose_branch,
     )
+
+
+def _freeze_all_but_pose_branch(policy: PosePolicy) -> None:
+    if policy.pose_branch is None:
+        raise UserError("sft: pose_branch_only: the policy reads no poses; set pose_branch, or take another start")
+    policy.requires_grad_(False)
+    policy.pose_branch.requires_grad_(True)
 
 
 def _train_head(
@@ -175,11 +194,14 @@ def _train_jointly(
     run: Run, phase: Phase, config: SftConfig, samples: Sequence[Sample], callbacks: Sequence[TrainerCallback]
 ) -> None:
     policy = run.policy
+    make = partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss, body=run.body)
+    if config.pose_branch_only:
+        run.train(phase, "Poses in prompts", make, callbacks)
+        return
     policy.head.requires_grad_(policy.adapters_reach_head)  # else it has nothing new to learn from
     if policy.image_branch is not None and policy.image_mode is ImageMode.ATTRIBUTES:
         policy.image_branch.requires_grad_(False)  # attributes are read off a head that must stand still for it
     title = "Words and poses" if policy.adapters_reach_head else "Words"
-    make = partial(PolicyTrainer, policy, samples, config.joint, config.loop, config.loss, body=run.body)
     run.train(phase, title, make, callbacks)
     policy.head.requires_grad_(True)
     if policy.image_branch is not None:

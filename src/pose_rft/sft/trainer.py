@@ -254,7 +254,7 @@ class PolicyTrainer(SupervisedTrainer):
         text = cross_entropy(scores.logp_text, packed.target_mask)
         self.record({"loss/text": text})
         loss = self.weights.text * text * self.rank_loss_weight(packed.target_mask.sum())
-        if self.policy.head.mean.weight.requires_grad:
+        if any(head.mean.weight.requires_grad for head in self.policy.heads):
             poses = inputs["poses"].to(self.policy.device)
             loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"])
         return loss
