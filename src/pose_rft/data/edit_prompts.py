@@ -7,7 +7,7 @@ import numpy as np
 
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, mirrored_name
 from pose_rft.data.canonical import canonical_poses
-from pose_rft.data.everyday import Split, of_split
+from pose_rft.data.everyday import Split, is_prompt_of, of_split
 from pose_rft.storage import package_table
 
 TABLE = "edit_prompts.yaml"
@@ -70,6 +70,11 @@ def edit_prompts(split: Split = "test") -> list[EditPrompt]:
         )
         for _, entry in entries
     ]
+
+
+def is_edit_prompt(prompt: str) -> bool:
+    """Whether an order is one of the benchmark's, up to case, punctuation and articles: keep it out of training."""
+    return is_prompt_of(edit_prompts, prompt)
 
 
 def _others(groups: Sequence[str]) -> tuple[int, ...]:

@@ -147,6 +147,8 @@ def columns_of(samples: Sequence[Sample]) -> dict[str, list[Any]]:
         "checks": [list(sample.checks) for sample in samples],
         "wants_pose": [sample.pose is not None or sample.task.endswith("to_pose") for sample in samples],
         "answer": [sample.answer for sample in samples],
+        "given": [sample.poses for sample in samples],
+        "changes": [list(sample.changes) for sample in samples],
         "pose": [sample.pose if sample.person is None else sample.person.pose for sample in samples],
         "up": [sample.person and sample.person.up for sample in samples],
         "person": [sample.person and sample.person.index for sample in samples],

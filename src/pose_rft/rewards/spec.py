@@ -36,6 +36,7 @@ BUILT_IN = {  # a new reward: one file, and one line here
     "format": BuiltIn(f"{_HERE}.format.format_reward", "text"),
     "posecodes": BuiltIn(f"{_HERE}.posecodes.posecode_satisfaction", "pose"),
     "words_agree": BuiltIn(f"{_HERE}.words_agree.words_agree", "pose"),
+    "edit": BuiltIn(f"{_HERE}.edit.edit", "pose", f"{_HERE}.spatial.check_scale"),
     "kept": BuiltIn(f"{_HERE}.kept.kept", "pose"),
     "plausible": BuiltIn(f"{_HERE}.plausible.plausible", "pose"),
     "spatial": BuiltIn(f"{_HERE}.spatial.spatial", "pose"),

@@ -7,23 +7,26 @@ import numpy as np
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.concepts.compositions import STANDING, Composer
 from pose_rft.data.concepts.concept import Concept, has_side
-from pose_rft.data.concepts.pools import ConceptPools, common_outline
 from pose_rft.data.concepts.pose_language import swap_sides
 from pose_rft.data.mixtures.chat import chat_pair
+from pose_rft.data.mixtures.drawing import Drawing, drawn_frames, mixed_concept_poses
+from pose_rft.data.mixtures.pose_tasks import (
+    draw_comparisons,
+    draw_completions,
+    draw_corrections,
+    draw_descriptions,
+    draw_edits,
+)
 from pose_rft.data.mixtures.requests import draw_request
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mixtures.wordings.viewer import from_the_viewer
-from pose_rft.data.mocap.clips import MocapClips, drawing_weights, everyday_phrases
-from pose_rft.data.mocap.pose_mixing import mixed_poses
 from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
-from pose_rft.data.sample import OUTLINED_ANSWER, SHORT_ANSWER, Sample
-from pose_rft.posescript.captions import Caption, caption
+from pose_rft.data.sample import Sample
+from pose_rft.posescript.captions import caption
 from pose_rft.posescript.outline import outline_of_facts
-from pose_rft.storage import package_table
 
 CAPTION_BATCH = 2_000
 PER_COMPOSITION = 24  # samples of one composition or wording, where many are drawn
@@ -31,46 +34,6 @@ VIEWER_RATE = 0.08  # of captions and phrases that say a side, that say it as a 
 TYPED_CAPTION_RATE = 0.5  # of the captions, that get slips and capitals
 LONG_RATE = 0.15  # of the wordings, that are told at length
 LONG_PHRASE_RATE = 0.4  # of these, that are a concept's phrase
-OTHER_ANSWERS: list[str] = package_table(__package__, "wordings.yaml")["text_answers"]
-
-
-class Drawing:
-    """What the sources draw from.
-
-    Attributes:
-        pools: concepts with their poses.
-        recordings: motion capture for training, or None.
-        rng: decides everything.
-        outlined: share of the answers that say what the body does, where that can be told.
-        words: description of a recording -> what people would type.
-    """
-
-    def __init__(
-        self, pools: ConceptPools, recordings: MocapClips | None, rng: np.random.Generator, outlined: float = 0.0
-    ) -> None:
-        self.pools, self.recordings, self.rng, self.outlined = pools, recordings, rng, outlined
-        phrases_of = {} if recordings is None else {d: everyday_phrases(d) for d in sorted(set(recordings.description))}
-        self.words = {description: phrases for description, phrases in phrases_of.items() if phrases}
-
-    def can_draw(self, source: str) -> bool:
-        """Whether there is anything for this source."""
-        if source == "captions_mocap":
-            return self.recordings is not None
-        return source != "clips" or bool(self.words)
-
-    def sample(
-        self, prompt: str, pose: np.ndarray, checks: tuple[str, ...], source: str, said: Caption | None = None
-    ) -> Sample:
-        """A sample with one of the answers; `said` is what an outlined one says of the pose."""
-        if said is not None and self.rng.random() < self.outlined:
-            answer = OUTLINED_ANSWER.format(said.text)
-        else:
-            answer = SHORT_ANSWER if self.rng.random() < 0.6 else pick(self.rng, OTHER_ANSWERS)
-        return Sample(prompt, answer, pose, checks=checks, source=source)
-
-    def shared(self, poses: np.ndarray) -> Caption | None:
-        """What poses (M, 22, 3) of the same words have in common, where answers are to say it."""
-        return common_outline(poses) if self.outlined else None
 
 
 def captions_of(drawing: Drawing, poses: np.ndarray, names: list[str]) -> list[Sample]:
@@ -104,31 +67,14 @@ def _typed_sometimes(text: str, rng: np.random.Generator) -> str:
 
 def draw_captions_procedural(drawing: Drawing, count: int) -> list[Sample]:
     """Rule-made captions of mixed and perturbed concept poses."""
-    pools, rng = drawing.pools, drawing.rng
-    few = min(len(pools.concepts), max(8, count // 6))
-    chosen = rng.choice(len(pools.concepts), size=few, replace=False, p=pools.weights)
-    poses = [pools.poses(pools.concepts[i]) for i in chosen]
-    poses = [pool for pool in poses if len(pool)]
-    which = rng.integers(len(poses), size=(2, count))
-    first, second = (np.stack([poses[i][rng.integers(len(poses[i]))] for i in row]) for row in which)
-    return captions_of(drawing, mixed_poses(first, second, rng), ["caption:procedural"] * count)
-
-
-def _frames(drawing: Drawing, clips: MocapClips, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames drawn as ``drawing_weights`` says, half of them mirrored: row, pose, mirrored."""
-    rng = drawing.rng
-    rows = rng.choice(len(clips), size=count, p=drawing_weights(clips))
-    turned = rng.random(count) < 0.5
-    pose = torch.from_numpy(clips.pose[rows])
-    pose[turned] = mirror_pose(pose[turned])
-    return rows, pose.numpy(), turned
+    return captions_of(drawing, mixed_concept_poses(drawing, count), ["caption:procedural"] * count)
 
 
 def draw_captions_mocap(drawing: Drawing, count: int) -> list[Sample]:
     """Rule-made captions of recorded poses."""
     clips = drawing.recordings
     assert clips is not None
-    rows, poses, _ = _frames(drawing, clips, count)
+    rows, poses, _ = drawn_frames(drawing, clips, count)
     return captions_of(drawing, poses, [f"caption:{name}" for name in clips.sequence[rows]])
 
 
@@ -138,7 +84,7 @@ def draw_clips(drawing: Drawing, count: int) -> list[Sample]:
     assert clips is not None
     clips = clips.where(np.isin(clips.description, list(drawing.words)))
     samples = []
-    for row, pose, turned in zip(*_frames(drawing, clips, count), strict=True):
+    for row, pose, turned in zip(*drawn_frames(drawing, clips, count), strict=True):
         phrase = pick(rng, drawing.words[clips.description[row]])
         prompt = typed(say_doing(swap_sides(phrase) if turned else phrase, rng), rng)
         samples.append(drawing.sample(prompt, pose, (), f"clip:{clips.sequence[row]}"))
@@ -229,5 +175,10 @@ SOURCES: dict[str, Callable[[Drawing, int], list[Sample]]] = {
     "wordings": draw_wordings,
     "clips": draw_clips,
     "requests": draw_requests,
+    "edits": draw_edits,
+    "completions": draw_completions,
+    "descriptions": draw_descriptions,
+    "comparisons": draw_comparisons,
+    "corrections": draw_corrections,
     "chat": draw_chat,  # the last takes what the others leave: a source before it with weight 0 changes no mixture
 }

@@ -14,7 +14,8 @@ from pose_rft.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveI
 from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import is_everyday_prompt
-from pose_rft.data.mixtures.sources import SOURCES, Drawing
+from pose_rft.data.mixtures.drawing import Drawing
+from pose_rft.data.mixtures.sources import SOURCES
 from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, read_mocap, train_test_split
 from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.readers.registry import reader_of
@@ -70,6 +71,11 @@ class MixtureConfig:
         chat: questions that want words and no pose.
         requests: a pose and a fact in one prompt, words and no pose, questions about the pose that was shown before,
             and questions that no pose answers.
+        edits: a given pose and an order that changes it; this and the next four are for policies that read poses.
+        completions: a given pose of which some parts are known, and the whole.
+        descriptions: a given pose, described in words.
+        comparisons: two given poses, and what changes from one to the other.
+        corrections: a given pose of an exercise done wrong, and how it is done right; left out without UI-PRMD.
         outlined: share of the answers that say what the body does before they show the pose ("The left hand is on the
             hip, both legs are straight: <POSE>."), where the words leave no doubt.
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
@@ -89,6 +95,11 @@ class MixtureConfig:
     clips: NonNegativeFloat = 0.02
     chat: NonNegativeFloat = 0.04
     requests: NonNegativeFloat = 0.0
+    edits: NonNegativeFloat = 0.0
+    completions: NonNegativeFloat = 0.0
+    descriptions: NonNegativeFloat = 0.0
+    comparisons: NonNegativeFloat = 0.0
+    corrections: NonNegativeFloat = 0.0
     outlined: Fraction = 0.0
     mocap: str | None = None
     amass: str | None = None
@@ -108,8 +119,9 @@ class MixtureConfig:
             refuse_unread(self, others, "sources does not name builtin")
         if not any(getattr(self, name) for name in SOURCES):
             raise UserError(f"{', '.join(SOURCES)}: all weights are zero; give one of them a positive one")
-        if not self.captions_mocap and not self.clips:
-            refuse_unread(self, ["mocap", "amass"], "captions_mocap and clips are 0")
+        recorded = ("captions_mocap", "clips", "edits", "completions", "descriptions", "comparisons", "corrections")
+        if not any(getattr(self, name) for name in recorded):
+            refuse_unread(self, ["mocap", "amass"], f"{', '.join(recorded)} are 0")
 
 
 def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None, processes: int = 1) -> list[Sample]:
@@ -127,7 +139,7 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
         Every prompt's checks are met by its pose. ``source`` says where a sample is from:
         "caption:procedural", "caption:<clip>", "phrase:<concept>", "composition:<concept>+<concept>", "clip:<clip>",
         "wording:<contrast, negation, number, degree or long>", "chat", "request:<mixed, words or shown>:<concept>",
-        "request:unseen".
+        "request:unseen", "edit:<everyday or instruction>", "complete", "describe", "compare", "correct:<clip>".
 
     Raises:
         UserError: an unreadable file, an unknown concept, or nothing to draw from.

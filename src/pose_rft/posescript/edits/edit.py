@@ -271,6 +271,19 @@ class _Edit:
         return Outcome(demand.words, "done" if met else "partly")
 
 
+def conditions_of(demand: Demand, points: Tensor) -> list[Condition]:
+    """What a pose has to reach that does what a demand asks of one with these points (32, 3).
+
+    Empty for what is no condition on a single pose: turns, the mirror image, what goes back to earlier orders.
+    """
+    edit = _Edit(torch.zeros(len(JOINT_INDEX), 3), 1.0)
+    posture = _posture(demand)
+    if posture is not None:
+        return [to_hold(code_of(posture.code).check, points, 0.0)]
+    is_local = all(meaning.kind in ("change", "state") for meaning in demand.meanings)
+    return edit._conditions(demand, points) if is_local and not edit.turns_round(demand) else []
+
+
 def with_joints(pose: Tensor, joints: Vectors) -> Tensor:
     """A pose with these joints turned as they say."""
     pose = pose.clone()
