@@ -1,13 +1,19 @@
 """Answers to orders that change a given pose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from pose_rft.answers import read_pose_row, write_edit
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
-from pose_rft.policy import PosePolicy
-from pose_rft.policy.editing import edit_answers
+from pose_rft.policy import PoseBranchConfig, PosePolicy
+from pose_rft.policy.editing import better_edit, edit_answers, learned_edits
+from pose_rft.posescript.edits.edit import edit_pose
+from pose_rft.posescript.edits.orders import read_order
+from pose_rft.posescript.edits.verification import faults
 
 REST = np.zeros((22, 3), np.float32)
 
@@ -46,8 +52,40 @@ def test_mistakes_are_one_line(pose, order):
         edit_answers(pose, order)
 
 
-def test_the_policy_has_the_same_method():
-    assert PosePolicy.edit is edit_answers
+def test_a_policy_that_reads_no_poses_edits_exactly(tiny_policy):
+    order = "bend the right elbow"
+    (own,), (exact,) = tiny_policy.edit(REST, order), edit_answers(REST, order)
+    np.testing.assert_array_equal(own.pose.axis_angle(), exact.pose.axis_angle())
+
+
+def test_a_policy_that_reads_poses_proposes_some_and_the_exact_edit_stands_beside(tiny_policy):
+    policy = PosePolicy.create(replace(tiny_policy.config, pose_branch=PoseBranchConfig(2, 1)), dtype=torch.float32)
+    proposed = learned_edits(policy, REST, "bend the right elbow", seed=1)
+    assert proposed.shape == (64, 22, 3)
+    assert torch.equal(proposed, learned_edits(policy, REST, "bend the right elbow", seed=1))
+    (answer,) = policy.edit(REST, "bend the right elbow")  # untrained proposals do not do it
+    np.testing.assert_array_equal(
+        answer.pose.axis_angle(), edit_answers(REST, "bend the right elbow")[0].pose.axis_angle()
+    )
+
+
+def test_a_proposal_is_taken_where_it_is_verified_to_be_better():
+    exact = edit_pose(torch.from_numpy(REST), "bend the right elbow 30 degrees")
+    failed = replace(exact, pose=exact.before)
+    kicked = exact.pose.clone()
+    kicked[1, 0] = -1.0  # the left hip, which nobody asked for
+    assert better_edit(exact, torch.stack([exact.pose, kicked])) is exact
+    taken = better_edit(failed, torch.stack([kicked, exact.pose]))
+    assert torch.equal(taken.pose, exact.pose)
+    assert better_edit(failed, exact.before[None]) is failed
+
+
+def test_what_no_condition_says_is_not_verified():
+    rest = torch.from_numpy(REST)
+    assert faults(read_order("mirror the pose"), rest, rest[None]) is None
+    assert faults(read_order("frobnicate"), rest, rest[None]) is None
+    (missed,) = faults(read_order("bend the right elbow 40 degrees"), rest, rest[None])
+    assert missed.item() == pytest.approx(40 / 20, abs=0.05)  # units of 20 degrees
 
 
 def test_a_row_of_a_file_is_read_and_the_edit_written(tmp_path):

@@ -138,6 +138,12 @@ def test_generate_takes_poses_and_a_checkpoint_keeps_what_reads_them(tiny_policy
         np.testing.assert_array_equal(one.pose.axis_angle(), other.pose.axis_angle())
 
 
+def test_several_answers_about_a_given_pose_are_several_poses(policies):
+    answers = policies("eyes").generate([PROMPTS[0].prompt], poses=[FIRST], num_samples=3, words=False)[0]
+    joints = [answer.pose.joints() for answer in answers]
+    assert min(np.abs(joints[a] - joints[b]).max() for a, b in ((0, 1), (1, 2), (0, 2))) > 1e-3
+
+
 def test_a_checkpoint_from_before_there_were_pose_branches_loads(tiny_policy, tmp_path):
     tiny_policy.save_pretrained(tmp_path)
     description = json.loads((tmp_path / "policy.json").read_text())

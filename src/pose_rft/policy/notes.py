@@ -341,7 +341,7 @@ def note_answers(
 
 def _note_of(prompt: PromptInput, encoded: EncodedPrompt, branch: ImageBranch | None, has_pose: bool) -> Note:
     if prompt.image is None:
-        return note_of_words(prompt.prompt, has_pose)
+        return Note() if prompt.poses else note_of_words(prompt.prompt, has_pose)
     if encoded.person is None or branch is None:
         return Note()
     return note_of_photograph(prompt.prompt, encoded.person, branch.verbalizer, prompt.box)

@@ -25,7 +25,7 @@ from pose_rft.policy.checkpoint import (
     with_other_parts,
 )
 from pose_rft.policy.config import LoraSettings, PolicyConfig
-from pose_rft.policy.editing import edit_answers
+from pose_rft.policy.editing import best_edits
 from pose_rft.policy.image_branch import NO_IMAGE_HEAD, ImageBranch, ImageMode
 from pose_rft.policy.input_embeddings import PackedPrompts, decoder_input, pack_prompts, packed_insertions
 from pose_rft.policy.language_model import LanguageModel
@@ -361,7 +361,7 @@ class PosePolicy(nn.Module):
                 result += [group * (num_samples // distinct) for group in groups]
         return result
 
-    edit = staticmethod(edit_answers)  # a given pose, changed by an order in words
+    edit = best_edits  # a given pose, changed by an order in words
 
     # ---- scoring, with gradients ----
     def pack(self, rollout: Rollout, row_tokens: int = 512) -> PackedPrompts:

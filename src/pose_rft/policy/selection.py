@@ -85,7 +85,8 @@ def with_chosen_poses(
 
     Args:
         rotations: (B, G, K, 22, 3, 3) of its poses.
-        inputs: the B prompts; of those about pictures or given poses the first poses are taken, as they are.
+        inputs: the B prompts; of those about pictures the first poses are taken, as they are, and of those about given
+            poses one by one from the likeliest on.
         settled: whether the chosen poses are put on the floor and do what prompt and answer say (``Said.settle``);
             their actions stay what was sampled.
 
@@ -97,7 +98,9 @@ def with_chosen_poses(
     if candidates > 1:
         poses = roma.rotmat_to_rotvec(rotations)
         for number, asked in enumerate(inputs):
-            if asked.image is None and not asked.poses:
+            if asked.image is None and asked.poses:  # the first answer is the likeliest, later ones from further out
+                chosen[number] = torch.arange(answers) * candidates // answers
+            elif asked.image is None:
                 chosen[number] = choose_poses(asked.prompt, poses[number], rollout.texts[number])
     place = (torch.arange(prompts)[:, None], torch.arange(answers)[None], chosen)
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
