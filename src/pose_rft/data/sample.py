@@ -18,7 +18,10 @@ POSE_TOKEN = "<POSE>"  # stands in an answer where the pose belongs
 INPUT_POSE = "<input_pose>"  # stands in a prompt for a pose that is given with it
 SHORT_ANSWER = "The SMPL pose of this person is <POSE>."  # says nothing but that there is one
 OUTLINED_ANSWER = "{}: <POSE>."  # says what the body does, then shows it
-TASKS = ("text_to_pose", "image_to_pose", "image_text_to_pose", "pose_question", "image_question", "chat")
+TASKS = (
+    "text_to_pose", "image_to_pose", "image_text_to_pose", "pose_question", "image_question", "chat",
+    "edit_pose", "complete_pose", "describe_pose", "compare_poses", "correct_pose",
+)  # fmt: skip
 Picture = str | Path | Image | RenderSpec | Crop | EncodedImages
 
 
