@@ -14,6 +14,7 @@ from pose_rft.app.page import BODIES, CHANGE, NEW, _Page
 from pose_rft.app.worker import PoseWorker
 from pose_rft.body import Pose
 from pose_rft.policy import Answer
+from pose_rft.policy.conversation import Conversation
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,11 @@ def page(talking_policy):
     worker.close()
 
 
-def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", photograph=None, around=""):
-    """What the page becomes after one message, by component."""
+def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", around="", after=None):
+    """What the page becomes after one message, by component: after a conversation, or where answers are ``shown``."""
+    conversation = after or Conversation().shows(shown, "")
     _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
-    return asyncio.run(page.respond(asked, chat, list(shown), photograph, samples, 1.0, meaning, start, around))
+    return asyncio.run(page.respond(asked, chat, conversation, samples, 1.0, meaning, start, around))
 
 
 def standing(words):
@@ -45,26 +47,47 @@ def test_words_and_bodies_answer_a_description(page):
     for view in page.views[:3]:
         assert len(trimesh.load(updates[view], force="mesh").faces) == 26972  # the bundled body's
     assert updates[page.views[3]] is None
-    assert len(updates[page.shown]) == 3
+    assert len(updates[page.conversation].current.answers) == 3
     assert [Path(updates[button]).name for button in page.buttons[:3]] == ["pose_1.glb", "pose_1.bvh", "pose_1.npz"]
     assert updates[page.buttons[3 * (BODIES - 1)]] is None
 
 
-def test_a_change_goes_on_from_the_chosen_body_and_shows_what_was_asked(page):
-    poses = talk(page, "wave", samples=2)[page.shown]
-    messages = talk(page, "raise the left arm a bit more", shown=poses, start="2")[page.chat]
-    assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
-    assert messages[1]["metadata"] == {"title": "The policy was asked"}
-    assert messages[1]["content"].endswith("raise the left arm a bit more")
-    assert len(messages[1]["content"]) > len("raise the left arm a bit more") + 20
-    other = talk(page, "raise the left arm a bit more", shown=poses, start="1")[page.chat]
-    assert other[1]["content"] != messages[1]["content"]
+def test_an_order_changes_the_chosen_body_and_says_what_was_understood(page):
+    two = talk(page, "wave", samples=2)[page.conversation]
+    updates = talk(page, "bend the right knee 20 degrees like a heron", after=two, start="2")
+    (_, reply) = said(page, updates)
+    assert reply[1] == 'Done: bend the right knee 20 degrees \\(20 degrees\\). Not understood: "like heron".'
+    (edited,) = updates[page.conversation].current.answers
+    moved = np.abs(edited.pose.body_pose - two.current.answers[1].pose.body_pose).max(axis=1)
+    assert np.degrees(moved[4]) > 15  # the right knee
+    assert (moved[11:] == 0).all()
+    assert ["absent" in updates[column]["elem_classes"] for column in page.columns] == [False, True, True, True]
+
+
+def test_undo_brings_back_the_bodies_as_they_were(page):
+    two = talk(page, "wave", samples=2)[page.conversation]
+    edited = talk(page, "sit down", after=two, start="2")[page.conversation]
+    updates = talk(page, "undo", after=edited)
+    assert updates[page.conversation].current is two.current
+    assert updates[page.start]["value"] == "2"
+    assert ["absent" in updates[column]["elem_classes"] for column in page.columns] == [False, False, True, True]
+    (_, reply) = said(page, talk(page, "undo", after=two))
+    assert "no earlier pose" in reply[1]
+
+
+@pytest.mark.parametrize("message", ["thanks!", "What are the benefits of squats?", "make it more poetic"])
+def test_talk_and_orders_that_are_not_understood_leave_the_bodies(page, message):
+    before = Conversation().shows([standing("")], "")
+    updates = talk(page, message, after=before)  # this policy would answer each with a pose
+    assert updates[page.conversation].current is before.current
+    assert page.columns[0] not in updates
+    assert "pose" in said(page, updates)[1][1]
 
 
 def test_what_a_message_means_can_be_said(page):
-    poses = talk(page, "wave")[page.shown]
-    assert len(talk(page, "a little dance", shown=poses, meaning=NEW)[page.chat]) == 2
-    assert len(talk(page, "wave", shown=poses, meaning=CHANGE)[page.chat]) == 3
+    shown = talk(page, "wave")[page.conversation]
+    assert len(talk(page, "squat", after=shown, meaning=NEW)[page.conversation].edits) == 0
+    assert len(talk(page, "squat", after=shown, meaning=CHANGE)[page.conversation].edits) == 1
     (_, reply) = said(page, talk(page, "wave", meaning=CHANGE))
     assert "There is no pose to change yet" in reply[1]
 
@@ -93,15 +116,25 @@ def asked(page, monkeypatch):
 
 def test_a_question_after_a_photograph_is_asked_with_it(page, asked, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
-    photograph = talk(page, "What is the pose?", [tmp_path / "me.png"])[page.photograph]
+    before = Conversation().shows([standing("")], "")
+    photographed = talk(page, "What is the pose?", [tmp_path / "me.png"], after=before)[page.conversation]
     for question in ("Is the left arm raised more than the right?", "Describe her pose."):
-        answer = talk(page, question, photograph=photograph, shown=[standing("")])
-        assert answer[page.photograph] is photograph
+        answer = talk(page, question, after=photographed)
+        assert answer[page.conversation].photograph is photographed.photograph
         assert answer[page.chat][1]["metadata"] == {"title": "Asked about the photograph above"}
-    talk(page, "a boxer throwing a left jab", photograph=photograph)
-    talk(page, "Is the left arm raised?", photograph=photograph, meaning=NEW)
+    talk(page, "a boxer throwing a left jab", after=photographed)
+    talk(page, "Is the left arm raised?", after=photographed, meaning=NEW)
     assert [with_picture for _, with_picture, _ in asked] == [True, True, True, False, False]
     assert [prompt for prompt, _, _ in asked][1] == "Is the left arm raised more than the right?"  # and no change
+
+
+def test_a_question_after_a_newer_pose_than_the_photograph_is_about_that_pose(page, asked, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "me.png")
+    photographed = talk(page, "What is the pose?", [tmp_path / "me.png"])[page.conversation]
+    later = photographed.shows([standing("")], "a boxer")
+    talk(page, "Is the left arm raised?", after=later)
+    talk(page, "Is the left arm of the woman in the picture raised?", after=later)
+    assert [with_picture for _, with_picture, _ in asked] == [True, False, True]
 
 
 def test_a_question_about_the_body_on_the_page_is_asked_with_what_was_said_of_it(page, asked):
@@ -153,7 +186,7 @@ def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
     assert page.hear({"text": "  ", "files": []}, [])[2] is None
     assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
     assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
-    assert page.shown not in asyncio.run(page.respond(None, [], [], None, 1, 1.0, "auto", "1"))
+    assert page.conversation not in asyncio.run(page.respond(None, [], Conversation(), 1, 1.0, "auto", "1"))
 
 
 @pytest.fixture(scope="module")

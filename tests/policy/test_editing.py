@@ -11,6 +11,7 @@ from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import PoseBranchConfig, PosePolicy
 from pose_rft.policy.editing import better_edit, edit_answers, learned_edits
+from pose_rft.posescript.captions import described_change
 from pose_rft.posescript.edits.edit import edit_pose
 from pose_rft.posescript.edits.orders import read_order
 from pose_rft.posescript.edits.verification import faults
@@ -99,3 +100,12 @@ def test_a_row_of_a_file_is_read_and_the_edit_written(tmp_path):
     assert {"before_after.png", "answers.jsonl", *line["files"].values()} == written
     with pytest.raises(UserError, match="no row 2"):
         read_pose_row(f"{tmp_path}/two.npz#2", "y")
+
+
+def test_a_policy_is_told_the_pose_in_words_and_then_the_change():
+    pose = REST.copy()
+    pose[5, 0] = np.radians(100)  # right knee
+    prompt = described_change(Pose.from_axis_angle(pose).points(), "raise the left arm")
+    said = ("right knee", "right shin", "right foot", "on one leg", "on the left leg")  # a caption has room for some
+    assert any(words in prompt.lower() for words in said)
+    assert prompt.endswith("raise the left arm")

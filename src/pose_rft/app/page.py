@@ -5,6 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,12 @@ from fastapi.concurrency import run_in_threadpool
 from PIL.Image import Image
 
 from pose_rft.app.api import answered
-from pose_rft.app.conversation import asked_about, is_change
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
 from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
-from pose_rft.policy.notes import asks_about_shown, is_question, mentions_picture
-from pose_rft.posescript.captions import described_change
+from pose_rft.policy.conversation import Conversation, Turn, asked_about
 from pose_rft.storage import package_text
 from pose_rft.vision.people import read_box
 
@@ -31,6 +30,7 @@ SUFFIXES = ("glb", "bvh", "npz")
 SHOWN, ABSENT = ["body"], ["body", "absent"]  # classes of a body's column
 CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
 AUTO, NEW, CHANGE = "auto", "a new pose", "a change"
+WANTED = {NEW: Turn.POSE, CHANGE: Turn.EDIT}
 EXAMPLES = (
     "a boxer throwing a left jab",
     "Someone sits cross-legged with the hands on the knees.",
@@ -79,8 +79,7 @@ class _Page:
         self.worker = worker
         with gr.Blocks(title="Pose-RFT", analytics_enabled=False, delete_cache=CACHE_SECONDS, fill_width=True) as page:
             self.blocks = page
-            self.shown = gr.State([], time_to_live=CACHE_SECONDS[1])  # the answers whose bodies are on the page
-            self.photograph = gr.State(None, time_to_live=CACHE_SECONDS[1])  # the one that was sent last
+            self.conversation = gr.State(Conversation(), time_to_live=CACHE_SECONDS[1])
             with gr.Row(elem_id="page"):
                 with gr.Column(elem_id="talk"):
                     gr.Markdown(INTRODUCTION)
@@ -94,16 +93,16 @@ class _Page:
             self.box.submit(self.hear, [self.box, self.chat], [self.box, self.chat, self.asked], **how).then(
                 self.respond,
                 [
-                    *(self.asked, self.chat, self.shown, self.photograph, self.samples, self.temperature),
+                    *(self.asked, self.chat, self.conversation, self.samples, self.temperature),
                     *(self.meaning, self.start, self.around),
                 ],
-                [self.chat, self.shown, self.photograph, self.start, *self.columns, *self.views, *self.buttons],
+                [self.chat, self.conversation, self.start, *self.columns, *self.views, *self.buttons],
                 **how,
             )
             self.chat.clear(
-                lambda: ([], None, gr.update(visible=False)),
+                lambda: (Conversation(), gr.update(visible=False)),
                 None,
-                [self.shown, self.photograph, self.start],
+                [self.conversation, self.start],
                 api_visibility="private",
             )
             page.unload(self.forget)
@@ -190,8 +189,7 @@ class _Page:
         self,
         asked: dict[str, Any] | None,
         chat: list[Any],
-        shown: list[Answer],
-        photograph: Image | None,
+        conversation: Conversation,
         samples: float,
         temperature: float,
         meaning: str,
@@ -199,76 +197,110 @@ class _Page:
         around: str = "",
         request: gr.Request = None,  # gradio puts it in
     ) -> Updates:
-        """What the policy answers to the message that was heard."""
+        """What answers the message that was heard: the policy, or the pose that is shown after an order."""
         if asked is None:
             return {self.chat: gr.skip()}
         said = chat[:-1]
-        text, files = asked["text"], asked["files"]
         try:
-            image = photograph if self._is_about(photograph, text, meaning) else None
-            if files:
-                image = photograph = await run_in_threadpool(self._picture, files[0])
-            prompt = self._prompt(text, shown, meaning if image is None else NEW, start)
-            box = read_box(around) if around.strip() and image is not None else None
-            client = str(request.session_hash) if request else ""
-            question = QueuedPrompt(prompt, image, int(samples), float(temperature), len(chat), box, client)
-            answers = await answered(self.worker, question)
-            directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
-            updates = await run_in_threadpool(self._show, answers, directory)
-            asyncio.get_running_loop().call_later(COPIED_SECONDS, shutil.rmtree, directory, True)
+            conversation = conversation.meaning_body(int(start) - 1)
+            turn = _turn(asked, conversation, meaning)
+            if turn is Turn.EDIT:
+                after, answer = await run_in_threadpool(conversation.edited, asked["text"])
+                said = [*said, _reply(_plain(answer.text.replace(f" {POSE_TOKEN}.", "")))]
+            else:
+                client = str(request.session_hash) if request else ""
+                drawn = (int(samples), float(temperature), len(chat))
+                after, replies = await self._asked(asked, conversation, turn, meaning, drawn, around, client)
+                said = [*said, *replies]
+            return await self._updates(conversation, after) | {self.chat: said}
         except (HTTPException, UserError) as problem:
             reason = problem.detail if isinstance(problem, HTTPException) else str(problem)
             return {self.chat: [*said, _reply(f"I cannot answer that. {_plain(reason)}")]}
         except Exception:
             logger.exception("no answer to a message on the page")
             return {self.chat: [*said, _reply("The server failed to answer this; its log says why.")]}
-        if prompt not in (text, PICTURE_PROMPT):
-            said = [*said, _reply(_plain(prompt), "The policy was asked")]
-        if image is not None and not files:
-            said = [*said, _reply(_plain(prompt), "Asked about the photograph above")]
-        return updates | {self.photograph: photograph, self.chat: [*said, _reply(_words(answers))]}
 
-    def _is_about(self, photograph: Image | None, text: str, meaning: str) -> bool:
-        """Whether a message without a picture is about the photograph that was sent before."""
-        return photograph is not None and meaning == AUTO and (is_question(text) or mentions_picture(text))
+    async def _asked(
+        self,
+        asked: dict[str, Any],
+        conversation: Conversation,
+        turn: Turn,
+        meaning: str,
+        drawn: tuple[int, float, int],
+        around: str,
+        client: str,
+    ) -> tuple[Conversation, list[Any]]:
+        """The conversation after the policy has answered a message, and what is written.
 
-    def _prompt(self, text: str, shown: Sequence[Answer], meaning: str, start: str) -> str:
-        """What the policy is asked: the message, put in relation to the body on the page if it is about that.
-
-        Raises:
-            UserError: too long, or a change is wanted and there is no pose to change.
+        Args:
+            drawn: number of samples, temperature and seed.
         """
-        if len(text) > PROMPT_CHARACTERS:
-            raise UserError(f"That is too long: {len(text)} characters, at most {PROMPT_CHARACTERS}.")
-        number = min(int(start), max(len(shown), 1)) - 1
-        said, pose = (shown[number].text, shown[number].pose) if shown else ("", None)
-        if meaning == AUTO and pose is not None and asks_about_shown(text):
-            return asked_about(said, text)
-        guessed = meaning == AUTO and pose is not None and is_change(text) and not is_question(text)
-        if text and (meaning == CHANGE or guessed):
-            if pose is None:
-                raise UserError("There is no pose to change yet; describe one first.")
-            return described_change(pose.points(), text)
-        return text or PICTURE_PROMPT
+        text, files = asked["text"], asked["files"]
+        image = conversation.photograph if meaning == AUTO and conversation.is_about_photograph(text) else None
+        if files:
+            image = await run_in_threadpool(self._picture, files[0])
+        prompt = text or PICTURE_PROMPT
+        if turn is Turn.QUESTION and image is None and conversation.answer is not None:
+            prompt = asked_about(conversation.answer.text, text)
+        box = read_box(around) if around.strip() and image is not None else None
+        answers = await answered(self.worker, QueuedPrompt(prompt, image, *drawn, box, client))
+        replies = []
+        if prompt not in (text, PICTURE_PROMPT):
+            replies.append(_reply(_plain(prompt), "The policy was asked"))
+        if image is not None and not files:
+            replies.append(_reply(_plain(prompt), "Asked about the photograph above"))
+        if turn is Turn.TALK and image is None:
+            return conversation, [*replies, _reply(_talk(answers, conversation.pose is not None))]
+        after = conversation.shows(answers, text)
+        if image is not None:
+            after = replace(after, photograph=image, about_photograph=True)
+        return after, [*replies, _reply(_words(answers))]
 
     def _picture(self, file: str) -> Image:
         return self.worker.read_picture(Path(file).read_bytes())
 
-    def _show(self, answers: Sequence[Answer], directory: Path) -> Updates:
-        """What bodies and buttons become, of which words alone change nothing; the files go into the directory."""
-        if all(answer.pose is None for answer in answers):
-            return {self.shown: gr.skip()}
-        updates: Updates = {self.shown: list(answers)}
-        choices = [str(number) for number in range(1, len(answers) + 1)]
-        updates[self.start] = gr.update(choices=choices, value="1", visible=len(answers) > 1)
+    async def _updates(self, before: Conversation, after: Conversation) -> Updates:
+        """What the page becomes; bodies that stay are not loaded again."""
+        updates: Updates = {self.conversation: after}
+        if after.current is before.current:
+            return updates
+        directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
+        updates |= await run_in_threadpool(self._show, after, directory)
+        asyncio.get_running_loop().call_later(COPIED_SECONDS, shutil.rmtree, directory, True)
+        return updates
+
+    def _show(self, conversation: Conversation, directory: Path) -> Updates:
+        """What bodies and buttons become; the files go into the directory."""
+        assert conversation.current is not None
+        poses = [answer.pose for answer in conversation.current.answers]
+        choices = [str(number) for number in range(1, len(poses) + 1)]
+        updates: Updates = {
+            self.start: gr.update(choices=choices, value=str(conversation.body + 1), visible=len(poses) > 1)
+        }
         for index, (column, view) in enumerate(zip(self.columns, self.views, strict=True)):
-            pose = answers[index].pose if index < len(answers) else None
+            pose = poses[index] if index < len(poses) else None
             files = _files(pose, directory, f"pose_{index + 1}") if pose is not None else [None] * len(SUFFIXES)
             updates[column] = gr.update(elem_classes=ABSENT if pose is None else SHOWN)
             updates[view] = files[0]
             buttons = self.buttons[index * len(SUFFIXES) :][: len(SUFFIXES)]
             updates |= dict(zip(buttons, files, strict=True))
         return updates
+
+
+def _turn(asked: dict[str, Any], conversation: Conversation, meaning: str) -> Turn:
+    """What a message wants; what the page is told it means goes before what its words say.
+
+    Raises:
+        UserError: it is too long.
+    """
+    text = asked["text"]
+    if len(text) > PROMPT_CHARACTERS:
+        raise UserError(f"That is too long: {len(text)} characters, at most {PROMPT_CHARACTERS}.")
+    if asked["files"]:
+        return Turn.POSE
+    if meaning in WANTED:
+        return WANTED[meaning]
+    return Turn.QUESTION if conversation.is_about_photograph(text) else conversation.turn_of(text)
 
 
 def _files(pose: Pose, directory: Path, name: str) -> list[str | None]:
@@ -290,11 +322,21 @@ def _reply(text: str, title: str | None = None) -> dict[str, Any]:
 
 def _words(answers: Sequence[Answer]) -> str:
     """What the policy said, once if it said the same of all bodies, and what must be said about it."""
+    answers = sorted(answers, key=lambda answer: answer.pose is None)  # as their bodies are counted
     texts = [_plain(answer.text) if answer.valid else f"{_plain(answer.text)} (no pose)" for answer in answers]
     notes = [f"*{_plain(note)}*" for note in dict.fromkeys(answer.note for answer in answers) if note]
     if len(set(texts)) > 1:
         texts = [f"Body {number}: {text}" for number, text in enumerate(texts, 1)]
     return "\n\n".join([*dict.fromkeys(texts), *notes])
+
+
+def _talk(answers: Sequence[Answer], has_pose: bool) -> str:
+    """What is said where no pose was asked for, although the policy may have given one."""
+    if answers[0].pose is None:
+        return _words(answers[:1])
+    if has_pose:
+        return "The pose stays as it is. Say what shall change, or describe another one."
+    return "Describe a pose to begin."
 
 
 def _plain(text: str) -> str:

@@ -89,7 +89,7 @@ def edit_pose(pose: Tensor, instruction: str, history: Sequence[Edited] = (), st
         history: earlier edits, the last one last: what "undo", "again" and "do the same with the right arm" go back to.
         strength: factor of amounts that are told in words; other values give other poses that follow the order as well.
     """
-    order = read_order(instruction)
+    order = read_order(instruction, last_part(history))
     demands = _repeated(order.demands, history)
     edit = _Edit(pose.detach().float().cpu(), strength)
     waiting: list[Demand] = []
@@ -104,6 +104,11 @@ def edit_pose(pose: Tensor, instruction: str, history: Sequence[Edited] = (), st
         outcomes.append(edit.as_a_whole(demand, history))
     outcomes += edit.solve(waiting)
     return Edited(edit.pose, pose.detach().float().cpu(), order, tuple(outcomes))
+
+
+def last_part(history: Sequence[Edited]) -> str:
+    """The part of the body that the last edit was about, such as "left arm", or ""."""
+    return history[-1].order.demands[-1].part if history and history[-1].order.demands else ""
 
 
 def _repeated(demands: Sequence[Demand], history: Sequence[Edited]) -> list[Demand]:

@@ -101,17 +101,28 @@ class _Found(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-def read_order(text: str) -> Order:
+def read_order(text: str, part: str = "") -> Order:
     """What an instruction asks for, and what in it was not understood.
 
     Args:
         text: as people type it; capitals, articles and one slip of a letter in a longer word do not matter.
+        part: the part of the body that was spoken of before, "left arm": what "it" and "the other one" go back to, and
+            what "a little lower" is said of.
     """
+    order = _read(text, part)
+    if part and order.unknown and not order.demands:
+        with_part = _read(f"{part} {text}", part)
+        return with_part if with_part.demands and not with_part.unknown else order
+    return order
+
+
+def _read(text: str, part: str) -> Order:
+    """What is read of a text; ``part`` was spoken of before."""
     typed = [(".", "."), *_typed(text), (".", ".")]
     tokens = [_spelt(token) for token, _ in typed]
     demands: list[Demand] = []
     unknown: list[str] = []
-    last, denied = "", False
+    last, denied = part, False
     for found in _cut(tokens):
         words = tokens[found.start : found.end]
         said = " ".join(shown for _, shown in typed[found.start : found.end])
