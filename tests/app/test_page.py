@@ -4,13 +4,14 @@ import asyncio
 import re
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
 from pose_rft.app.limits import Limits
-from pose_rft.app.page import BODIES, CHANGE, NEW, _Page
+from pose_rft.app.page import BODIES, CHANGE, NEW, THUMBNAIL, _Page
 from pose_rft.app.worker import PoseWorker
 from pose_rft.body import Pose
 from pose_rft.policy import Answer
@@ -24,11 +25,11 @@ def page(talking_policy):
     worker.close()
 
 
-def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", around="", after=None):
+def talk(page, text, files=(), shown=(), samples=1, meaning="auto", start="1", around="", after=None, pictures=()):
     """What the page becomes after one message, by component: after a conversation, or where answers are ``shown``."""
     conversation = after or Conversation().shows(shown, "")
     _, chat, asked = page.hear({"text": text, "files": [str(file) for file in files]}, [])
-    return asyncio.run(page.respond(asked, chat, conversation, samples, 1.0, meaning, start, around))
+    return asyncio.run(page.respond(asked, chat, conversation, list(pictures), samples, 1.0, meaning, start, around))
 
 
 def standing(words):
@@ -73,6 +74,31 @@ def test_undo_brings_back_the_bodies_as_they_were(page):
     assert ["absent" in updates[column]["elem_classes"] for column in page.columns] == [False, False, True, True]
     (_, reply) = said(page, talk(page, "undo", after=two))
     assert "no earlier pose" in reply[1]
+
+
+def test_every_pose_has_a_picture_that_brings_it_back(page):
+    two = talk(page, "wave", samples=2)
+    pictures = two[page.pictures]
+    edited = talk(page, "sit down", after=two[page.conversation], pictures=pictures, start="2")
+    assert [picture.shape for picture in edited[page.pictures]] == [(*THUMBNAIL, 3)] * 3
+    assert edited[page.pictures][0] is pictures[0]  # not drawn again
+    assert [title for _, title in edited[page.strip]["value"]] == ["wave", "wave", "sit down"]
+    assert edited[page.strip]["selected_index"] == 2
+    kept = edited[page.conversation], edited[page.pictures]
+    back = asyncio.run(page.bring_back(*kept, gr.SelectData(None, {"index": 1, "value": None})))
+    assert back[page.conversation].current is two[page.conversation].current
+    assert (back[page.start]["value"], back[page.strip]["selected_index"]) == ("2", 1)
+    assert len(back[page.pictures]) == 3  # what is newer stays in the strip
+
+
+def test_the_button_undoes_and_can_be_pressed_only_where_there_is_something_before(page):
+    first = talk(page, "wave")
+    assert not first[page.undo]["interactive"]
+    edited = talk(page, "sit down", after=first[page.conversation], pictures=first[page.pictures])
+    assert edited[page.undo]["interactive"]
+    back = asyncio.run(page.go_back(edited[page.conversation], edited[page.pictures]))
+    assert back[page.conversation].current is first[page.conversation].current
+    assert not back[page.undo]["interactive"]
 
 
 @pytest.mark.parametrize("message", ["thanks!", "What are the benefits of squats?", "make it more poetic"])
@@ -186,7 +212,7 @@ def test_an_empty_message_and_one_before_the_last_is_answered_ask_nothing(page):
     assert page.hear({"text": "  ", "files": []}, [])[2] is None
     assert page.hear({"text": "wave", "files": []}, [heard])[2] is None
     assert page.hear({"text": "wave", "files": []}, [])[2] == {"text": "wave", "files": []}
-    assert page.conversation not in asyncio.run(page.respond(None, [], Conversation(), 1, 1.0, "auto", "1"))
+    assert page.conversation not in asyncio.run(page.respond(None, [], Conversation(), [], 1, 1.0, "auto", "1"))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from pose_rft.app.api import answered
 from pose_rft.app.messages import PICTURE_PROMPT, PROMPT_CHARACTERS
 from pose_rft.app.worker import PoseWorker, QueuedPrompt
 from pose_rft.body import Pose
+from pose_rft.body.render import render
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
 from pose_rft.policy.conversation import Conversation, Turn, asked_about
@@ -28,6 +30,7 @@ from pose_rft.vision.people import read_box
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
 SHOWN, ABSENT = ["body"], ["body", "absent"]  # classes of a body's column
+STRIP_COLUMNS, THUMBNAIL, TITLE = 6, (132, 110), 28  # height and width in pixels, signs
 CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
 AUTO, NEW, CHANGE = "auto", "a new pose", "a change"
 WANTED = {NEW: Turn.POSE, CHANGE: Turn.EDIT}
@@ -80,6 +83,7 @@ class _Page:
         with gr.Blocks(title="Pose-RFT", analytics_enabled=False, delete_cache=CACHE_SECONDS, fill_width=True) as page:
             self.blocks = page
             self.conversation = gr.State(Conversation(), time_to_live=CACHE_SECONDS[1])
+            self.pictures = gr.State([], time_to_live=CACHE_SECONDS[1])  # of its poses, in their order
             with gr.Row(elem_id="page"):
                 with gr.Column(elem_id="talk"):
                     gr.Markdown(INTRODUCTION)
@@ -89,20 +93,25 @@ class _Page:
                 with gr.Column(elem_id="settings"):
                     self._settings()
             self.asked = gr.State(None)  # the message that is being answered
+            shown = [self.conversation, self.pictures, self.strip, self.undo, self.start]
+            shown += [*self.columns, *self.views, *self.buttons]
             how: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
             self.box.submit(self.hear, [self.box, self.chat], [self.box, self.chat, self.asked], **how).then(
                 self.respond,
                 [
-                    *(self.asked, self.chat, self.conversation, self.samples, self.temperature),
+                    *(self.asked, self.chat, self.conversation, self.pictures, self.samples, self.temperature),
                     *(self.meaning, self.start, self.around),
                 ],
-                [self.chat, self.conversation, self.start, *self.columns, *self.views, *self.buttons],
+                [self.chat, *shown],
                 **how,
             )
+            kept = [self.conversation, self.pictures]
+            self.undo.click(self.go_back, kept, shown, **how)
+            self.strip.select(self.bring_back, kept, shown, **how)
             self.chat.clear(
-                lambda: (Conversation(), gr.update(visible=False)),
+                lambda: (Conversation(), [], [], gr.update(interactive=False), gr.update(visible=False)),
                 None,
-                [self.conversation, self.start],
+                [*kept, self.strip, self.undo, self.start],
                 api_visibility="private",
             )
             page.unload(self.forget)
@@ -171,6 +180,20 @@ class _Page:
                             self.buttons.append(button)
                 self.columns.append(column)
                 self.views.append(view)
+        with gr.Row(elem_id="history"):
+            self.strip = gr.Gallery(
+                label="Poses so far",
+                show_label=False,
+                format="png",
+                columns=STRIP_COLUMNS,
+                height=150,
+                object_fit="contain",
+                allow_preview=False,
+                buttons=[],
+                interactive=False,
+                elem_id="strip",
+            )
+            self.undo = gr.Button("Undo", size="sm", min_width=70, scale=0, interactive=False, elem_id="undo")
 
     def hear(self, message: dict[str, Any], chat: list[Any]) -> tuple[Any, Any, Any]:
         """Show what was said and empty the box; nothing while the last message is being answered."""
@@ -190,6 +213,7 @@ class _Page:
         asked: dict[str, Any] | None,
         chat: list[Any],
         conversation: Conversation,
+        pictures: list[np.ndarray],
         samples: float,
         temperature: float,
         meaning: str,
@@ -212,7 +236,7 @@ class _Page:
                 drawn = (int(samples), float(temperature), len(chat))
                 after, replies = await self._asked(asked, conversation, turn, meaning, drawn, around, client)
                 said = [*said, *replies]
-            return await self._updates(conversation, after) | {self.chat: said}
+            return await self._updates(conversation, after, pictures) | {self.chat: said}
         except (HTTPException, UserError) as problem:
             reason = problem.detail if isinstance(problem, HTTPException) else str(problem)
             return {self.chat: [*said, _reply(f"I cannot answer that. {_plain(reason)}")]}
@@ -259,15 +283,41 @@ class _Page:
     def _picture(self, file: str) -> Image:
         return self.worker.read_picture(Path(file).read_bytes())
 
-    async def _updates(self, before: Conversation, after: Conversation) -> Updates:
+    async def go_back(self, conversation: Conversation, pictures: list[np.ndarray]) -> Updates:
+        """The page with what was shown before."""
+        return await self._updates(conversation, conversation.undone(), pictures)
+
+    async def bring_back(
+        self, conversation: Conversation, pictures: list[np.ndarray], chosen: gr.SelectData
+    ) -> Updates:
+        """The page with the pose whose picture was chosen."""
+        return await self._updates(conversation, conversation.back_at(chosen.index), pictures)
+
+    async def _updates(self, before: Conversation, after: Conversation, pictures: list[np.ndarray]) -> Updates:
         """What the page becomes; bodies that stay are not loaded again."""
         updates: Updates = {self.conversation: after}
-        if after.current is before.current:
+        if (after.current, after.body) == (before.current, before.body):
             return updates
         directory = Path(tempfile.mkdtemp(prefix="pose-rft-"))
         updates |= await run_in_threadpool(self._show, after, directory)
+        updates |= await run_in_threadpool(self._history, after, pictures)
         asyncio.get_running_loop().call_later(COPIED_SECONDS, shutil.rmtree, directory, True)
         return updates
+
+    def _history(self, conversation: Conversation, pictures: list[np.ndarray]) -> Updates:
+        """The strip of all poses, the one that is meant marked; pictures are drawn of new ones only."""
+        assert conversation.current is not None
+        poses = conversation.poses
+        new = [moment.answers[body].pose for moment, body in poses[len(pictures) :]]
+        drawn = [render(pose.axis_angle()[None], THUMBNAIL)[0] for pose in new if pose is not None]
+        pictures = [*pictures, *drawn]
+        titles = [shorten(moment.words, TITLE, placeholder="...") for moment, _ in poses]
+        meant = poses.index((conversation.current, conversation.body))
+        return {
+            self.pictures: pictures,
+            self.strip: gr.update(value=list(zip(pictures, titles, strict=True)), selected_index=meant),
+            self.undo: gr.update(interactive=conversation.current.before is not None),
+        }
 
     def _show(self, conversation: Conversation, directory: Path) -> Updates:
         """What bodies and buttons become; the files go into the directory."""
