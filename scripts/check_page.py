@@ -4,9 +4,10 @@
     pose-rft serve --port 7860 &
     python scripts/check_page.py http://127.0.0.1:7860 --pictures runs/page
 
-Types a prompt, waits for words and bodies, turns a body (its pixels change), downloads the GLB and reads it, asks for
-a change, uploads a picture; on a desktop and on a telephone, light and dark. Ends with status 1 if anything is not as
-it should be, at any request to another host, and at any error in the browser's console.
+Types a prompt, waits for words and bodies, turns a body (its pixels change), downloads the GLB and reads it, holds a
+conversation of ten turns (each has to do what it says, by geometry), goes back by pictures and button, uploads a
+picture; on a desktop and on a telephone, light and dark. Ends with status 1 if anything is not as it should be, at any
+request to another host, and at any error in the browser's console.
 """
 
 import argparse
@@ -15,18 +16,35 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 import trimesh
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from pose_rft.body import load_body
+from pose_rft.body.pose_files import read_poses
 from pose_rft.data.photographs import TWO_PEOPLE
+from pose_rft.posescript.checks import satisfied
 
 SIZES = {"desktop": {"width": 1360, "height": 860}, "phone": {"width": 390, "height": 844}}
 FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 240_000  # milliseconds; a busy machine draws bodies without a GPU
+SAME = "the same"  # as before the turn; a number is the turn whose pose it is
+TURNS: list[tuple[str, str | int]] = [  # what is said, and what must hold of the body then
+    ("A person stands upright with both arms hanging down.", "height(pelvis) > 0.7"),
+    ("raise the left arm above the head", "up(left_wrist, head) > 0"),
+    ("the other arm too", "min(up(left_wrist, head), up(right_wrist, head)) > 0"),
+    ("look up", "gaze() > 10"),
+    ("now sit down", "max(angle(left_knee), angle(right_knee)) < 130 and height(pelvis) < 0.7"),
+    ("undo", 3),
+    ("now on tiptoe like a ballerina", "min(height(left_heel), height(right_heel)) > 0.05"),
+    ("thanks!", SAME),
+    ("lower the left arm a lot", "up(left_wrist, head) < 0"),
+    ("show me a squat", "max(angle(left_knee), angle(right_knee)) < 120"),
+]
 
 
 def pixels(place: Locator) -> np.ndarray:
@@ -61,6 +79,41 @@ def say(page: Page, text: str) -> str:
     return " ".join(page.locator("#chat .bot.message").last.inner_text().split())
 
 
+def shown_pose(page: Page) -> np.ndarray:
+    """(22, 3) axis-angle of the first body, from the file that its button gives."""
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.locator(".body:visible .downloads").first.get_by_text("npz").click()
+    return read_poses(download.value.path()).pose[0]
+
+
+def converse(page: Page, name: str, pictures: Path) -> None:
+    """Ten turns, each of which has to do what it says; then back by a picture, and by the button."""
+    canvas, poses = page.locator("#body-1 canvas"), []
+    for number, (words, expected) in enumerate(TURNS):
+        print(f"{name}: {words}", "->", say(page, words))
+        page.wait_for_timeout(1000)  # the buttons get their files
+        settled(page, canvas)
+        page.screenshot(path=pictures / f"{name}-turn-{number + 1:02d}.png", full_page=True)
+        poses.append(shown_pose(page))
+        if isinstance(expected, int) or expected == SAME:
+            before = poses[-2] if expected == SAME else poses[int(expected)]
+            assert np.array_equal(poses[-1], before), f"{words!r} changes the body"
+        else:
+            points = load_body().points(torch.from_numpy(poses[-1]))
+            assert satisfied([expected], points).all(), f"{words!r} is not followed: {expected}"
+    thumbnails = page.locator("#strip button img, #strip .thumbnail-item img")
+    assert thumbnails.count() >= len(set(map(bytes, poses))), "a pose without a picture"
+    thumbnails.nth(thumbnails.count() - len(set(map(bytes, poses)))).click()
+    page.wait_for_timeout(3000)
+    assert np.array_equal(shown_pose(page), poses[0]), "the picture brings another pose back"
+    thumbnails.last.click()
+    page.wait_for_timeout(3000)
+    page.locator("#undo").click()
+    page.wait_for_timeout(3000)
+    assert np.array_equal(shown_pose(page), poses[-2]), "the button does not go back"
+    page.screenshot(path=pictures / f"{name}-undone.png", full_page=True)
+
+
 def use(page: Page, address: str, name: str, pictures: Path) -> None:
     page.goto(address, wait_until="load", timeout=PATIENCE)
     canvas = page.locator("#body-1 canvas")
@@ -91,7 +144,7 @@ def use(page: Page, address: str, name: str, pictures: Path) -> None:
     assert len(mesh.faces) > 20_000
     print(f"{name}:", "downloaded", download.value.suggested_filename, len(content), "bytes")
 
-    print(f"{name}: change:", say(page, "raise the left arm a bit more"))
+    converse(page, name, pictures)
     page.locator("#box input[type=file]").set_input_files(
         files=[{"name": TWO_PEOPLE.name, "mimeType": "image/jpeg", "buffer": TWO_PEOPLE.read_bytes()}]
     )

@@ -14,6 +14,7 @@ from rich.markup import escape
 from pose_rft.commands import data as own_data
 from pose_rft.commands import retrieval
 from pose_rft.commands.ablate import ablate
+from pose_rft.commands.describe import compare, describe
 from pose_rft.commands.dry_run import show_dry_run
 from pose_rft.commands.edit import edit
 from pose_rft.commands.evaluation import benchmarks, evaluate, results
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(retrieval.app, name="retrieval")
 app.add_typer(own_data.app, name="data")
-for command in (edit, evaluate, benchmarks, results):
+for command in (edit, describe, compare, evaluate, benchmarks, results):
     app.command()(command)
 app.command(context_settings=OVERRIDES)(ablate)
 

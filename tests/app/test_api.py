@@ -64,11 +64,40 @@ def test_an_edit_changes_what_its_words_say_and_nothing_else(client):
     assert "like heron" in sample["text"]
 
 
+REST = {"global_orient": [0.0, 0.0, 0.0], "body_pose": [[0.0, 0.0, 0.0]] * 21}
+KNEE_BENT = REST | {"body_pose": [[1.2 * (joint == 4), 0.0, 0.0] for joint in range(21)]}  # the right one
+
+
+def test_a_description_says_what_is_so_and_answers_a_question(client):
+    asked = {"pose": KNEE_BENT, "num_samples": 2, "question": "Which knee is bent more?"}
+    answer = client.post("/v1/describe", json=asked)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["answer"] == "The right knee is bent more."
+    for sample in answer.json()["samples"]:
+        assert sample["text"]
+        assert len(sample["checks"]) == len(sample["posecodes"]) > 0
+    unanswered = client.post("/v1/describe", json=asked | {"question": "What is her name?"})
+    assert unanswered.json()["answer"] is None
+    assert unanswered.json()["samples"] == answer.json()["samples"]
+
+
+def test_the_change_from_one_pose_to_another_can_be_followed(client):
+    answer = client.post("/v1/compare", json={"before": REST, "after": KNEE_BENT, "style": "short"})
+    assert answer.status_code == 200, answer.text
+    (sample,) = answer.json()["samples"]
+    assert "right" in sample["text"]
+    assert sample["checks"] or sample["changes"]
+    followed = client.post("/v1/edits", json={"pose": REST, "instruction": sample["text"]}).json()["samples"][0]
+    assert abs(followed["smpl"]["body_pose"][4][0]) > 0.2  # the knee is bent, radians
+
+
 @pytest.mark.parametrize("pose", [{"global_orient": [0.0] * 3, "body_pose": [[0.0], [0.0, 1.0]]}, {"body_pose": []}])
 def test_an_edit_of_no_pose_is_refused_in_one_line(client, pose):
-    answer = client.post("/v1/edits", json={"pose": pose, "instruction": "sit down"})
-    assert answer.status_code == 422
-    assert "\n" not in answer.json()["detail"]
+    requests = {"edits": {"instruction": "sit down", "pose": pose}, "describe": {"pose": pose}}
+    for path, asked in (requests | {"compare": {"before": REST, "after": pose}}).items():
+        answer = client.post(f"/v1/{path}", json=asked)
+        assert answer.status_code == 422
+        assert "\n" not in answer.json()["detail"]
 
 
 def test_files_come_as_base64_that_other_software_reads(client, tmp_path):
@@ -345,7 +374,7 @@ def test_other_methods_are_told_which_one_is_meant(client, method, path):
 
 def test_the_description_is_complete_and_loads_nothing_from_elsewhere(client):
     description = client.get("/openapi.json").json()
-    assert set(description["paths"]) == {"/v1/poses", "/v1/edits", "/healthz"}
+    assert set(description["paths"]) == {"/v1/poses", "/v1/edits", "/v1/describe", "/v1/compare", "/healthz"}
     post = description["paths"]["/v1/poses"]["post"]
     assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert {"200", "400", "401", "413", "415", "422", "503", "504"} <= set(post["responses"])

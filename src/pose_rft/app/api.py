@@ -1,4 +1,4 @@
-"""The HTTP API: ``POST /v1/poses``, ``POST /v1/edits`` and ``GET /healthz``."""
+"""The HTTP API: ``POST /v1/poses``, ``/v1/edits``, ``/v1/describe`` and ``/v1/compare``, and ``GET /healthz``."""
 
 import asyncio
 import math
@@ -17,12 +17,18 @@ from starlette.datastructures import UploadFile
 from pose_rft.app.exports import to_sample
 from pose_rft.app.limits import Limits
 from pose_rft.app.messages import (
+    Change,
+    CompareRequest,
+    CompareResponse,
+    DescribeRequest,
+    DescribeResponse,
+    Description,
     EditRequest,
     Health,
     PoseRequest,
     PoseResponse,
     Problem,
-    SampledAnswer,
+    Smpl,
     field_problem,
     first_problem,
 )
@@ -30,6 +36,7 @@ from pose_rft.app.worker import PoseWorker, QueuedPrompt, QueueFull
 from pose_rft.body import Pose
 from pose_rft.errors import UserError
 from pose_rft.policy import Answer
+from pose_rft.policy.describing import answer_about, compare_poses, describe_pose
 from pose_rft.policy.editing import edit_answers
 from pose_rft.vision.images import PictureTooLarge
 
@@ -40,6 +47,8 @@ NOT_POST = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"
 OTHER_METHODS = {
     "/v1/poses": NOT_POST,
     "/v1/edits": NOT_POST,
+    "/v1/describe": NOT_POST,
+    "/v1/compare": NOT_POST,
     "/healthz": ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"],
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -51,6 +60,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Too many questions are waiting; Retry-After says when to ask again"},
     504: {"model": Problem, "description": "Not answered in time"},
 }
+OF_GIVEN_POSES = {status: PROBLEMS[status] for status in (401, 413, 422)}
 
 
 def api_routes(worker: PoseWorker) -> APIRouter:
@@ -82,17 +92,7 @@ def api_routes(worker: PoseWorker) -> APIRouter:
         samples = await run_in_threadpool(lambda: [to_sample(answer, asked.format) for answer in answers])
         return PoseResponse(samples=samples)
 
-    @router.post(
-        "/v1/edits",
-        response_model=PoseResponse,
-        responses={status: PROBLEMS[status] for status in (401, 413, 422)},
-        summary="Change a pose as an order in words says, and nothing else",
-    )
-    async def edits(asked: EditRequest) -> PoseResponse:
-        try:
-            return PoseResponse(samples=await run_in_threadpool(_edited, asked))
-        except UserError as error:
-            raise HTTPException(422, without_paths(str(error))) from error
+    _add_given_poses(router)
 
     @router.get(
         "/healthz",
@@ -109,16 +109,77 @@ def api_routes(worker: PoseWorker) -> APIRouter:
     return router
 
 
-def _edited(asked: EditRequest) -> list[SampledAnswer]:
-    """The given pose after the order; no model is asked."""
-    given = asked.pose
+def _add_given_poses(router: APIRouter) -> None:
+    """The routes about poses that are given; no model is asked, so they wait for nobody."""
+
+    @router.post(
+        "/v1/edits",
+        response_model=PoseResponse,
+        responses=OF_GIVEN_POSES,
+        summary="Change a pose as an order in words says, and nothing else",
+    )
+    async def edits(asked: EditRequest) -> PoseResponse:
+        return await _by_geometry(_edited, asked)
+
+    @router.post(
+        "/v1/describe",
+        response_model=DescribeResponse,
+        responses=OF_GIVEN_POSES,
+        summary="Say what is so in a pose, and answer a question about it",
+    )
+    async def describe(asked: DescribeRequest) -> DescribeResponse:
+        return await _by_geometry(_described, asked)
+
+    @router.post(
+        "/v1/compare",
+        response_model=CompareResponse,
+        responses=OF_GIVEN_POSES,
+        summary="Say what has to change to come from one pose to another",
+    )
+    async def compare(asked: CompareRequest) -> CompareResponse:
+        return await _by_geometry(_compared, asked)
+
+
+async def _by_geometry(answer: Callable[[Any], Any], asked: Any) -> Any:
+    """An answer that is worked out in a thread of its own; a mistake in the request is a 422."""
+    try:
+        return await run_in_threadpool(answer, asked)
+    except UserError as error:
+        raise HTTPException(422, without_paths(str(error))) from error
+
+
+def _edited(asked: EditRequest) -> PoseResponse:
+    pose = _given(asked.pose, "pose")
+    answers = edit_answers(pose, asked.instruction, asked.num_samples, asked.temperature, asked.seed)
+    return PoseResponse(samples=[to_sample(answer, asked.format) for answer in answers])
+
+
+def _described(asked: DescribeRequest) -> DescribeResponse:
+    pose = _given(asked.pose, "pose")
+    samples = [
+        Description(text=said.text, checks=list(said.checks), posecodes=list(said.posecodes))
+        for said in describe_pose(pose, asked.num_samples, asked.style, asked.seed)
+    ]
+    answer = answer_about(pose, asked.question) if asked.question.strip() else None
+    return DescribeResponse(samples=samples, answer=answer)
+
+
+def _compared(asked: CompareRequest) -> CompareResponse:
+    poses = _given(asked.before, "before"), _given(asked.after, "after")
+    samples = [
+        Change(text=said.text, checks=list(said.checks), changes=list(said.changes))
+        for said in compare_poses(*poses, asked.num_samples, asked.style, asked.seed)
+    ]
+    return CompareResponse(samples=samples)
+
+
+def _given(given: Smpl, field: str) -> Pose:
+    """The pose of a field of a request."""
     try:
         rotations = np.array(given.global_orient, np.float32), np.array(given.body_pose, np.float32)
     except ValueError:
-        raise UserError("pose.body_pose: must have shape (21, 3): 21 lists of three numbers") from None
-    pose = Pose(*rotations, None if given.betas is None else np.array(given.betas, np.float32))
-    answers = edit_answers(pose, asked.instruction, asked.num_samples, asked.temperature, asked.seed)
-    return [to_sample(answer, asked.format) for answer in answers]
+        raise UserError(f"{field}.body_pose: must have shape (21, 3): 21 lists of three numbers") from None
+    return Pose(*rotations, None if given.betas is None else np.array(given.betas, np.float32))
 
 
 async def answered(worker: PoseWorker, question: QueuedPrompt, request: Request | None = None) -> list[Answer]:

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from pose_rft.posescript.captions import Style
 from pose_rft.vision.people import read_box
 
 Format = Literal["glb", "bvh", "npz"]
@@ -144,6 +145,65 @@ class EditRequest(BaseModel):
     )
     seed: int = Field(0, ge=0, le=2**53 - 1, description="The same order with the same seed has the same answer.")
     format: Formats = Field([], description="Files to send along with every pose; `glb,bvh` is two.")
+
+
+class DescribeRequest(BaseModel):
+    """A pose that is to be put in words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pose: Smpl = Field(description="As an answer gives it.")
+    question: str = Field(
+        "", max_length=PROMPT_CHARACTERS, description="About the pose, such as 'Is the left knee bent?'; may be empty."
+    )
+    num_samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="How many different descriptions.")
+    style: Style = Field("full", description="About how much is said: short 1 to 3 facts, medium 2 to 4, full 4 to 7.")
+    seed: int = Field(0, ge=0, le=2**53 - 1, description="The same pose with the same seed has the same descriptions.")
+
+
+class CompareRequest(BaseModel):
+    """Two poses of which is to be said what changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: Smpl = Field(description="As an answer gives it.")
+    after: Smpl = Field(description="What it became.")
+    num_samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="How many different instructions.")
+    style: Style = Field(
+        "full", description="About how much is said: short 1 or 2 changes, medium 2 to 4, full 4 to 7."
+    )
+    seed: int = Field(
+        0, ge=0, le=2**53 - 1, description="The same poses with the same seed have the same instructions."
+    )
+
+
+class Description(BaseModel):
+    """What is said of a pose."""
+
+    text: str
+    checks: list[str] = Field(description="The statements that the text makes, in the check language; all hold.")
+    posecodes: list[str] = Field(description="Names of the same statements.")
+
+
+class DescribeResponse(BaseModel):
+    """A pose in words."""
+
+    samples: list[Description]
+    answer: str | None = Field(description="To the question, by geometry; null without one, or where it does not tell.")
+
+
+class Change(BaseModel):
+    """What has to change to come from the first pose to the second."""
+
+    text: str = Field(description="In the imperative: POST /v1/edits can follow it.")
+    checks: list[str] = Field(description="What it says of the second pose, in the check language.")
+    changes: list[str] = Field(description="What it says of both, such as 'change(angle(left_knee)) < -15'.")
+
+
+class CompareResponse(BaseModel):
+    """The change from one pose to another in words."""
+
+    samples: list[Change]
 
 
 class SampledAnswer(BaseModel):

@@ -24,6 +24,7 @@ from pose_rft.body.render import render
 from pose_rft.errors import UserError
 from pose_rft.policy import POSE_TOKEN, Answer
 from pose_rft.policy.conversation import Conversation, Turn, asked_about
+from pose_rft.policy.describing import answer_about
 from pose_rft.storage import package_text
 from pose_rft.vision.people import read_box
 
@@ -265,6 +266,8 @@ class _Page:
             image = await run_in_threadpool(self._picture, files[0])
         prompt = text or PICTURE_PROMPT
         if turn is Turn.QUESTION and image is None and conversation.answer is not None:
+            if known := answer_about(conversation.answer.pose, text):
+                return conversation, [_reply(_plain(known))]
             prompt = asked_about(conversation.answer.text, text)
         box = read_box(around) if around.strip() and image is not None else None
         answers = await answered(self.worker, QueuedPrompt(prompt, image, *drawn, box, client))

@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from pose_rft.body.pose import Pose
 from pose_rft.data.mixtures.follow_ups import about_shown
+from pose_rft.data.questions.answering import DESCRIBE
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.data.stated import stated_checks
 from pose_rft.errors import UserError
@@ -63,11 +64,6 @@ CHANGED = re.compile(  # sounds like a change, whether or not it is understood
     re.IGNORECASE,
 )
 ORDERED = re.compile(r"(?:do|have)\b[^?]*$", re.IGNORECASE)  # "do the same on the right" asks nothing
-DESCRIBE = re.compile(
-    r"(?:describe|explain)\b(?!.* of an?\b)|what (?:pose|posture|position) is (?:this|that|it)\b"
-    r"|what (?:is|'s) (?:this|that|the) (?:pose|posture|position)\b|what (?:am i|are we) (?:looking at|seeing)\b",
-    re.IGNORECASE,
-)
 SMALL_TALK = frozenset(
     re.findall(
         r"\S+",
