@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from benchmarks.caption_truth import Figure
 from benchmarks.contacts import GRADED, agreement, distances, normals, radii, skin_gap, touching_pairs
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirrored_name
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
+from pose_rft.evaluation.figure import Figure
 from pose_rft.posescript.body_parts import PARTS
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import compile_check, measure

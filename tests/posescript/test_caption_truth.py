@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.caption_truth import QUANTITIES, Figure, table
+from benchmarks.caption_truth import table
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_NAMES
 from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
+from pose_rft.evaluation.figure import QUANTITIES, Figure
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.measurements import ANGLED_JOINTS

@@ -35,6 +35,7 @@ def change(of, edited):
         ("now turn your head to the right", "right_head_turn", 1),
         ("feet wider apart", "feet_gap", 1),
         ("look up", "head_look", 1),
+        ("Try to bend your left knee more.", "left_knee_angle", -1),
     ],
 )
 def test_an_order_is_read_in_the_words_of_people(text, name, sign):
@@ -55,6 +56,15 @@ def test_an_order_is_read_in_the_words_of_people(text, name, sign):
 )
 def test_what_is_not_understood_is_reported_and_not_guessed(text, unknown):
     assert read_order(text).unknown == unknown
+
+
+def test_the_part_that_was_spoken_of_before_is_what_an_order_goes_back_to():
+    (demand,) = read_order("lower it a bit", "left arm").demands
+    assert demand.meanings[0].name == "left_arm_lift"
+    assert read_order("a little lower", "left arm").demands[0].meanings[0].name == "left_arm_lift"
+    assert read_order("the other one too", "left arm").demands[0].part == "right arm"
+    assert read_order("a little lower").demands == ()
+    assert read_order("thanks!", "left arm").demands == ()
 
 
 def test_an_amount_may_stand_anywhere():

@@ -60,7 +60,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Too many questions are waiting; Retry-After says when to ask again"},
     504: {"model": Problem, "description": "Not answered in time"},
 }
-OF_GIVEN_POSES = {status: PROBLEMS[status] for status in (401, 413, 422)}
+OF_GIVEN_POSES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 413, 422)}
 
 
 def api_routes(worker: PoseWorker) -> APIRouter:

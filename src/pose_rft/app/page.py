@@ -31,7 +31,7 @@ from pose_rft.vision.people import read_box
 BODIES = 4  # every one on the page is a 3D canvas of its own
 SUFFIXES = ("glb", "bvh", "npz")
 SHOWN, ABSENT = ["body"], ["body", "absent"]  # classes of a body's column
-STRIP_COLUMNS, THUMBNAIL, TITLE = 6, (132, 110), 28  # height and width in pixels, signs
+THUMBNAIL, TITLE = (132, 110), 28  # height and width in pixels, signs
 CACHE_SECONDS = (600, 3600)  # how often files are looked through, and how old they get
 AUTO, NEW, CHANGE = "auto", "a new pose", "a change"
 WANTED = {NEW: Turn.POSE, CHANGE: Turn.EDIT}
@@ -186,8 +186,7 @@ class _Page:
                 label="Poses so far",
                 show_label=False,
                 format="png",
-                columns=STRIP_COLUMNS,
-                height=150,
+                height="auto",
                 object_fit="contain",
                 allow_preview=False,
                 buttons=[],
@@ -265,10 +264,11 @@ class _Page:
         if files:
             image = await run_in_threadpool(self._picture, files[0])
         prompt = text or PICTURE_PROMPT
-        if turn is Turn.QUESTION and image is None and conversation.answer is not None:
-            if known := answer_about(conversation.answer.pose, text):
+        shown = conversation.answer
+        if turn is Turn.QUESTION and image is None and shown is not None and shown.pose is not None:
+            if known := answer_about(shown.pose, text):
                 return conversation, [_reply(_plain(known))]
-            prompt = asked_about(conversation.answer.text, text)
+            prompt = asked_about(shown.text, text)
         box = read_box(around) if around.strip() and image is not None else None
         answers = await answered(self.worker, QueuedPrompt(prompt, image, *drawn, box, client))
         replies = []
@@ -281,7 +281,7 @@ class _Page:
         after = conversation.shows(answers, text)
         if image is not None:
             after = replace(after, photograph=image, about_photograph=True)
-        return after, [*replies, _reply(_words(answers))]
+        return after, [*replies, _reply(_words(answers, turn is Turn.POSE))]
 
     def _picture(self, file: str) -> Image:
         return self.worker.read_picture(Path(file).read_bytes())
@@ -373,10 +373,11 @@ def _reply(text: str, title: str | None = None) -> dict[str, Any]:
     return {"role": "assistant", "content": text} | ({"metadata": {"title": title}} if title else {})
 
 
-def _words(answers: Sequence[Answer]) -> str:
+def _words(answers: Sequence[Answer], wants_pose: bool = False) -> str:
     """What the policy said, once if it said the same of all bodies, and what must be said about it."""
     answers = sorted(answers, key=lambda answer: answer.pose is None)  # as their bodies are counted
-    texts = [_plain(answer.text) if answer.valid else f"{_plain(answer.text)} (no pose)" for answer in answers]
+    missing = " (no pose)" if wants_pose else ""
+    texts = [_plain(answer.text) + ("" if answer.valid else missing) for answer in answers]
     notes = [f"*{_plain(note)}*" for note in dict.fromkeys(answer.note for answer in answers) if note]
     if len(set(texts)) > 1:
         texts = [f"Body {number}: {text}" for number, text in enumerate(texts, 1)]

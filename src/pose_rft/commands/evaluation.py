@@ -11,7 +11,7 @@ from rich.table import Table
 from pose_rft.commands.loading import load_policy
 from pose_rft.commands.options import Checkpoint, Device, Seed, Up
 from pose_rft.errors import UserError
-from pose_rft.terminal import output, say
+from pose_rft.terminal import output, say, status
 
 
 def evaluate(
@@ -66,18 +66,19 @@ def evaluate(
     if out is not None:
         ensure_writable(out)
     how: dict[str, Any] = {"protocol": chosen, "smpl": smpl}
-    policy = load_policy(checkpoint, device)
-    from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
-    from pose_rft.evaluation.benchmarks import results_table, save_result
-    from pose_rft.evaluation.own_data import evaluate_own_data
+    with status("Loading ..."):
+        from pose_rft.evaluation.benchmarks import WITHOUT_POLICY, results_table, save_result
+        from pose_rft.evaluation.benchmarks import evaluate as run_benchmark
+        from pose_rft.evaluation.own_data import evaluate_own_data
 
     settings: dict[str, Any] = {
         "poses": poses, "up": up, "split": split, "limit": limit, "num_samples": num_samples, "seed": seed,
         "temperature": temperature, "best_of": best_of, "settle": settle, "show_progress": True,
     }  # fmt: skip
     if data:
-        result = evaluate_own_data(data, policy, **settings, **how)
+        result = evaluate_own_data(data, load_policy(checkpoint, device), **settings, **how)
     else:
+        policy = None if benchmark in WITHOUT_POLICY else load_policy(checkpoint, device)
         result = run_benchmark(str(benchmark), policy, **settings)
     output.print(results_table(result))
     if out is not None:

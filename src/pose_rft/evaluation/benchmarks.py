@@ -48,6 +48,7 @@ from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.protocol_bodies import ProtocolBodies
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
+from pose_rft.evaluation.word_benchmarks import COMPARE, DESCRIBE, evaluate_words, words_table
 from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
@@ -63,6 +64,7 @@ TYPED = {  # prompts without recorded poses
 }
 BY_CATEGORY = ("canonical", "wordings")  # the table of results begins with what is kept in each category
 FOREIGN = "foreign-captions"
+WITHOUT_POLICY = (DESCRIBE, COMPARE)
 BY_PROMPT = ("satisfaction", "kept", "heading_mpjpe_mm")  # measures that are given for each category
 JUDGE = "judge"  # the bundled retrieval model that grades answers
 
@@ -74,7 +76,7 @@ def list_benchmarks() -> list[dict[str, str]]:
 
 def evaluate(
     benchmark: str,
-    policy: Answering,
+    policy: Answering | None,
     *,
     poses: Path | None = None,
     up: Up | None = None,
@@ -91,7 +93,7 @@ def evaluate(
 
     Args:
         benchmark: a name of ``list_benchmarks()``.
-        policy: see ``Answering``.
+        policy: see ``Answering``; None for ``WITHOUT_POLICY``.
         poses: real poses, see ``needs`` of the benchmark.
         up: the axis that points up in them; see ``read_poses``.
         split: of written prompts: "test" is what gets reported, "dev" is for choosing settings.
@@ -104,12 +106,18 @@ def evaluate(
         show_progress: draw a progress bar with the time left.
 
     Returns:
-        The result of ``evaluate_samples``, of ``evaluate_talk`` where words are judged, or of ``evaluate_edits``,
-        with the benchmark's name.
+        The result of ``evaluate_samples``, of ``evaluate_talk`` where words are judged, of ``evaluate_edits``, or of
+        ``evaluate_words``, with the benchmark's name.
 
     Raises:
         UserError: an unknown benchmark, or poses that cannot be read.
     """
+    if benchmark in WITHOUT_POLICY:
+        check_limit(limit)
+        told = evaluate_words(benchmark, RetrievalModel.load(JUDGE), poses, up, limit, seed, show_progress)
+        return {"benchmark": benchmark, "poses": str(poses) if poses else None, **told}
+    if policy is None:
+        raise UserError(f"{benchmark}: asks a policy; give one")
     if benchmark in TALK:
         check_limit(limit)
         prompts = TALK[benchmark](split)[:limit]
@@ -326,6 +334,8 @@ def results_table(result: dict[str, Any]) -> Table:
         return talk_table(result)
     if result.get("benchmark") == EDITS:
         return edits_table(result)
+    if result.get("benchmark") in WITHOUT_POLICY:
+        return words_table(result)
     columns = {way: result[way] for way in WAYS if way in result} | result["references"]
     judged = result.get("judge", {})
     columns |= {name: {} for name in judged if name not in columns}

@@ -1,12 +1,20 @@
 """Given poses in words, by geometry: descriptions, answers to questions, and what differs between two."""
 
-import torch
+import math
 
+import torch
+from torch import Tensor
+
+from pose_rft.body import load_body
 from pose_rft.data.questions.answering import answer_question
 from pose_rft.policy.arguments import check_counts
 from pose_rft.policy.editing import AnyPose, as_pose
 from pose_rft.posescript.captions import Caption, Style, caption
+from pose_rft.posescript.edits.edit import edit_pose
 from pose_rft.posescript.edits.instructions import EditInstruction, edit_instructions
+
+CANDIDATES = 6  # instructions of which the first is said that leads a good part of the way
+GOOD_PART = 0.25  # of the way, measured by the joints
 
 
 def describe_pose(pose: AnyPose, num_samples: int = 1, style: Style = "full", seed: int = 0) -> list[Caption]:
@@ -40,6 +48,9 @@ def compare_poses(
 ) -> list[EditInstruction]:
     """What has to change to come from one pose to another: orders that ``edit_answers`` can follow.
 
+    Several instructions are true of a pair; one is said that leads a good part of the way when it is followed, else the
+    one that leads furthest.
+
     Args:
         before, after: as ``pose`` of ``describe_pose``, the other arguments too.
 
@@ -47,5 +58,30 @@ def compare_poses(
         UserError: as ``describe_pose`` does.
     """
     check_counts(num_samples=num_samples)
-    one, other = (torch.as_tensor(as_pose(pose).points()).expand(num_samples, -1, -1) for pose in (before, after))
-    return edit_instructions(one, other, seed, style)
+    given, aim = (torch.from_numpy(as_pose(pose).axis_angle()) for pose in (before, after))
+    start, end = (load_body().points(pose).expand(num_samples * CANDIDATES, -1, -1) for pose in (given, aim))
+    made = edit_instructions(start, end, seed, style)
+    return [_leading(given, aim, made[row : row + CANDIDATES]) for row in range(0, len(made), CANDIDATES)]
+
+
+def _leading(given: Tensor, aim: Tensor, instructions: list[EditInstruction]) -> EditInstruction:
+    """The first that leads a good part of the way, else the one that leads furthest."""
+    best, most = instructions[0], -math.inf
+    for each in instructions:
+        way = way_led(given, aim, edit_pose(given, each.text).pose) if each.checks or each.changes else 0.0
+        if way > most:
+            best, most = each, way
+        if most >= GOOD_PART:
+            break
+    return best
+
+
+def way_led(given: Tensor, aim: Tensor, reached: Tensor) -> float:
+    """Which share of the way from one pose to another a third has come: 1 is there, below 0 is further away.
+
+    Args:
+        given, aim, reached: (22, 3) axis-angle, radians. Distances are the mean over the joints, pelvis on pelvis.
+    """
+    joints = [each - each[0] for each in load_body().joints(torch.stack([given, aim, reached]))]
+    whole, left = ((joints[1] - one).norm(dim=-1).mean() for one in (joints[0], joints[2]))
+    return float(1 - left / whole) if whole > 0 else 0.0

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from pose_rft.data.mixtures.follow_ups import LIMBS
 from pose_rft.data.questions.side_comparisons import SIDE_COMPARISONS, SIDES, true_sides
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import measure, satisfied
@@ -103,17 +102,19 @@ def _limbs(asked: str, points: Tensor) -> str | None:
     if not (found := WHAT_LIMBS.match(asked)):
         return None
     clear = classify(points, clearly=True)[0].tolist()
-    limb = LIMBS[found[1].lower()]
+    limb = found[1].lower().removesuffix("s")
     facts = (code.id for code, holds in zip(load_posecodes(), clear, strict=True) if holds)
     said = outline_of_facts(name for name in facts if part_of(code_of(name).subject) == limb)
     return f"{said.text}." if said else None
 
 
 def _yes_or_no(asked: str, points: Tensor) -> str | None:
-    begins = YES_OR_NO.match(asked)
-    if not begins and not (within := VERB_WITHIN.match(asked)):
+    if begins := YES_OR_NO.match(asked):
+        said = parse(asked[begins.end() :])
+    elif within := VERB_WITHIN.match(asked):
+        said = parse(f"{within[1]} {asked[within.end() :]}")
+    else:
         return None
-    said = parse(asked[begins.end() :] if begins else f"{within[1]} {asked[within.end() :]}")  # type: ignore[index]
     if not said.statements or said.unknown:
         return None
     checks = [code_of(each.posecode).check if each.posecode else each.check for each in said.statements]

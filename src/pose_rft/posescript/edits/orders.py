@@ -32,6 +32,7 @@ from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.posescript.spelling import is_one_slip
 
 PRONOUNS = {"it", "them", "that"}
+POLITE = {"try"}  # denies in a description and asks in an order
 FEET = {"foot", "feet"}  # are of the body here: "lift one foot"
 LONE_AMOUNT = 10  # cost of an amount that stands apart: less than a word left over, more than one inside a wording
 WISH = re.compile(r"\b(?:i'd|would) like\b", re.IGNORECASE)
@@ -128,7 +129,7 @@ def _read(text: str, part: str) -> Order:
         said = " ".join(shown for _, shown in typed[found.start : found.end])
         if words[0] in STOPS | {"but", "then"}:
             denied = False
-        denied |= words[0] in reading_table()["denials"] or words[0].endswith("n't")
+        denied |= words[0] in reading_table()["denials"] - POLITE or words[0].endswith("n't")
         if denied and words[0] not in STOPS:
             unknown += words
             continue
