@@ -18,7 +18,7 @@ MESSAGES = {
     Turn.POSE: [
         "show me a squat", "now a squat", "could you show me a runner?", "a boxer throwing a left jab", "tree pose",
         "Someone sits cross-legged with the hands on the knees.", "a ballet dancer in arabesque", "another pose",
-        "Both arms are raised above the head and the knees are slightly bent.", "do a handstand", "jump",
+        "Both arms are raised above the head and the knees are slightly bent.", "do a handstand", "now jump",
         "I want to see a man kneeling", "what does a plank look like?", "now a person sitting with the arms crossed",
     ],
     Turn.QUESTION: [
@@ -85,7 +85,7 @@ def test_new_poses_are_gone_back_from_too_and_begin_without_orders(resting):
     bent, _ = resting.edited("bend the left knee 30 degrees")
     new = bent.shows(answer(np.ones((22, 3)) / 10, np.ones((22, 3)) / 5), "two more")
     assert new.edits == []
-    edited, _ = new.meaning_body(1).edited("mirror it")
+    edited, _ = new.with_body(1).edited("mirror it")
     assert (edited.undone().pose.axis_angle() == np.float32(np.ones((22, 3)) / 5)).all()  # the second was meant
     assert new.undone().current is bent.current
     assert len(new.undone().edits) == 1

@@ -226,7 +226,7 @@ class _Page:
             return {self.chat: gr.skip()}
         said = chat[:-1]
         try:
-            conversation = conversation.meaning_body(int(start) - 1)
+            conversation = conversation.with_body(int(start) - 1)
             turn = _turn(asked, conversation, meaning)
             if turn is Turn.EDIT:
                 after, answer = await run_in_threadpool(conversation.edited, asked["text"])

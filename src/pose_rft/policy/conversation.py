@@ -54,13 +54,13 @@ NEW_POSE = re.compile(
 DESCRIPTION = re.compile(  # "Both arms are raised above the head." says how somebody is, not what shall change
     r"(?:the|both|his|her|their|its|one|left|right)\b[^,.;]*\b(?:is|are)\b(?! to\b)", re.IGNORECASE
 )
-COMPARED = re.compile(
-    r"\b(?:more|less|further|farther|higher|lower|wider|closer|deeper|straighter|again|still|same|other|too|also|now"
-    r"|should|keep|even|back to|not so|not that)\b",
-    re.IGNORECASE,
+COMPARED = (
+    r"\b(?:more|less|further|farther|higher|lower|wider|closer|deeper|straighter|again|same|other|keep|even|back to"
+    r"|not so|not that)\b"
 )
+FROM_NOW = re.compile(rf"{COMPARED}|\b(?:now|also|too|still|should)\b", re.IGNORECASE)
 CHANGED = re.compile(  # sounds like a change, whether or not it is understood
-    rf"{COMPARED.pattern}|\b(?:bit|little|slightly)\b|^\s*(?:show|make|turn|move|give) (?:it|this|that|him|her)\b",
+    rf"{COMPARED}|\b(?:bit|little|slightly)\b|^\s*(?:show|make|turn|move|give) (?:it|this|that|him|her)\b",
     re.IGNORECASE,
 )
 ORDERED = re.compile(r"(?:do|have)\b[^?]*$", re.IGNORECASE)  # "do the same on the right" asks nothing
@@ -100,7 +100,7 @@ def turn_of(message: str, shown: bool = True, part: str = "") -> Turn:
         return Turn.POSE
     if (is_question(rest) or WHY.match(rest)) and not ORDERED.match(rest):
         return Turn.QUESTION if asks_about_shown(rest) else Turn.TALK
-    if DESCRIPTION.match(rest) and not COMPARED.search(message):
+    if DESCRIPTION.match(rest) and not FROM_NOW.search(message):
         return Turn.POSE
     return Turn.EDIT if CHANGED.search(message) or _is_followed(order, rest) else Turn.POSE
 
@@ -109,10 +109,14 @@ def _words(text: str) -> list[str]:
     return WORD.findall(text.lower().replace("\u2019", "'"))
 
 
+def _names(order: Order) -> set[str]:
+    """What an order asks for; nothing where it was not understood whole."""
+    return set() if order.unknown else {meaning.name for demand in order.demands for meaning in demand.meanings}
+
+
 def _is_about_before(order: Order) -> bool:
     """Whether an order says nothing but "undo", "again" and the like."""
-    names = [meaning.name for demand in order.demands for meaning in demand.meanings]
-    return bool(names) and set(names) <= {"undo", "again", "less_again", "same", "stay"} and not order.unknown
+    return bool(_names(order)) and _names(order) <= {"undo", "again", "less_again", "same", "stay"}
 
 
 def _is_followed(order: Order, text: str) -> bool:
@@ -185,7 +189,7 @@ class Conversation:
             moment = moment.before
         return found
 
-    def meaning_body(self, number: int) -> "Conversation":
+    def with_body(self, number: int) -> "Conversation":
         """With another of the poses that are shown as the one that is meant, counted from 0."""
         count = 0 if self.current is None else len(self.current.answers)
         return replace(self, body=number) if number < count else self
@@ -216,7 +220,7 @@ class Conversation:
         """
         if self.pose is None:
             raise UserError("There is no pose to change yet; describe one first.")
-        if _is_undo(read_order(order)):
+        if _names(read_order(order)) == {"undo"}:
             return self.undone(), Answer("Back to the pose before.", False, None, 0.0, None)
         (edit,) = edits_of(self.pose, order, history=self.edits)
         answer = answer_of(edit, self.pose)
@@ -242,8 +246,3 @@ class Conversation:
     def poses(self) -> list[tuple[Moment, int]]:
         """All poses that were shown, newest last: the moment of each, and its number there."""
         return [(moment, body) for moment in self.moments for body in range(len(moment.answers))]
-
-
-def _is_undo(order: Order) -> bool:
-    names = [meaning.name for demand in order.demands for meaning in demand.meanings]
-    return names == ["undo"] and not order.unknown
