@@ -23,11 +23,18 @@ from pose_rft.data.questions.questions import ask
 from pose_rft.data.questions.reading import is_right
 from pose_rft.evaluation.caption_benchmark import procedural_poses, recorded_poses, spread
 from pose_rft.evaluation.figure import Figure
-from pose_rft.policy.describing import answer_about, compare_poses, describe_pose, way_led
+from pose_rft.policy.describing import (
+    CANDIDATES,
+    answer_about,
+    describe_pose,
+    instructions_between,
+    leading,
+    way_led,
+)
 from pose_rft.posescript.captions import Style
 from pose_rft.posescript.edits.comparisons import read_comparison
-from pose_rft.posescript.edits.edit import edit_pose
-from pose_rft.posescript.edits.instructions import EditInstruction, edit_instructions
+from pose_rft.posescript.edits.edit import Edited, edit_pose
+from pose_rft.posescript.edits.instructions import EditInstruction
 from pose_rft.posescript.entailment import follows
 from pose_rft.posescript.posecodes import load_posecodes
 from pose_rft.retrieval.model import RetrievalModel
@@ -139,11 +146,11 @@ def compare_figures(poses: Tensor, seed: int = 0, show_progress: bool = False) -
     found: dict[str, list[dict[str, Any]]] = {}
     for n in track(range(len(poses)), description="Comparing", disable=not show_progress):
         for kind, other in _pair_of(n, poses, seed).items():
-            points = load_body().points(torch.stack([poses[n], other]))
-            first = edit_instructions(points[:1], points[1:], seed + n, "full")[0]
-            tried = compare_poses(poses[n], other, 1, "full", seed + n)[0]
-            for way, said in ((f"{kind}, drawn", first), (f"{kind}, tried", tried)):
-                found.setdefault(way, []).append(_followed(poses[n], other, said))
+            made = instructions_between(poses[n], other, CANDIDATES, "full", seed + n)
+            tried, edited = leading(poses[n], other, made)
+            first = edited if tried is made[0] else edit_pose(poses[n], made[0].text)
+            for way, said, after in ((f"{kind}, drawn", made[0], first), (f"{kind}, tried", tried, edited)):
+                found.setdefault(way, []).append(_followed(poses[n], other, said, after))
     return {way: _compare_row(some) for way, some in found.items()}
 
 
@@ -157,9 +164,8 @@ def _pair_of(n: int, poses: Tensor, seed: int) -> dict[str, Tensor]:
     return {"near": poses[nearest], "far": poses[others[0]]}
 
 
-def _followed(before: Tensor, after: Tensor, said: EditInstruction) -> dict[str, Any]:
+def _followed(before: Tensor, after: Tensor, said: EditInstruction, edited: Edited) -> dict[str, Any]:
     figures = [Figure(joints) for joints in load_body().joints(torch.stack([before, after])).numpy()]
-    edited = edit_pose(before, said.text)
     held = [figures[1].fulfils(check) for check in said.checks]
     held += [_changes_so(change, *figures) for change in said.changes]
     return {"held": held, "way": way_led(before, after, edited.pose), "understood": not edited.order.unknown}

@@ -1,6 +1,7 @@
 """Given poses in words, by geometry: descriptions, answers to questions, and what differs between two."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from pose_rft.data.questions.answering import answer_question
 from pose_rft.policy.arguments import check_counts
 from pose_rft.policy.editing import AnyPose, as_pose
 from pose_rft.posescript.captions import Caption, Style, caption
-from pose_rft.posescript.edits.edit import edit_pose
+from pose_rft.posescript.edits.edit import Edited, edit_pose
 from pose_rft.posescript.edits.instructions import EditInstruction, edit_instructions
 
 CANDIDATES = 6  # instructions of which the first is said that leads a good part of the way
@@ -59,20 +60,27 @@ def compare_poses(
     """
     check_counts(num_samples=num_samples)
     given, aim = (torch.from_numpy(as_pose(pose).axis_angle()) for pose in (before, after))
-    start, end = (load_body().points(pose).expand(num_samples * CANDIDATES, -1, -1) for pose in (given, aim))
-    made = edit_instructions(start, end, seed, style)
-    return [_leading(given, aim, made[row : row + CANDIDATES]) for row in range(0, len(made), CANDIDATES)]
+    made = instructions_between(given, aim, num_samples * CANDIDATES, style, seed)
+    return [leading(given, aim, made[row : row + CANDIDATES])[0] for row in range(0, len(made), CANDIDATES)]
 
 
-def _leading(given: Tensor, aim: Tensor, instructions: list[EditInstruction]) -> EditInstruction:
-    """The first that leads a good part of the way, else the one that leads furthest."""
-    best, most = instructions[0], -math.inf
+def instructions_between(given: Tensor, aim: Tensor, count: int, style: Style, seed: int) -> list[EditInstruction]:
+    """Instructions from one pose to another, (22, 3) axis-angle both, as they come to mind."""
+    start, end = (load_body().points(pose).expand(count, -1, -1) for pose in (given, aim))
+    return edit_instructions(start, end, seed, style)
+
+
+def leading(given: Tensor, aim: Tensor, instructions: Sequence[EditInstruction]) -> tuple[EditInstruction, Edited]:
+    """The first that leads a good part of the way, else the one that leads furthest; and the pose after it."""
+    best, most = None, -math.inf
     for each in instructions:
-        way = way_led(given, aim, edit_pose(given, each.text).pose) if each.checks or each.changes else 0.0
+        edited = edit_pose(given, each.text)
+        way = way_led(given, aim, edited.pose)
         if way > most:
-            best, most = each, way
+            best, most = (each, edited), way
         if most >= GOOD_PART:
             break
+    assert best is not None
     return best
 
 
