@@ -57,7 +57,7 @@ def config(trained_policy, tmp_path):
 
 
 def test_edits_are_learned_and_everything_else_stays_as_it_was(config, trained_policy):
-    before = PosePolicy.from_pretrained(trained_policy, dtype=torch.float32)
+    before = PosePolicy.from_pretrained(trained_policy)
     trained = run_sft(config(), samples=edits(48, 0))
     new = edits(10, 1)
     wrong = turns(trained, new)
