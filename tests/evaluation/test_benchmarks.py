@@ -98,6 +98,8 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
         "requests",
         "general",
         "edits",
+        "describe",
+        "compare",
     ]
 
 
