@@ -136,7 +136,7 @@ def write_h36m(folder: Path) -> None:
     names = [f"images/S1_Walking.54138969_{number:06d}.jpg" for number in (1, 6)]
     for name in names:
         save_picture(folder / name)
-    save_npz(folder / "h36m_mosh_train.npz", **spin_arrays(names, pose=bent(2, 24, FACING), shape=np.zeros((2, 10))))
+    save_npz(folder / "h36m_mosh_train.npz", **spin_arrays(names, pose=bent(2, 24, FACING), shape=np.ones((2, 10))))
     save_npz(folder / "h36m_valid_protocol2.npz", **spin_arrays(names[:1], pose=bent(1, 24, FACING)))
 
 
@@ -174,7 +174,7 @@ def threedpw_sequence() -> dict[str, object]:
     cameras[:, :3, :3] = LOOKING
     return {
         "poses": [bent(frames, 24, TURN) for _ in range(people)],
-        "betas": [np.zeros(10)] * people,
+        "betas": [np.linspace(-1, 1, 300) + person for person in range(people)],
         "cam_poses": cameras,
         "campose_valid": [np.array([1, 0, 1, 1, 1])] * people,
         "poses2d": poses2d,
@@ -190,14 +190,18 @@ def write_3dpw_pickles(folder: Path) -> None:
 
 def write_3dpw(folder: Path) -> None:
     sequence = threedpw_sequence()
-    kept = {name: np.array(sequence[name]) for name in ("poses", "cam_poses", "campose_valid", "poses2d")}
+    kept = {name: np.array(sequence[name]) for name in ("poses", "cam_poses", "campose_valid", "poses2d", "genders")}
+    kept["betas"] = np.array(sequence["betas"])[:, :10]
     for split in ("train", "validation", "test"):
         save_npz(folder / "sequenceFiles" / split / f"{split}_walk_00.npz", **kept)
         for frame in range(5):
             save_picture(folder / "imageFiles" / f"{split}_walk_00" / f"image_{frame:05d}.jpg")
 
 
-def emdb_sequence() -> dict[str, object]:
+EMDB_SEQUENCES = {"P0/00_walk/P0_00_walk_data": True, "P3/02_climb/P3_02_climb_data": False}  # which are of EMDB 1
+
+
+def emdb_sequence(emdb1: bool) -> dict[str, object]:
     """Four frames; in the second one nobody is seen, in the third one the box is empty."""
     poses, extrinsics = bent(4, 24, TURN), np.tile(np.eye(4), (4, 1, 1))
     extrinsics[:, :3, :3] = LOOKING
@@ -206,7 +210,7 @@ def emdb_sequence() -> dict[str, object]:
     return {
         "gender": "male",
         "name": "P0_00_walk",
-        "emdb1": True,
+        "emdb1": emdb1,
         "n_frames": 4,
         "good_frames_mask": np.array([True, False, True, True]),
         "camera": {"intrinsics": np.eye(3), "extrinsics": extrinsics, "width": 200, "height": 300},
@@ -214,24 +218,26 @@ def emdb_sequence() -> dict[str, object]:
             "poses_root": poses[:, :3],
             "poses_body": poses[:, 3:],
             "trans": np.zeros((4, 3)),
-            "betas": np.zeros(10),
+            "betas": np.linspace(-1, 1, 10),
         },
         "bboxes": {"bboxes": boxes, "invalid_idxs": np.array([1, 2])},
     }
 
 
 def write_emdb_pickles(folder: Path) -> None:
-    save_pickle(folder / "P0" / "00_walk" / "P0_00_walk_data.pkl", emdb_sequence())
+    for name, emdb1 in EMDB_SEQUENCES.items():
+        save_pickle(folder / f"{name}.pkl", emdb_sequence(emdb1))
 
 
 def write_emdb(folder: Path) -> None:
-    sequence = emdb_sequence()
-    arrays = {"poses_root": sequence["smpl"]["poses_root"], "poses_body": sequence["smpl"]["poses_body"]}
-    arrays |= {"extrinsics": sequence["camera"]["extrinsics"], "bboxes": sequence["bboxes"]["bboxes"]}
-    own = folder / "P0" / "00_walk"
-    save_npz(own / "P0_00_walk_data.npz", good_frames_mask=sequence["good_frames_mask"], **arrays)
-    for frame in range(4):
-        save_picture(own / "images" / f"{frame:05d}.jpg")
+    for name, emdb1 in EMDB_SEQUENCES.items():
+        sequence, path = emdb_sequence(emdb1), folder / f"{name}.npz"
+        arrays = {key: sequence["smpl"][key] for key in ("poses_root", "poses_body", "betas")}
+        arrays |= {"extrinsics": sequence["camera"]["extrinsics"], "bboxes": sequence["bboxes"]["bboxes"]}
+        arrays |= {key: np.array([sequence[key]]) for key in ("gender", "emdb1")}
+        save_npz(path, good_frames_mask=sequence["good_frames_mask"], **arrays)
+        for frame in range(4):
+            save_picture(path.parent / "images" / f"{frame:05d}.jpg")
 
 
 KEYS_4D = ("coco-train/COCO_1", "coco-train/COCO_2", "mpii-train/015")
@@ -325,6 +331,8 @@ PLACES = "posescript_release/ids_2_dataset_sequence_and_frame_index_100k.json"
 POSESCRIPT = (PLACES, "posescript_release/train_ids_100k.json", "posescript_release/test_ids_100k.json")
 POSEFIX = (PLACES, "posefix_release/pair_id_2_pose_ids.json", "posefix_release/train_in_sequence_pair_ids.json")
 IMAGE = "image_to_pose"
+THREEDPW = ("poses", "cam_poses", "campose_valid", "poses2d", "betas", "genders")
+EMDB = ("poses_root", "poses_body", "extrinsics", "bboxes", "good_frames_mask", "betas", "gender", "emdb1")
 SPIN = ("imgname", "center", "scale", "pose")
 SETS = [
     SmallSet("amass", write_amass, 4, (4, 0, 0, 0), {"BMLrub/s1/walk_poses.npz": ("poses",)}),
@@ -342,7 +350,7 @@ SETS = [
     SmallSet("posefix_auto", write_posefix, 4, (3, 0, 1, 0), files=("posefix_release/posefix_auto_135305.json",)),
     SmallSet(
         "3dpw", write_3dpw, 21, (7, 7, 7, 0),
-        {"sequenceFiles/train/train_walk_00.npz": ("poses", "cam_poses", "campose_valid", "poses2d")},
+        {"sequenceFiles/train/train_walk_00.npz": THREEDPW},
         task=IMAGE, pickles=write_3dpw_pickles,
     ),
     SmallSet("h36m", write_h36m, 3, (2, 1, 0, 0), {"h36m_mosh_train.npz": SPIN}, task=IMAGE),
@@ -352,8 +360,7 @@ SETS = [
         task=IMAGE, pickles=write_4d_humans_pickles,
     ),
     SmallSet(
-        "emdb", write_emdb, 2, (0, 0, 2, 0),
-        {"P0/00_walk/P0_00_walk_data.npz": ("poses_root", "poses_body", "extrinsics", "bboxes", "good_frames_mask")},
+        "emdb", write_emdb, 4, (0, 2, 2, 0), {"P0/00_walk/P0_00_walk_data.npz": EMDB},
         task=IMAGE, pickles=write_emdb_pickles,
     ),
     SmallSet(

@@ -175,7 +175,8 @@ def test_the_command_that_is_printed_for_pickles_makes_what_is_read(small: Small
         copy.write_bytes(picture.read_bytes())
     for made, meant in zip(samples(small.name, owners), samples(small.name, converted), strict=True):
         np.testing.assert_array_equal(made.pose, meant.pose)
-        assert (made.prompt, made.box) == (meant.prompt, meant.box)
+        np.testing.assert_array_equal(made.betas, meant.betas)
+        assert (made.prompt, made.box, made.gender) == (meant.prompt, meant.box, meant.gender)
 
 
 # ---- pictures ----
@@ -199,6 +200,25 @@ def test_poses_in_pictures_are_in_the_pictures_frame_with_a_box_around_the_perso
 def test_frames_without_a_camera_or_a_person_are_left_out(tmp_path: Path) -> None:
     places = [sample.image.name for sample in samples("3dpw", written(BY_NAME["3dpw"], tmp_path))[:7]]
     assert places == [f"image_{frame:05d}.jpg" for frame in (0, 3, 4, 0, 2, 3, 4)]  # of one person and of the other
+
+
+def test_recorded_bodies_have_their_shape_and_gender(tmp_path: Path) -> None:
+    shape = np.linspace(-1, 1, 300)[:10]
+    people = samples("3dpw", written(BY_NAME["3dpw"], tmp_path / "3dpw"))[:7]  # three frames of a man, four of a woman
+    assert [sample.gender for sample in people] == ["male"] * 3 + ["female"] * 4
+    for sample, added in zip(people, [0, 0, 0, 1, 1, 1, 1], strict=True):
+        np.testing.assert_allclose(sample.betas, shape + added, rtol=1e-6)
+    for sample in samples("emdb", written(BY_NAME["emdb"], tmp_path / "emdb")):
+        assert sample.gender == "male"
+        np.testing.assert_allclose(sample.betas, np.linspace(-1, 1, 10), rtol=1e-6)
+    told, *_, untold = samples("h36m", written(BY_NAME["h36m"], tmp_path / "h36m"))
+    assert (told.betas.tolist(), told.gender) == ([1] * 10, "")
+    assert untold.betas is None
+
+
+def test_emdb_1_is_what_is_tested_on(tmp_path: Path) -> None:
+    data = OwnData(open_published("emdb", written(BY_NAME["emdb"], tmp_path)), "test")
+    assert {data.sample(row).image.parent.parent.name for row in range(len(data))} == {"00_walk"}
 
 
 def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ class StoredArray:
         return float(np.asarray(self[:] if self.shape else _whole(self.path, self.name)).reshape(-1)[0])
 
 
+def text_of(value: np.ndarray) -> str:
+    """The text that an array holds, as letters or as bytes."""
+    text = value.item()
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
 @lru_cache(maxsize=KEPT)
 def _whole(path: Path, name: str) -> np.ndarray:
     try:

@@ -8,7 +8,7 @@ axis-angle in radians, with the root in the camera's frame, which is OpenCV's (t
 is the npz file's name (train/core/config.py, DATASET_FOLDERS). saidwivedi/TokenHMR reads the same labels from tars.
 
 The pictures of scenes called ``closeup`` lie on their side and their labels do not (data_processing/ReadMe.md); those
-scenes are left out.
+scenes are left out. Shapes are SMPL-X's, which are not SMPL's, and are not read.
 """
 
 from pathlib import Path
@@ -24,7 +24,9 @@ ON_ITS_SIDE = "closeup"
 
 def _parts(folder: Path) -> list[PicturedPoses]:
     return [
-        PicturedPoses.open(folder, path, [f"{root}{path.stem}/png/" for root in ("", "images/")], "pose_cam", POSES)
+        PicturedPoses.open(
+            folder, path, [f"{root}{path.stem}/png/" for root in ("", "images/")], "pose_cam", POSES, body={}
+        )
         for path in LABELS.found(folder)
         if ON_ITS_SIDE not in path.name
     ]

@@ -28,6 +28,7 @@ from pose_rft.vision.detector import Box
 
 TAIL = 4096  # bytes at a file's end that tell it from another of its size: an archive's table is there, with checksums
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])  # axes of a y-up world, told in a z-up one
+GENDERS = {"m": "male", "f": "female"}
 CAMERA = np.diag([1.0, -1.0, -1.0])  # x right, y up, z towards the viewer, told in OpenCV's: x right, y down, z away
 TRAIN, DEV, TEST = (split_code(name) for name in SPLITS)
 
@@ -206,6 +207,11 @@ def named_split(path: Path) -> int:
 def body_joints(numbers: np.ndarray) -> np.ndarray:
     """(22, 3) float32 of a row of axis-angle numbers (66 or more) of SMPL, SMPL-H or SMPL-X."""
     return np.asarray(numbers, np.float32).reshape(-1, 3)[:NUM_JOINTS]
+
+
+def recorded_body(betas: np.ndarray, gender: str | None) -> dict[str, Any]:
+    """Fields of a line for the shape (10,) and the gender of an SMPL body; data sets write "m" or "male", or none."""
+    return {"betas": betas, "gender": gender and GENDERS.get(gender, gender)}
 
 
 def seen_pose(pose: np.ndarray, rotation: np.ndarray | None = None) -> np.ndarray:

@@ -9,6 +9,7 @@ pixelite1201/BEDLAM (train/dataset/dataset_smpl.py reads the same files):
 - ``pose`` (N, 72): axis-angle in radians of SMPL's 24 joints, pelvis first, in the camera's frame, whose axes are
   OpenCV's (datasets/preprocess/pw3d.py multiplies the world's root by the camera's rotation; the pictures are drawn
   so).
+- ``shape`` (N, 10) and ``gender`` (N,), "m" or "f", where they are there: SMPL's shape, and of which model it is.
 - ``has_smpl`` (N,), where it is there: 0 where the pose means nothing.
 """
 
@@ -19,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from pose_rft.data.readers.arrays import Shape, StoredArray, open_arrays
-from pose_rft.data.readers.published import body_joints, named_split, pictured, seen_pose
+from pose_rft.body.model import NUM_BETAS
+from pose_rft.data.readers.arrays import Shape, StoredArray, open_arrays, text_of
+from pose_rft.data.readers.published import body_joints, named_split, pictured, recorded_body, seen_pose
 from pose_rft.vision.detector import Box
 
 SIDE = 200.0  # pixels of scale 1
@@ -28,6 +30,7 @@ MARGIN = 1.2  # the square's side, as a multiple of the longer side of the perso
 NAMES: list[Shape] = [("N",)]
 CENTRES: list[Shape] = [("N", 2)]
 ONE_EACH: list[Shape] = [("N",), ("N", 1)]
+BODY: Mapping[str, Sequence[Shape]] = {"shape": [("N", NUM_BETAS)], "gender": [("N",)]}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class PicturedPoses:
         shapes: Sequence[Shape] = (("N", 72),),
         valid: str = "has_smpl",
         scales: Sequence[Shape] = ONE_EACH,
+        body: Mapping[str, Sequence[Shape]] = BODY,
     ) -> "PicturedPoses":
         """Of a file.
 
@@ -68,12 +72,13 @@ class PicturedPoses:
             pose, shapes: the array with the poses, and the shapes that it may have.
             valid: an array that says which rows have one, if it is there.
             scales: the shapes that ``scale`` may have.
+            body: arrays that tell shape and gender of an SMPL body, if they are there, and their shapes.
 
         Raises:
             UserError: an array is missing, of another shape or of Python objects, or the file is damaged.
         """
         wanted = {"imgname": NAMES, "center": CENTRES, "scale": scales, pose: shapes}
-        arrays = open_arrays(path, wanted, {valid: ONE_EACH})
+        arrays = open_arrays(path, wanted, {valid: ONE_EACH, **body})
         rows = np.arange(len(arrays["imgname"]))
         if valid in arrays:
             rows = rows[arrays[valid][:].reshape(-1) > 0]
@@ -82,11 +87,14 @@ class PicturedPoses:
 
     def record(self, row: int) -> Mapping[str, Any]:
         own = int(self.rows[row])
-        stored = self.arrays["imgname"][own].item()
-        name = (stored.decode("utf-8", "replace") if isinstance(stored, bytes) else str(stored)).replace("\\", "/")
+        name = text_of(self.arrays["imgname"][own]).replace("\\", "/")
         pose = seen_pose(body_joints(self.arrays[self.pose][own]))
         box = square_box(self.arrays["center"][own], float(np.max(self.arrays["scale"][own])))
-        return pictured(self.folder, [root + name for root in self.roots], box, pose, own)
+        line = pictured(self.folder, [root + name for root in self.roots], box, pose, own)
+        if "shape" in self.arrays:
+            gender = text_of(self.arrays["gender"][own]) if "gender" in self.arrays else None
+            line |= recorded_body(self.arrays["shape"][own], gender)
+        return line
 
 
 def square_box(centre: np.ndarray, scale: float) -> Box:

@@ -7,12 +7,14 @@ Keys of a sequence's pickle, by nkolot/SPIN (datasets/preprocess/pw3d.py) and mk
 - ``cam_poses`` (N, 4, 4): from that world to the camera, whose axes are OpenCV's; the root in the camera's frame is
   ``cam_poses[:, :3, :3]`` times the root;
 - ``campose_valid``: P arrays (N,), not 0 where the camera is known;
+- ``betas``: P arrays (10,) or longer, of which the first ten are SMPL's shape; ``genders``: P times "m" or "f";
 - ``poses2d``: P arrays (N, 3, 18), x, y in pixels and certainty of COCO's joints;
 - the picture of frame i is ``imageFiles/SEQUENCE/image_{i:05d}.jpg``; the folders train, validation and test of
   ``sequenceFiles`` are the splits.
 
-The files are pickles and are never opened here: a printed command makes an npz of each, with the four arrays above as
-(P, N, ...). Kept are frames in which the camera is known and more than ``SEEN`` joints are (VIBE's rule).
+The files are pickles and are never opened here: a printed command makes an npz of each, with the arrays above as
+(P, N, ...), ``betas`` as (P, 10). Kept are frames in which the camera is known and more than ``SEEN`` joints are
+(VIBE's rule).
 """
 
 from collections.abc import Mapping
@@ -22,8 +24,20 @@ from typing import Any
 
 import numpy as np
 
-from pose_rft.data.readers.arrays import StoredArray, open_arrays
-from pose_rft.data.readers.published import DEV, TEST, TRAIN, Needed, Pickles, Reader, body_joints, pictured, seen_pose
+from pose_rft.body.model import NUM_BETAS
+from pose_rft.data.readers.arrays import StoredArray, open_arrays, text_of
+from pose_rft.data.readers.published import (
+    DEV,
+    TEST,
+    TRAIN,
+    Needed,
+    Pickles,
+    Reader,
+    body_joints,
+    pictured,
+    recorded_body,
+    seen_pose,
+)
 
 SEEN = 6
 CERTAIN = 0.3
@@ -32,7 +46,8 @@ SEQUENCES = Needed("sequenceFiles/*/*.npz", "sequences, converted")
 PICKLES = Pickles(
     "sequenceFiles/*/*.pkl",
     "import pickle, glob, numpy as n; "
-    "[n.savez(f[:-3] + 'npz', **{k: n.array(d[k]) for k in ('poses', 'cam_poses', 'campose_valid', 'poses2d')}) "
+    "[n.savez(f[:-3] + 'npz', betas=[n.ravel(b)[:10] for b in d['betas']], "
+    "**{k: n.array(d[k]) for k in ('poses', 'cam_poses', 'campose_valid', 'poses2d', 'genders')}) "
     "for f in glob.glob('{folder}/sequenceFiles/*/*.pkl') for d in [pickle.load(open(f, 'rb'), encoding='latin1')]]",
 )
 
@@ -55,7 +70,8 @@ class _Person:
         x, y, certain = self.arrays["poses2d"][self.person, frame]
         x, y = x[certain > CERTAIN], y[certain > CERTAIN]
         name = f"imageFiles/{self.path.stem}/image_{frame:05d}.jpg"
-        return pictured(self.folder, [name], (x.min(), y.min(), x.max(), y.max()), pose, frame)
+        body = recorded_body(self.arrays["betas"][self.person], text_of(self.arrays["genders"][self.person]))
+        return pictured(self.folder, [name], (x.min(), y.min(), x.max(), y.max()), pose, frame) | body
 
 
 def _parts(folder: Path) -> list[_Person]:
@@ -68,6 +84,8 @@ def _parts(folder: Path) -> list[_Person]:
                 "campose_valid": [("P", "N")],
                 "poses2d": [("P", "N", 3, 18)],
                 "cam_poses": [("N", 4, 4)],
+                "betas": [("P", NUM_BETAS)],
+                "genders": [("P",)],
             },
         )
         split = SPLITS.get(path.parent.name, TRAIN)
