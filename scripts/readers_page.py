@@ -28,6 +28,12 @@ sound (a thousand of them are read):
 
     pose-rft data check posescript /data/posescript --picture posescript.png
 
+A policy is judged on such a set by its name and folder, on the set's own test split (`--split dev` or `all` for
+others), and by a [protocol](protocols.md) where there is one for it; `3dpw` and `emdb` tell the shape and gender that
+protocols measure against:
+
+    pose-rft evaluate --data 3dpw:/data/3DPW --protocol 3dpw-14 --smpl ~/smpl --out 3dpw.json
+
 - **Frames.** Poses that come with a picture are in the picture's frame (x right, y up, z towards the viewer), all
   others stand with y up and face +z.
 - **Boxes** say who is meant where a picture shows several people.

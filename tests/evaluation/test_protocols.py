@@ -1,6 +1,10 @@
 """Named protocols against distances worked out another way: Horn's quaternions, loops, and smplx called by hand."""
 
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +15,15 @@ from smplx.lbs import lbs
 from pose_rft.body.distances import acceleration_error, pa_mpjpe
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.own_data import evaluate_own_data
+from pose_rft.evaluation.own_data import evaluate_own_data, judged_samples
 from pose_rft.evaluation.protocol_bodies import ProtocolBodies, joint_distances
 from pose_rft.evaluation.protocols import REGISTRY, PoseProtocol, find_protocol
+from pose_rft.policy import HeadConfig, LoraSettings, PolicyConfig, PosePolicy
 from tests.body.made_up_models import VERTICES, made_up_model
+from tests.data.published_sets import write_3dpw, write_3dpw_pickles, write_4d_humans, write_emdb
+from tests.integration.conftest import pose_rft
+
+__all__ = ["pose_rft"]  # a fixture
 
 RNG = np.random.default_rng(0)
 
@@ -212,6 +221,63 @@ def test_what_a_protocol_needs_and_lacks_is_one_line(smpl, tmp_path):
     np.savez(smpl / "SMPL_MALE.npz", **made_up_model("SMPLH"))
     with pytest.raises(UserError, match="has 52 joints"):
         ProtocolBodies.load(find_protocol("3dpw-24"), smpl)
+
+
+# ---- a published data set, from its owners' files to figures ----
+
+
+def test_3dpw_is_measured_from_its_owners_files_on_its_test_split(smpl, tmp_path, tiny_backbone, pose_rft):
+    folder = tmp_path / "3DPW"
+    write_3dpw(folder)
+    shutil.rmtree(folder / "sequenceFiles")
+    write_3dpw_pickles(folder)
+    policy = PolicyConfig(
+        tiny_backbone, 2, HeadConfig(width=32, depth=1, heads=4, rank=2), LoraSettings(rank=2), encoder="blazepose"
+    )
+    PosePolicy.create(policy, dtype=torch.float32).save_pretrained(tmp_path / "policy")
+    command = ["evaluate", "--data", f"3dpw:{folder}", "--protocol", "3dpw-14", "--smpl", smpl, "--num-samples", 1]
+    command += ["--checkpoint", tmp_path / "policy", "--out", tmp_path / "3dpw.json"]
+    refused = pose_rft(*command)
+    assert refused.status == 2
+    convert = " ".join(refused.err.partition("convert them once: ")[2].split())
+    subprocess.run([sys.executable, *shlex.split(convert)[1:]], check=True)
+    done = pose_rft(*command)
+    assert done.status == 0, done.err
+    found = json.loads((tmp_path / "3dpw.json").read_text())
+    assert (found["benchmark"], found["prompts"], found["left_out"]) == (f"3dpw:{folder}", 7, 0)
+
+    regressor, errors = np.load(smpl / "J_regressor_h36m.npy"), []
+    rest = regressor @ by_hand(7, np.zeros((22, 3)), np.zeros(10))[0]
+    for person, frame in ((0, 0), (0, 3), (0, 4), (1, 0), (1, 2), (1, 3), (1, 4)):  # a man and a woman
+        pose, betas = np.zeros((22, 3)), np.linspace(-1, 1, 300)[:10] + person
+        pose[4, 0] = frame / 10
+        true = regressor @ by_hand(8 + person, pose, betas)[0]
+        order = list(find_protocol("3dpw-14").joints)
+        errors.append(np.linalg.norm((rest - rest[0]) - (true - true[0]), axis=1)[order].mean())
+    assert found["references"]["rest pose"]["mpjpe_mm"]["mean"] == pytest.approx(1000 * np.mean(errors), rel=1e-4)
+
+
+def test_only_sequences_of_emdb_1_are_measured(smpl, tmp_path):
+    write_emdb(tmp_path / "EMDB")
+    how = {"num_samples": 1, "best_of": 1, "protocol": find_protocol("emdb1-24"), "smpl": smpl}
+    found = evaluate_own_data(f"emdb:{tmp_path / 'EMDB'}", Standing(), **how)
+    assert (found["prompts"], len(judged_samples(f"emdb:{tmp_path / 'EMDB'}", "all")[0])) == (2, 4)
+    assert found["mean_pose"]["pve_mm"]["mean"] > 100  # of the neutral mean body against the recorded one
+
+
+def test_a_published_set_without_a_folder_or_without_the_split_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"^3dpw: is a published data set; say in which folder it is: 3dpw:FOLDER"):
+        judged_samples("3dpw", "test")
+    write_4d_humans(tmp_path)
+    with pytest.raises(UserError, match="has no lines of split test; give --split all"):
+        judged_samples(f"4d_humans:{tmp_path}", "test")
+    assert len(judged_samples(f"4d_humans:{tmp_path}", "all")[0]) == 3
+
+
+def test_a_home_folder_behind_the_colon_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_emdb(tmp_path / "EMDB")
+    assert len(judged_samples("emdb:~/EMDB", "test")[0]) == 2
 
 
 def test_protocols_of_joints_are_used_on_arrays():

@@ -17,7 +17,11 @@ from pose_rft.terminal import output, say, status
 def evaluate(
     benchmark: Annotated[str | None, typer.Argument(help="A name that `pose-rft benchmarks` lists.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Your own pairs in place of a benchmark: .jsonl, .parquet, a data set.")
+        str | None,
+        typer.Option(
+            help="Pairs in place of a benchmark: .jsonl, .parquet, a data set; or NAME:FOLDER of a published one "
+            "(docs/readers.md), such as 3dpw:/data/3DPW."
+        ),
     ] = None,
     checkpoint: Checkpoint = "default",
     out: Annotated[Path | None, typer.Option(help="Write all figures and per-prompt rows to this JSON file.")] = None,
@@ -49,17 +53,20 @@ def evaluate(
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Judge a policy by a benchmark, or by your own data: prompts with what their poses, or words, should meet.
+    """Judge a policy by a benchmark, or by data: prompts with what their poses, or words, should meet.
 
-    Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
+    Examples:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
+               pose-rft evaluate --data 3dpw:/data/3DPW --protocol 3dpw-14 --smpl ~/smpl --out 3dpw.json
     """
     from pose_rft.evaluation.protocols import PoseProtocol, find_protocol
     from pose_rft.storage import ensure_writable
 
     if bool(benchmark) == bool(data):
-        raise UserError("evaluate: give the name of a benchmark (pose-rft benchmarks lists them) or --data FILE")
+        raise UserError("evaluate: give the name of a benchmark (pose-rft benchmarks lists them) or --data")
     if protocol and not data:
-        raise UserError("--protocol: measures poses of your own data; give --data FILE (benchmarks have their own)")
+        raise UserError(
+            "--protocol: measures poses of your own data; give --data FILE or NAME:FOLDER (benchmarks have their own)"
+        )
     chosen = find_protocol(protocol) if protocol else None
     if smpl and not isinstance(chosen, PoseProtocol):
         raise UserError("--smpl: is read for a protocol that measures poses (docs/protocols.md); leave it out")

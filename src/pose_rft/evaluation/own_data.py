@@ -5,10 +5,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from rich.progress import track
+
 from pose_rft.body.pose_files import Up
 from pose_rft.data.everyday import Split
-from pose_rft.data.readers.own_data import OwnData, open_records
+from pose_rft.data.readers.own_data import OwnData, records_named
 from pose_rft.data.readers.pairs import SPLITS
+from pose_rft.data.readers.published import PublishedRows
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.asking import Answering
@@ -17,6 +20,7 @@ from pose_rft.evaluation.protocol_bodies import ProtocolBodies
 from pose_rft.evaluation.protocols import PoseProtocol, Protocol
 from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.terminal import errors
 
 
 def evaluate_own_data(
@@ -36,12 +40,12 @@ def evaluate_own_data(
     protocol: Protocol | None = None,
     smpl: Path | None = None,
 ) -> dict[str, Any]:
-    """Judge a policy on a file of pairs (docs/your_data.md).
+    """Judge a policy on a file of pairs (docs/your_data.md), or on a published data set (docs/readers.md).
 
     Args:
-        source: what ``open_records`` takes.
+        source: what ``records_named`` takes.
         poses: real poses to compare answers with, as for written benchmarks.
-        split: "test" takes all lines where none is of that split.
+        split: "test" takes all lines where none is of that split, but of a published data set.
         protocol: how distances to recorded poses are measured; None takes the bundled body's 22 joints.
         smpl: folder with the user's SMPL models and regressor, for protocols that need them.
         others: as for ``benchmarks.evaluate``.
@@ -58,7 +62,7 @@ def evaluate_own_data(
     """
     check_limit(limit)
     bodies = ProtocolBodies.load(protocol, smpl) if isinstance(protocol, PoseProtocol) else None
-    samples, left_out = judged_samples(source, split)
+    samples, left_out = judged_samples(source, split, show_progress)
     samples = samples[:limit]
     if bodies is not None:
         bodies.check(samples)
@@ -81,12 +85,16 @@ def evaluate_own_data(
     return {"benchmark": str(source), **settings, **result}
 
 
-def judged_samples(source: str | Path, split: Split) -> tuple[list[Sample], int]:
+def judged_samples(source: str | Path, split: Split, show_progress: bool = False) -> tuple[list[Sample], int]:
     """The samples of a source of which something can be measured, and how many others there are."""
-    records = open_records(source)
-    has_tests = bool((records.splits == SPLITS.index("test")).any())
-    data = OwnData(records, "all" if split == "test" and not has_tests else split)
-    samples = [data.sample(row) for row in range(len(data))]
+    records, use = records_named(source), split
+    if split != "all" and not (records.splits == SPLITS.index(split)).any():
+        if isinstance(records, PublishedRows):
+            raise UserError(f"{source}: has no lines of split {split}; give --split all for those that it has")
+        use = "all" if split == "test" else split
+    data = OwnData(records, use)
+    rows = track(range(len(data)), "Reading the data", console=errors, transient=True, disable=not show_progress)
+    samples = [data.sample(row) for row in rows]
     judged = [sample for sample in samples if sample.pose is not None or sample.checks]
     if not judged:
         raise UserError(f"{source}: no line of split {split} has a pose or checks, so that nothing can be measured")

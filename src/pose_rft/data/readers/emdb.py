@@ -89,7 +89,8 @@ READER = Reader(
     title="EMDB (Kaufmann et al., ICCV 2023)",
     home="https://eth-ait.github.io/emdb",
     licence="its own, for non-commercial research, after registration",
-    gives="a photograph, a box around the person, and their pose in the photograph's frame; EMDB 1 is test",
+    gives="a photograph, a box around the person, and their pose in the photograph's frame; EMDB 1 is test, "
+    "the rest dev",
     holds=(SEQUENCES, Needed("P*/*/images", "frames of a sequence", required=False)),
     parts=_parts,
     pickles=PICKLES,

@@ -9,7 +9,7 @@ import numpy as np
 
 from pose_rft.data.readers.jsonl import JsonLines
 from pose_rft.data.readers.pairs import SPLITS, sample_of
-from pose_rft.data.readers.registry import open_published
+from pose_rft.data.readers.registry import READERS, open_published
 from pose_rft.data.readers.tables import HUB_ID, Table
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
@@ -97,6 +97,20 @@ def open_own_data(path: str | Path, use: Use = "train", name: str | None = None)
         UserError: nothing of that name can be read, or no line is for that use.
     """
     return OwnData(open_records(path) if name is None else open_published(name, path), use)
+
+
+def records_named(source: str | Path) -> Records:
+    """The lines behind what a command was given: ``NAME:FOLDER`` of a published data set, or as ``open_records``.
+
+    Raises:
+        UserError: nothing of that name can be read.
+    """
+    name, _, folder = str(source).partition(":")
+    if name in READERS and not Path(source).exists():
+        if not folder:
+            raise UserError(f"{source}: is a published data set; say in which folder it is: {name}:FOLDER")
+        return open_published(name, Path(folder).expanduser())  # shells leave a ~ behind the colon as it is
+    return open_records(source)
 
 
 def is_hub_id(name: str) -> bool:
