@@ -1,12 +1,12 @@
 """The recipes of full scale, end to end on models of the same family small enough for a test, and looked at first."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from transformers import BertConfig, BertModel, VitPoseBackbone, VitPoseBackboneConfig
 
 from pose_rft.config import read_config
@@ -15,11 +15,25 @@ from pose_rft.runs.estimate import Rates
 from pose_rft.runs.rft import RftConfig, run_rft
 from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.runs.smoke import smoke_sized
+from tests.data.published_sets import (
+    write_4d_humans,
+    write_4d_humans_pickles,
+    write_h36m,
+    write_llava,
+    write_mpi_inf_3dhp,
+    write_posescript,
+)
 from tests.policy.image_text_models import llava, qwen
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 FAMILIES = {"llava": llava, "qwen": qwen}
-SOURCES = ("posescript", "h36m", "mpi-inf-3dhp", "coco", "llava-instruct")
+SETS = {
+    "posescript": write_posescript,
+    "h36m": write_h36m,
+    "mpi_inf_3dhp": write_mpi_inf_3dhp,
+    "4d_humans": write_4d_humans,
+    "llava": write_llava,
+}
 
 
 def test_every_recipe_is_of_a_family_below():
@@ -29,23 +43,9 @@ def test_every_recipe_is_of_a_family_below():
 
 
 def write_data(folder: Path) -> None:
-    """Lines of each kind: text and pose, photograph and pose, and a question about a picture in which nobody is."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for name in ("person", "room"):
-        Image.fromarray(rng.integers(0, 255, (64, 48, 3), dtype=np.uint8)).save(folder / f"{name}.png")
-
-    def line(source: str, n: int) -> dict:
-        pose = rng.normal(0, 0.3, (22, 3)).round(4).tolist()
-        if source == "posescript":
-            return {"prompt": f"pose {n}", "pose": pose}
-        if source == "llava-instruct":
-            said = [("human", "<image>\nWhat is it?"), ("gpt", "Noise.")]
-            return {"conversations": [{"from": who, "value": text} for who, text in said], "image": "room.png"}
-        return {"prompt": "What is the pose?", "pose": pose, "image": "person.png", "box": [4, 4, 40, 60]}
-
-    for source in SOURCES:
-        (folder / f"{source}.jsonl").write_text("\n".join(json.dumps(line(source, n)) for n in range(6)))
+    """Small copies of the data sets as their owners publish them."""
+    for name, write in SETS.items():
+        write(folder / name)
 
 
 @pytest.fixture(params=FAMILIES)
@@ -83,9 +83,16 @@ def test_a_recipe_runs_from_its_data_to_a_policy_through_both_stages(family, tmp
     supervised = read_config(SftConfig, PAPER / f"{family}_sft.yaml", ["--policy.backbone", "model", "--device", "cpu"])
     seen = dry_run(supervised, measure=lambda device: Rates(1e12, 1e11))
     assert seen.wrong == []
-    assert len(seen.data) == 5
-    assert "posescript.jsonl: 6 lines for training, 29% of the draws" in seen.data[0]
-    assert seen.data[0].endswith("of 6 that were read 100% have a pose, 0% a picture")
+    counts = [line.partition(" lines for training")[0] for line in seen.data]
+    assert counts == [
+        "posescript in paper/posescript: 2",
+        "posescript_auto in paper/posescript: 6",
+        "h36m in paper/h36m: 2",
+        "mpi_inf_3dhp in paper/mpi_inf_3dhp: 2",
+        "4d_humans in paper/4d_humans: 3",
+        "llava in paper/llava: 2",
+    ]
+    assert "14% of the draws; of 2 that were read 100% have a pose, 0% a picture" in seen.data[0]
     assert not (tmp_path / "runs").exists()
     trained = run_sft(smoke_sized(supervised))
     assert Path("looked").exists()  # the model's own vision tower, beside the encoder
@@ -106,6 +113,28 @@ def test_a_recipe_runs_from_its_data_to_a_policy_through_both_stages(family, tmp
     graded = {f"rewards/{name}/graded" for name in ("format", "spatial", "semantic", "text_similarity")}
     assert graded <= logged
     assert all(np.isfinite(entry["loss"]) for entry in history if "loss" in entry)
+
+
+def test_what_a_recipe_lacks_is_named_set_by_set(family, tmp_path):
+    shutil.rmtree(tmp_path / "paper" / "h36m")
+    (tmp_path / "paper" / "mpi_inf_3dhp" / "mpi_inf_3dhp_train.npz").unlink()
+    (tmp_path / "paper" / "4d_humans" / "labels.npz").unlink()
+    write_4d_humans_pickles(tmp_path / "paper" / "4d_humans")
+    shutil.rmtree(tmp_path / "paper" / "llava" / "train2017")
+    config = read_config(SftConfig, PAPER / f"{family}_sft.yaml", ["--policy.backbone", "model", "--device", "cpu"])
+    seen = dry_run(config, measure=lambda device: Rates(1e12, 1e11))
+    assert len(seen.data) == 2  # PoseScript's
+    for line, said in zip(
+        seen.wrong,
+        (
+            "paper/h36m: no such folder; give the one that Human3.6M",
+            "paper/mpi_inf_3dhp: holds no mpi_inf_3dhp_train*.npz (annotations with SPIN's fits); get it from https://",
+            "paper/4d_humans: **/*.data.pyd: pickles are not read, as they can run code; if you trust these, convert",
+            "paper/llava, llava_instruct_150k.json, row 0: image: no such file",
+        ),
+        strict=True,
+    ):
+        assert line.startswith(said)
 
 
 def rewards(family: str) -> list:

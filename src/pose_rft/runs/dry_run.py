@@ -113,15 +113,16 @@ def _look_at_data(config: MixtureConfig, found: DryRun) -> list[tuple[Sample, fl
         if source.path is None:
             found.data.append(f"builtin: {share}, drawn from the concepts")
             continue
+        named = source.path if source.name is None else f"{source.name} in {source.path}"
         with found.noting():
-            if is_hub_id(source.path):
+            if source.name is None and is_hub_id(source.path):
                 raise OutOfReach(f"data.sources: {source.path} is on the Hugging Face Hub; nothing is downloaded now")
             data = open_source(source)
             read = [data.sample(row) for row in range(0, len(data), -(-len(data) // LOOKED_AT))]
             posed = fmean(each.pose is not None for each in read)
             pictured = fmean(each.image is not None for each in read)
             found.data.append(
-                f"{source.path}: {len(data)} lines for training, {share}; of {len(read)} that were read {posed:.0%} "
+                f"{named}: {len(data)} lines for training, {share}; of {len(read)} that were read {posed:.0%} "
                 f"have a pose, {pictured:.0%} a picture"
             )
             samples += [(each, source.weight / len(read)) for each in read]

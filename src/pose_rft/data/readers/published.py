@@ -119,18 +119,18 @@ class Reader:
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; give the one that {self.title} was unpacked to ({self.home})")
-        for needed in self.holds:
-            if needed.required and not needed.found(folder):
-                raise UserError(f"{folder}: {self._missing(needed, folder)}")
+        if missing := [needed for needed in self.holds if needed.required and not needed.found(folder)]:
+            raise UserError(f"{folder}: {self._missing(missing, folder)}")
         return PublishedRows(folder, self.parts(folder))
 
-    def _missing(self, needed: Needed, folder: Path) -> str:
+    def _missing(self, missing: Sequence[Needed], folder: Path) -> str:
         if self.pickles and any(folder.glob(self.pickles.pattern)):
             return (
                 f"{self.pickles.pattern}: pickles are not read, as they can run code; if you trust these, convert them "
                 f"once: {self.pickles.convert(folder)}"
             )
-        return f"holds no {needed.pattern} ({needed.what}); get it from {self.home}"
+        named = ", no ".join(f"{needed.pattern} ({needed.what})" for needed in missing)
+        return f"holds no {named}; get it from {self.home}"
 
 
 class PublishedRows:
