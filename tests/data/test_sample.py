@@ -36,6 +36,10 @@ def full_sample(number: int) -> Sample:
         question=QuestionTruth("left_knee.bent", "yes"),
         category="knees",
         box=(1.0, 2.0, 30.0, 40.0),
+        betas=np.arange(10, dtype=np.float32),
+        gender="female",
+        poses=(POSE,),
+        changes=("bend(left_knee) > 20",),
     )
 
 
@@ -49,6 +53,9 @@ def assert_equal(one: object, other: object) -> None:
         np.testing.assert_array_equal(one, other)
     elif isinstance(one, torch.Tensor):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+    elif isinstance(one, tuple):
+        for each, another in zip(one, other, strict=True):
+            assert_equal(each, another)
     else:
         assert one == other
 

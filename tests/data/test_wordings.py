@@ -195,7 +195,7 @@ class Nothing:
     def __init__(self, seed: int) -> None:
         self.rng, self.pools, self.outlined = rng(seed), None, 0.0
 
-    sample, shared = Drawing.sample, Drawing.shared
+    sample, answer, shared = Drawing.sample, Drawing.answer, Drawing.shared
 
 
 def test_the_same_seed_gives_the_same_samples(monkeypatch) -> None:

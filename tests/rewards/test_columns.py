@@ -30,4 +30,6 @@ def test_columns_hold_the_facts_of_each_sample_and_none_where_there_is_none() ->
         "person": [None, 1, None],
         "topic": [None, "left_knee.bent", None],
         "truth": [None, "yes", None],
+        "given": [(), (), ()],
+        "changes": [[], [], []],
     }

@@ -16,6 +16,7 @@ def test_every_built_in_name_resolves_to_a_reward_with_the_part_that_it_credits(
         "format": "text",
         "posecodes": "pose",
         "words_agree": "pose",
+        "edit": "pose",
         "kept": "pose",
         "plausible": "pose",
         "spatial": "pose",

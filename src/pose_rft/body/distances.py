@@ -40,10 +40,9 @@ def pa_mpjpe(predicted: Tensor, target: Tensor, scale: bool = True) -> Tensor:
     _same_shape(predicted, target)
     source, goal = predicted.double(), target.double()
     with torch.no_grad():
-        found = roma.rigid_points_registration(source, goal, compute_scaling=scale)
-        rotation, shift = found[:2]
-        turned = source @ rotation.transpose(-1, -2)
-        aligned = (found[2][..., None, None] * turned if scale else turned) + shift.unsqueeze(-2)
+        rotation, shift, *scales = roma.rigid_points_registration(source, goal, compute_scaling=scale)
+    turned = source @ rotation.transpose(-1, -2)
+    aligned = (scales[0][..., None, None] * turned if scales else turned) + shift.unsqueeze(-2)
     return (aligned - goal).norm(dim=-1).mean(dim=-1).to(predicted.dtype)
 
 

@@ -55,8 +55,9 @@ def evaluate(
 ) -> None:
     """Judge a policy by a benchmark, or by data: prompts with what their poses, or words, should meet.
 
-    Examples:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
-               pose-rft evaluate --data 3dpw:/data/3DPW --protocol 3dpw-14 --smpl ~/smpl --out 3dpw.json
+    Example:  pose-rft evaluate everyday-prompts --checkpoint runs/rft/policy --out everyday.json
+
+    Example:  pose-rft evaluate --data 3dpw:/data/3DPW --protocol 3dpw-14 --smpl ~/smpl --out 3dpw.json
     """
     from pose_rft.evaluation.protocols import PoseProtocol, find_protocol
     from pose_rft.storage import ensure_writable

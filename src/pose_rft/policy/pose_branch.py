@@ -22,7 +22,7 @@ from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.pose_head import HeadConfig, PoseHead, rotation_6d
 
 MOST_POSES = 8  # that one prompt can be about
-READ_BY_NOBODY = "poses: this policy reads no poses; train one with a pose_branch (configs/default_edits.yaml)"
+READ_BY_NOBODY = "poses: this policy reads no poses; train one with a pose_branch (configs/edits_sft.yaml)"
 
 
 @dataclass(frozen=True)
