@@ -23,6 +23,12 @@ def test_descriptions_differ_and_are_true():
     assert describe_pose(Pose.from_axis_angle(BENT), 4, seed=1) == said
 
 
+def test_a_description_says_nothing_of_who_it_is():
+    words = {word for each in describe_pose(BENT, num_samples=40) for word in each.text.lower().split()}
+    assert words & {"person", "someone", "somebody"}
+    assert not words & {"man", "woman", "guy", "girl", "he", "she", "his", "her"}
+
+
 def test_what_changed_is_true_of_both_poses():
     (said,) = compare_poses(REST, BENT)
     before, after = (Pose.from_axis_angle(pose).points()[None] for pose in (REST, BENT))

@@ -24,6 +24,7 @@ from pose_rft.posescript.checks import as_joints
 from pose_rft.posescript.posecodes import load_posecodes
 from pose_rft.posescript.selection import Statement, part_of, select
 from pose_rft.posescript.wording import (
+    ANYBODY,
     NO_ONE,
     READER,
     VOICES,
@@ -195,9 +196,9 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _describe(units: Sequence[Unit], rng: Random) -> str:
+def _describe(units: Sequence[Unit], rng: Random, voices: Sequence[Voice] = VOICES) -> str:
     """Declarative sentences, by turns about the person and about the parts."""
-    voice = rng.choice(VOICES) if rng.random() < 0.7 else NO_ONE
+    voice = rng.choice(voices) if rng.random() < 0.7 else NO_ONE
     speaker = _Speaker(voice, rng)
     sentences, introduced = [], False
     for chunk in _chunks(units, rng):
@@ -278,7 +279,9 @@ def say(statements: Sequence[Statement], rng: Random, declarative: bool = False)
     units = _units(statements, rng)
     if rng.random() < 0.5:
         units.sort(key=lambda unit: bool(unit.noun))  # postures first
-    register = _describe if declarative else rng.choices(list(REGISTERS), list(REGISTERS.values()))[0]
+    if declarative:
+        return _describe(units, rng, ANYBODY)
+    register = rng.choices(list(REGISTERS), list(REGISTERS.values()))[0]
     return register(units, rng)
 
 
@@ -289,7 +292,8 @@ def caption(joints: Tensor | np.ndarray, seed: int, style: Style = "any", declar
         joints: (N, 22, 3) metres, SMPL order, y up; or (N, 32, 3) with landmarks.
         seed: another seed gives other captions; the same seed the same.
         style: about how much is said: short (1 to 3 statements), medium (2 to 4), full (4 to 7), or any of them.
-        declarative: whole sentences only ("The left knee is bent."), as in an answer; no orders, lists or fragments.
+        declarative: whole sentences only ("The left knee is bent."), as in an answer; no orders, lists or fragments,
+            and no man or woman, which a pose does not tell.
 
     Returns:
         N captions.

@@ -109,6 +109,7 @@ VOICES = (
     *(Voice(who, "they", "their", "themselves", True) for who in ("the subject", "somebody", "the model")),
     Voice("the figure", "it", "its", "itself", False),
 )
+ANYBODY = tuple(voice for voice in VOICES if voice.pronoun not in ("he", "she"))
 NO_ONE = Voice("", "", "the", "the body", False)
 READER = Voice("", "", "your", "yourself", True)
 
