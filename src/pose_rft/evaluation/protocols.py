@@ -1,6 +1,6 @@
 """Named protocols: what exactly is measured when a figure is said to be "of 3DPW". docs/protocols.md has the traps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pose_rft.body.skeleton import NUM_JOINTS
@@ -74,6 +74,19 @@ Protocol = PoseProtocol | RetrievalProtocol
 
 ANNOTATED_BOX = "a box around the annotated person"
 SPIN = "SPIN (Kolotouros et al., ICCV 2019), eval.py and constants.py of github.com/nkolot/SPIN"
+H36M_P1 = PoseProtocol(
+    name="h36m-p1",
+    benchmark="Human3.6M",
+    split="subjects 9 and 11, all cameras",
+    body="SMPL",
+    regressor="J_regressor_h36m.npy",
+    joints=H36M_14,
+    root=PELVIS,
+    truth="joints",
+    gender="neutral",
+    crop=ANNOTATED_BOX,
+    source=SPIN,
+)
 REGISTRY: tuple[Protocol, ...] = (
     PoseProtocol(
         name="own-22",
@@ -127,45 +140,9 @@ REGISTRY: tuple[Protocol, ...] = (
         crop=ANNOTATED_BOX,
         source="EMDB (Kaufmann et al., ICCV 2023), evaluation_metrics.py of github.com/eth-ait/emdb",
     ),
-    PoseProtocol(
-        name="h36m-p1",
-        benchmark="Human3.6M",
-        split="subjects 9 and 11, all cameras",
-        body="SMPL",
-        regressor="J_regressor_h36m.npy",
-        joints=H36M_14,
-        root=PELVIS,
-        truth="joints",
-        gender="neutral",
-        crop=ANNOTATED_BOX,
-        source=SPIN,
-    ),
-    PoseProtocol(
-        name="h36m-p2",
-        benchmark="Human3.6M",
-        split="subjects 9 and 11, the frontal camera",
-        body="SMPL",
-        regressor="J_regressor_h36m.npy",
-        joints=H36M_14,
-        root=PELVIS,
-        truth="joints",
-        gender="neutral",
-        crop=ANNOTATED_BOX,
-        source=SPIN,
-    ),
-    PoseProtocol(
-        name="mpi-inf-3dhp-17",
-        benchmark="MPI-INF-3DHP",
-        split="test",
-        body="SMPL",
-        regressor="J_regressor_h36m.npy",
-        joints=H36M_17,
-        root=PELVIS,
-        truth="joints",
-        gender="neutral",
-        crop=ANNOTATED_BOX,
-        source=SPIN,
-    ),
+    H36M_P1,
+    replace(H36M_P1, name="h36m-p2", split="subjects 9 and 11, the frontal camera"),
+    replace(H36M_P1, name="mpi-inf-3dhp-17", benchmark="MPI-INF-3DHP", split="test", joints=H36M_17),
     RetrievalProtocol(
         name="posescript-full",
         benchmark="PoseScript, text to pose, full gallery",
