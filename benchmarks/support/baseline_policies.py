@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.support.pose_vae import PoseVae
 from pose_rft.body.pose import Pose
+from pose_rft.body.skeleton import mean_pose
 from pose_rft.data.sample import SHORT_ANSWER
-from pose_rft.evaluation.baselines import average_pose
 from pose_rft.retrieval.model import RetrievalModel
 
 
@@ -35,7 +35,7 @@ class MeanPose:
     """Always the mean of the training poses, joint by joint on the rotations, (P, 22, 3) axis-angle."""
 
     def __init__(self, poses: Tensor) -> None:
-        self.pose = average_pose(poses)
+        self.pose = mean_pose(poses)
 
     def generate(
         self,

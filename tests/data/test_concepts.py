@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pose_rft.body.skeleton import mean_pose
 from pose_rft.data.concepts.__main__ import main
 from pose_rft.data.concepts.concept import load_concepts
-from pose_rft.data.concepts.validation import mean_pose, problems
+from pose_rft.data.concepts.validation import problems
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import compile_check
 

@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import JOINT_INDEX, mirror_pose
+from pose_rft.body.skeleton import JOINT_INDEX, mean_pose, mirror_pose
 from pose_rft.data.concepts.landmarks import LANDMARKS
 from pose_rft.data.concepts.pose_language import load_bases, mirrored, parse_pose
 from pose_rft.data.concepts.procedural import sample_poses, solve
-from pose_rft.data.concepts.validation import mean_pose
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.plausibility import supporting_soles

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from pose_rft.body.skeleton import mean_pose
 from pose_rft.data import foreign
 from pose_rft.data.foreign import DescribedPose, Description
 from pose_rft.data.mocap.clips import facing_forward
 from pose_rft.data.splits import is_held_out
 from pose_rft.errors import UserError
-from pose_rft.evaluation.baselines import average_pose, nearest_poses
+from pose_rft.evaluation.baselines import nearest_poses
 from pose_rft.evaluation.benchmarks import evaluate
 from pose_rft.retrieval.model import RetrievalModel
 
@@ -24,8 +25,8 @@ PROMPT = "somebody with the left arm straight up"
 def test_the_average_of_two_opposite_turns_is_none_and_weights_pull_it() -> None:
     poses = torch.zeros(2, 22, 3)
     poses[:, 16, 2] = torch.tensor([0.6, -0.6])
-    assert average_pose(poses).abs().max() < 1e-6
-    assert average_pose(poses, np.array([1.0, 0.0]))[16, 2].item() == pytest.approx(0.6, abs=1e-5)
+    assert mean_pose(poses).abs().max() < 1e-6
+    assert mean_pose(poses, torch.tensor([1.0, 0.0]))[16, 2].item() == pytest.approx(0.6, abs=1e-5)
 
 
 def test_the_nearest_pose_is_the_one_that_the_retrieval_model_scores_highest() -> None:

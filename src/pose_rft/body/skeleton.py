@@ -6,6 +6,7 @@ radians. Joint order and tree are those of SMPL (Loper et al., SIGGRAPH Asia 201
 
 from itertools import pairwise
 
+import roma
 import torch
 from torch import Tensor
 
@@ -43,6 +44,22 @@ def mirror_pose(pose: Tensor) -> Tensor:
         (..., 22, 3): left and right exchanged; a rotation vector keeps x and changes the sign of y and z.
     """
     return pose[..., list(MIRROR), :] * pose.new_tensor([1.0, -1.0, -1.0])
+
+
+def mean_pose(poses: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean of poses, joint by joint: the rotation nearest to the average rotation matrix.
+
+    Args:
+        poses: (P, ..., 22, 3) axis-angle, radians.
+        weights: (P,) summing to 1; None weighs all alike.
+
+    Returns:
+        (..., 22, 3).
+    """
+    rotations = roma.rotvec_to_rotmat(poses)
+    average = rotations.mean(dim=0) if weights is None else torch.tensordot(weights.to(rotations), rotations, dims=1)
+    mean: Tensor = roma.rotmat_to_rotvec(roma.special_procrustes(average))
+    return mean
 
 
 def forward_kinematics(rotations: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:

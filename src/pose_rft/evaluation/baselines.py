@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.body.skeleton import NUM_JOINTS, mean_pose
 from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, facing_forward
 from pose_rft.policy.selection import CANDIDATES, choose_poses
@@ -16,18 +15,6 @@ from pose_rft.retrieval.model import RetrievalModel
 AVERAGE, NEAREST = "average training pose", "nearest training pose"
 CONCEPT, RERANKED = "nearest concept pose", "best of the nearest concept poses"
 CONCEPT_POSES = 8  # of each concept
-
-
-def average_pose(poses: Tensor, weights: np.ndarray | None = None) -> Tensor:
-    """The mean of poses (P, 22, 3) axis-angle, joint by joint on the rotations: (22, 3).
-
-    Args:
-        weights: (P,) summing to 1; None weighs all alike.
-    """
-    shares = torch.full((len(poses),), 1 / len(poses)) if weights is None else torch.from_numpy(weights).to(poses)
-    matrices = torch.einsum("p,pjkl->jkl", shares, roma.rotvec_to_rotmat(poses))
-    mean: Tensor = roma.rotmat_to_rotvec(roma.special_procrustes(matrices))
-    return mean
 
 
 def nearest_poses(retrieval: RetrievalModel, prompts: Sequence[str], poses: Tensor) -> Tensor:
@@ -67,7 +54,7 @@ def training_baselines(prompts: Sequence[str], training: MocapClips) -> dict[str
     All face +z.
     """
     poses = facing_forward(torch.from_numpy(training.pose))
-    average = average_pose(poses, drawing_weights(training))
+    average = mean_pose(poses, torch.from_numpy(drawing_weights(training)))
     return {
         AVERAGE: average.expand(len(prompts), 1, NUM_JOINTS, 3),
         NEAREST: nearest_poses(RetrievalModel.load("reward"), prompts, poses).unsqueeze(1),

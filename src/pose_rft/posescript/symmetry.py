@@ -7,12 +7,11 @@ side, what is nearly alike is meant to be alike.
 
 import re
 
-import roma
 import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, mirror_pose
+from pose_rft.body.skeleton import JOINT_NAMES, NUM_JOINTS, mean_pose, mirror_pose
 from pose_rft.posescript.measurements import Measurements
 from pose_rft.posescript.settling import MOST_OVERLAP
 
@@ -52,8 +51,7 @@ def evened(pose: Tensor) -> Tensor:
         return pose
     body = Measurements(load_body().points(flat.float().cpu()))
     arms, legs = (body.measure("asymmetry", (part,)).to(flat.device) < NEARLY for part in ("arms", "legs"))  # (N,)
-    middle = torch.stack([roma.rotvec_to_rotmat(flat), roma.rotvec_to_rotmat(mirror_pose(flat))]).mean(dim=0)
-    even, result = roma.rotmat_to_rotvec(roma.special_procrustes(middle)), flat.clone()
+    even, result = mean_pose(torch.stack([flat, mirror_pose(flat)])), flat.clone()
     for joints, alike in ((_ARMS, arms), (_LEGS, legs), (_MIDDLE, arms & legs)):
         result[:, joints] = torch.where(alike[:, None, None], even[:, joints], flat[:, joints])
     after = Measurements(load_body().points(result.float().cpu())).measure("overlap", ())

@@ -1,18 +1,13 @@
 """Whether a concept's pose can be taken, and does what its checks say."""
 
-import roma
 import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
+from pose_rft.body.skeleton import mean_pose
 from pose_rft.data.concepts.concept import Concept
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.posescript.checks import satisfied
-
-
-def mean_pose(pose: Tensor) -> Tensor:
-    """The mean (22, 3) of poses (N, 22, 3), joint by joint: the rotation nearest to the average rotation matrix."""
-    return roma.rotmat_to_rotvec(roma.special_procrustes(roma.rotvec_to_rotmat(pose).mean(0)))
 
 
 def problems(concept: Concept, n: int = 256, seed: int = 0) -> tuple[list[str], Tensor]:
