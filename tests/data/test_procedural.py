@@ -136,6 +136,26 @@ def test_hands_go_where_the_words_say() -> None:
     assert share({"base": "plank"}, "height(left_wrist) < 0.12", "height(right_wrist) < 0.12") > 0.9
 
 
+@pytest.mark.parametrize(
+    "pose",
+    [
+        {"base": "attention", "arms": "out"},
+        {"base": "stand", "hands": "at hip"},
+        {"base": "squat", "hands": "at other_shoulder"},
+        {"base": "plank"},
+    ],
+)
+def test_limbs_that_do_the_same_vary_alike(pose: dict) -> None:
+    points = load_body().points(torch.from_numpy(sample_poses(parse_pose(pose), 64, seed=1)))
+    assert satisfied(["asymmetry(arms) < 0.06", "asymmetry(legs) < 0.06"], points).float().mean() > 0.9
+
+
+def test_a_limb_that_does_something_else_varies_by_itself() -> None:
+    points = load_body().points(torch.from_numpy(sample_poses(parse_pose({"left_arm": "out"}), 64, seed=1)))
+    reached = Measurements(points).vector("right_shoulder", "right_wrist")
+    assert reached.std(dim=0).max() > 0.01
+
+
 def test_directions_are_in_the_torso_frame_unless_the_world_is_named() -> None:
     lying = {"base": "lie_back", "left_arm": "forward", "right_arm": "world up"}
     assert share(lying, "tilt(left_shoulder, left_wrist) < 25", "tilt(right_shoulder, right_wrist) < 25") == 1

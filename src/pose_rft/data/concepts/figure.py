@@ -1,6 +1,7 @@
 """Bodies while their pose is being solved: random numbers, joints placed so far, and places to reach for."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -9,15 +10,15 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 from pose_rft.data.concepts.landmarks import LANDMARKS
 from pose_rft.data.concepts.limb_geometry import rotate, unit
-from pose_rft.data.concepts.pose_language import NUMBER_LIMITS, Direction, PoseSpec, Reach
+from pose_rft.data.concepts.pose_language import NUMBER_LIMITS, Direction, PoseSpec, Reach, alike
 
 # Noise where the writer gives one number instead of a range: standard deviations, degrees.
 NUMBER_NOISE = {
-    ("trunk", "bend"): 3.5, ("trunk", "side"): 2.0, ("trunk", "twist"): 2.5,
-    ("head", "nod"): 4.0, ("head", "turn"): 5.0, ("head", "tilt"): 2.5,
-    ("root", "pitch"): 3.0, ("root", "roll"): 2.0, ("root", "turn"): 6.0,
+    ("trunk", "bend"): 2.0, ("trunk", "side"): 1.2, ("trunk", "twist"): 1.5,
+    ("head", "nod"): 2.5, ("head", "turn"): 3.0, ("head", "tilt"): 1.5,
+    ("root", "pitch"): 2.0, ("root", "roll"): 1.2, ("root", "turn"): 6.0,
 }  # fmt: skip
-DIRECTION_NOISE = 5.0  # degrees
+DIRECTION_NOISE = 3.0  # degrees
 X, Y, Z = torch.eye(3)
 
 
@@ -32,6 +33,7 @@ class Figure:
         self.position: dict[str, Tensor] = {}
         self.miss: dict[str, Tensor] = {}
         self.bent: dict[str, Tensor] = {}
+        self.across = 1.0  # the sign of what is drawn along the left-right axis
         # What all parts hang on, set when the trunk is placed: world rotations (N, 3, 3).
         self.level = self.root = self.chest = torch.eye(3).expand(n, 3, 3)
 
@@ -39,6 +41,23 @@ class Figure:
 
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(self.n, *shape, generator=self.generator).clamp(-2, 2)
+
+    def vector(self) -> Tensor:
+        """(N, 3) normal; mirrored for the second limb of a pair that does the same."""
+        return self.normal(3) * torch.tensor([self.across, 1.0, 1.0])
+
+    def of_pair(self, limb: str, sides: Sequence[str]) -> Iterator[str]:
+        """Both sides, one after the other: a pair of limbs that do the same ("arm", "leg") draws the same numbers.
+
+        Noise of its own for each side makes nobody's plank or squat.
+        """
+        start = self.generator.get_state()
+        for side in sides:
+            if alike(self.spec.limbs[f"left_{limb}"], self.spec.limbs[f"right_{limb}"]):
+                self.generator.set_state(start)
+                self.across = 1.0 if side == sides[0] else -1.0
+            yield side
+        self.across = 1.0
 
     def uniform(self, low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(self.n, generator=self.generator)
@@ -56,7 +75,7 @@ class Figure:
         """Unit vectors (N, 3) in the world."""
         vector = unit(self.weighted(words, side))
         sigma = math.radians(noise) * self.spec.vary
-        vector = unit(vector + sigma * self.normal(3))
+        vector = unit(vector + sigma * self.vector())
         return rotate(self.level if words.world else torso, vector)
 
     def weighted(self, words: Direction, side: str) -> Tensor:

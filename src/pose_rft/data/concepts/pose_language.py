@@ -6,7 +6,7 @@ a `PoseSpec` into poses. Every mistake raises `UserError` with the words that ar
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -213,6 +213,14 @@ def expanded(pose: Mapping[str, Any]) -> dict[str, Any]:
         if key not in PAIRS:
             result[key] = pose[key]
     return result
+
+
+def alike(left: Limb, right: Limb) -> bool:
+    """Whether both limbs of a pair are told the same, each for its own side."""
+    if right.reach is not None:
+        other = {"left": "right", "right": "left"}.get(right.reach.side, right.reach.side)
+        right = replace(right, reach=replace(right.reach, side=other))
+    return left == right
 
 
 @cache

@@ -20,8 +20,8 @@ from pose_rft.data.concepts.limb_geometry import about, angle_between, frame, li
 from pose_rft.data.concepts.pose_language import NUMBER_LIMITS, Direction, Limb, PoseSpec, parse_direction
 from pose_rft.posescript.balance import centre_of_mass, way_to_hull
 
-STANCE_NOISE = 2.5  # of legs that carry the body
-TARGET_NOISE = 0.015  # metres
+STANCE_NOISE = 1.5  # of legs that carry the body
+TARGET_NOISE = 0.01  # metres
 UPRIGHT = 0.6  # metres of the hips above the ankles; seated on a chair it is 0.5
 BALANCING = 3  # times that a body is turned about its feet
 INSIDE, AT_ONCE = 0.02, math.radians(6)  # how far over the feet, metres, and by how much a time, radians
@@ -70,7 +70,7 @@ class _Solver(Figure):
         self.place_trunk()
         order = ("left", "right")
         left = self.spec.limbs["left_leg"].reach
-        for side in order if not (left and left.side == "right") else order[::-1]:
+        for side in self.of_pair("leg", order if not (left and left.side == "right") else order[::-1]):
             self.place_leg(side)
         self.place_feet()
         look_at_hand = isinstance(self.spec.look, str)
@@ -125,6 +125,10 @@ class _Solver(Figure):
             parent = self.chest if joint == "neck" else self.rotation["neck"]
             self.place(joint, parent @ about(Y, share * turn) @ about(Z, -share * tilt) @ about(X, share * nod))
 
+    def target_noise(self) -> Tensor:
+        """Metres (N, 3), in the frame of the chest or the hips."""
+        return TARGET_NOISE * self.spec.vary * self.vector()
+
     # -- legs ------------------------------------------------------------------------------------------------------
 
     def place_leg(self, side: str) -> None:
@@ -136,7 +140,7 @@ class _Solver(Figure):
             upper, lower, flexion = self.bone_directions(limb, side, self.root, 8.0, noise)
         else:
             _, thigh, shin = self.bones(f"{side}_knee", f"{side}_ankle")
-            target = self.landmark(limb.reach, side) + TARGET_NOISE * self.spec.vary * self.normal(3)
+            target = self.landmark(limb.reach, side) + rotate(self.root, self.target_noise())
             pole = limb.reach.pole or Direction(((1.0, 1.0, "forward"), (0.5, 0.5, "out")))
             upper, lower = reach(hip, target, self.direction(pole, side, self.root), thigh, shin, MAX_KNEE)
             flexion = torch.zeros(self.n)
@@ -172,7 +176,7 @@ class _Solver(Figure):
         low, high = limb.angle or (180 - default_flexion, 180 - default_flexion)
         flexion = 180 - self.uniform(low, high)
         if low == high:
-            flexion = (flexion + self.spec.vary * (5.0 if low < 170 else 3.0) * self.normal()).clamp_min(0)
+            flexion = (flexion + self.spec.vary * (3.0 if low < 170 else 2.0) * self.normal()).clamp_min(0)
         flexion = torch.deg2rad(flexion)
         if limb.lower is None:
             return upper, None, flexion
@@ -236,7 +240,7 @@ class _Solver(Figure):
     def place_feet(self) -> None:
         if self.spec.level:
             self.level_feet()
-        for side in ("left", "right"):
+        for side in self.of_pair("leg", ("left", "right")):
             self.place_foot(side)
 
     def place_foot(self, side: str) -> None:
@@ -270,7 +274,8 @@ class _Solver(Figure):
 
     def place_arms(self) -> None:
         left, order = self.spec.limbs["left_arm"].reach, ("left", "right")
-        for side in order if not (left and LANDMARKS[left.landmark].of_arm and left.side == "right") else order[::-1]:
+        last = left and LANDMARKS[left.landmark].of_arm and left.side == "right"
+        for side in self.of_pair("arm", order[::-1] if last else order):
             self.place_arm(side)
 
     def place_arm(self, side: str) -> None:
@@ -281,7 +286,7 @@ class _Solver(Figure):
             upper, lower, flexion = self.bone_directions(limb, side, self.chest, 14.0, DIRECTION_NOISE)
             self.place_collar(side, upper)
         else:
-            target = self.landmark(limb.reach, side) + TARGET_NOISE * self.spec.vary * self.normal(3)
+            target = self.landmark(limb.reach, side) + rotate(self.chest, self.target_noise())
             landmark = LANDMARKS[limb.reach.landmark]
             pole_words = limb.reach.pole or parse_direction(landmark.pole)
             pole = self.direction(pole_words, side, self.chest, noise=2 * DIRECTION_NOISE)
@@ -327,7 +332,7 @@ class _Solver(Figure):
         sign = 1.0 if side == "left" else -1.0
         axis = unit(self.offsets[JOINT_INDEX[f"{side}_wrist"]])
         if limb.reach is not None and LANDMARKS[limb.reach.landmark].joint == "floor":
-            fingers = rotate(self.level, unit(Z + 0.3 * sign * X + 0.15 * self.normal(3)))
+            fingers = rotate(self.level, unit(Z + 0.3 * sign * X + 0.15 * self.vector()))
             if limb.reach.landmark == "floor_behind":
                 fingers = -fingers
             level = frame(torch.stack([fingers[:, 0], torch.zeros(self.n), fingers[:, 2]], -1), Y.expand(self.n, 3))
@@ -346,7 +351,7 @@ class _Solver(Figure):
             forearm, wrist = self.rotation[f"{side}_elbow"], about(axis, twist / 2)
         else:
             wrist = torch.eye(3).expand(self.n, 3, 3)
-        wobble = roma.rotvec_to_rotmat(self.spec.vary * 0.08 * self.normal(3))
+        wobble = roma.rotvec_to_rotmat(self.spec.vary * 0.05 * self.across * self.vector())
         self.place(f"{side}_wrist", forearm @ wrist @ wobble)
 
 
