@@ -86,3 +86,37 @@ def test_the_mean_of_two_opposite_turns_is_no_turn() -> None:
     pose = torch.zeros(2, 22, 3)
     pose[0, 0, 1], pose[1, 0, 1] = 0.5, -0.5
     assert torch.allclose(mean_pose(pose), torch.zeros(22, 3), atol=1e-6)
+
+
+def described(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "descriptions.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_description_is_a_phrase_of_its_concept_and_of_its_twin_if_it_says_a_side(tmp_path: Path) -> None:
+    texts = 'wave: ["the right arm is out, its forearm up", "a forearm up beside the body"]'
+    concept, twin = load_concepts([written(tmp_path, GOOD)], descriptions=[described(tmp_path, texts)])
+    assert concept.told == ("the right arm is out, its forearm up", "a forearm up beside the body")
+    assert concept.phrases[-2:] == concept.told
+    assert twin.told == ("the left arm is out, its forearm up",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ('nod: ["the chin goes down"]', "no concept is called 'nod'"),
+        ('wave: ["waving"]\nwave_: ["waving"]', "no concept is called 'wave_'"),
+        ("wave: hello", "wave is a list of texts"),
+        ("[wave]", "maps concept ids to lists of texts"),
+    ],
+)
+def test_a_mistake_in_descriptions_is_told(tmp_path: Path, texts: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_concepts([written(tmp_path, GOOD)], descriptions=[described(tmp_path, texts)])
+
+
+def test_a_description_of_a_symmetric_pose_names_no_side(tmp_path: Path) -> None:
+    both = written(tmp_path, GOOD.replace("right_arm", "arms").replace(', "waving with the right hand"', ""))
+    with pytest.raises(UserError, match="says a side"):
+        load_concepts([both], descriptions=[described(tmp_path, 'wave: ["the right forearm is up"]')])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pose_rft.data.keyboard import mistyped, odd_capitals, respelt, slipped, with_slips
-from pose_rft.data.phrases import owned, say_doing, say_name, say_who, say_with, typed
+from pose_rft.data.phrases import owned, say_doing, say_name, say_told, say_who, say_with, typed
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -33,6 +33,7 @@ def test_every_wording_keeps_the_words_that_matter() -> None:
     assert all("tree pose" in text for text in many(say_doing, "standing in tree pose"))
     assert all("a handstand" in text for text in many(say_name, "a handstand"))
     assert all("a boxer jabbing" in text for text in many(say_who, "a boxer jabbing"))
+    assert all("one knee down" in text for text in many(say_told, "one knee down"))
     assert all("arms crossed" in text for text in many(say_with, "arms crossed", True))
 
 

@@ -107,6 +107,11 @@ def say_who(who: str, rng: np.random.Generator) -> str:
     return pick(rng, FRAMES["who"]).format(w=who)
 
 
+def say_told(told: str, rng: np.random.Generator) -> str:
+    """A prompt from a description that stands by itself; most people type nothing around it."""
+    return pick(rng, FRAMES["told"]).format(t=told)
+
+
 def say_with(text: str, standing: bool, rng: np.random.Generator) -> str:
     """A prompt from what may follow "with": "hands on hips" -> "a girl with hands on hips".
 

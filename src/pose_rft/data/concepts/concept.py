@@ -1,7 +1,8 @@
 """The concept bank: what people call poses, how the poses look, and how to see that a pose is right.
 
 A concept is a few phrases, a pose in the pose language (pose_language.py) and checks in the check language. The files
-are bank/*.yaml; docs/data.md tells how to write one. `python -m pose_rft.data.concepts` validates them all.
+are bank/*.yaml; docs/data.md tells how to write one. `python -m pose_rft.data.concepts` validates them all. What people
+who do not know a pose's name say of it stands in descriptions/*.yaml.
 """
 
 import re
@@ -19,6 +20,7 @@ from pose_rft.posescript.checks import mirrored as mirrored_check
 from pose_rft.storage import SAFE_LOADER
 
 CONCEPT_DIR = Path(__file__).parent / "bank"
+DESCRIPTION_DIR = Path(__file__).parent / "descriptions"
 PART_KEYS = {
     "body": None,  # anything
     "legs": {"base", "vary", "off_balance", "root", "legs", "left_leg", "right_leg", "feet", "left_foot", "right_foot"},
@@ -43,6 +45,7 @@ class Concept:
         name: noun phrases that name the pose ("tree pose", "a handstand").
         who: noun phrases that name the person in it ("a boxer throwing a left jab").
         with_: phrases that may follow "with" ("the left arm raised", "hands on hips").
+        told: descriptions that stand by themselves ("on one leg, the sole of the other foot against its thigh").
         pose: the pose as written (YAML), `spec` the same parsed.
         checks: statements that every pose of this concept meets.
         one_sided: whether the mirrored pose is another one.
@@ -55,6 +58,7 @@ class Concept:
     name: tuple[str, ...]
     who: tuple[str, ...]
     with_: tuple[str, ...]
+    told: tuple[str, ...]
     pose: Mapping[str, Any]
     spec: PoseSpec
     checks: tuple[str, ...]
@@ -64,7 +68,7 @@ class Concept:
     @property
     def phrases(self) -> tuple[str, ...]:
         """All phrases of all kinds."""
-        return self.doing + self.name + self.who + self.with_
+        return self.doing + self.name + self.who + self.with_ + self.told
 
     def checks_for(self, phrase: str) -> tuple[str, ...]:
         """The checks that `phrase` states: of a one-sided pose, a phrase without a side word allows either side."""
@@ -86,6 +90,7 @@ class Concept:
             name=swapped(self.name),
             who=swapped(self.who),
             with_=swapped(self.with_),
+            told=swapped(self.told),
             pose=pose,
             spec=parse_pose(pose),
             checks=tuple(mirrored_check(check) for check in self.checks),
@@ -97,12 +102,15 @@ def has_side(phrase: str) -> bool:
     return _SIDE_WORD.search(phrase) is not None
 
 
-def load_concepts(files: Sequence[Path] | None = None, twins: bool = True) -> list[Concept]:
+def load_concepts(
+    files: Sequence[Path] | None = None, twins: bool = True, descriptions: Sequence[Path] = ()
+) -> list[Concept]:
     """Read concept files.
 
     Args:
-        files: YAML files; None reads all of bank/.
+        files: YAML files; None reads all of bank/, with their descriptions.
         twins: add the mirrored twin of every one-sided concept that has phrases with a side.
+        descriptions: YAML files of descriptions, where ``files`` are given.
 
     Raises:
         UserError: with file and concept id, on any mistake.
@@ -110,9 +118,13 @@ def load_concepts(files: Sequence[Path] | None = None, twins: bool = True) -> li
     concepts: list[Concept] = []
     ids: dict[str, str] = {}
     owners: dict[str, str] = {}
+    told = load_descriptions(sorted(DESCRIPTION_DIR.glob("*.yaml")) if files is None else descriptions)
     for file in sorted(CONCEPT_DIR.glob("*.yaml")) if files is None else files:
         for concept in _read_file(Path(file)):
             place = f"{concept.file}: {concept.id}"
+            concept = replace(concept, told=told.pop(concept.id, ()))
+            if not concept.one_sided and (sided := next(filter(has_side, concept.told), None)):
+                raise UserError(f"{place}: {sided!r} says a side, but the pose is the same on both sides")
             if concept.id in ids:
                 raise UserError(f"{place}: the id is already used in {ids[concept.id]}; choose another")
             ids[concept.id] = concept.file
@@ -124,16 +136,39 @@ def load_concepts(files: Sequence[Path] | None = None, twins: bool = True) -> li
             concepts.append(concept)
             if twins:
                 concepts.extend(c for c in twin if c.phrases)
+    if told:
+        raise UserError(f"descriptions: no concept is called {next(iter(told))!r}; ids stand in bank/*.yaml")
     return concepts
 
 
-def _read_file(path: Path) -> list[Concept]:
+def load_descriptions(files: Sequence[Path]) -> dict[str, tuple[str, ...]]:
+    """Concept id -> descriptions of its pose that do without its name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        table = _read_yaml(file)
+        if not isinstance(table, Mapping):
+            raise UserError(f"{file}: a file of descriptions maps concept ids to lists of texts")
+        for name in table:
+            if name in found:
+                raise UserError(f"{file.name}: {name} is described in another file too")
+            try:
+                found[name] = _texts(table, name)
+            except UserError as error:
+                raise UserError(f"{file.name}: {error}") from None
+    return found
+
+
+def _read_yaml(path: Path) -> Any:
     try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason_of(error)}") from None
     except Exception as error:  # a YAMLError, or what Python says of dates, numbers and nesting that cannot be
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _read_file(path: Path) -> list[Concept]:
+    entries = _read_yaml(path)
     if not isinstance(entries, list):
         raise UserError(f"{path}: a concept file is a list of concepts")
     concepts = []
@@ -193,6 +228,7 @@ def _parse_concept(entry: object, file: str) -> Concept:
         name=phrases["name"],
         who=phrases["who"],
         with_=phrases["with"],
+        told=(),
         pose=pose,
         spec=spec,
         checks=checks,

@@ -23,7 +23,7 @@ from pose_rft.data.mixtures.requests import draw_request
 from pose_rft.data.mixtures.wordings.drawing import draw_wording, poses_of
 from pose_rft.data.mixtures.wordings.long import told_at_length
 from pose_rft.data.mixtures.wordings.viewer import from_the_viewer
-from pose_rft.data.phrases import pick, say_doing, say_name, say_who, say_with, typed
+from pose_rft.data.phrases import pick, say_doing, say_name, say_told, say_who, say_with, typed
 from pose_rft.data.sample import Sample
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.outline import outline_of_facts
@@ -101,6 +101,8 @@ def say(concept: Concept, rng: np.random.Generator) -> tuple[str, str]:
         return say_name(phrase, rng), phrase
     if phrase in concept.who:
         return say_who(phrase, rng), phrase
+    if phrase in concept.told:
+        return say_told(phrase, rng), phrase
     return say_with(phrase, concept.spec.base in STANDING and concept.part != "body", rng), phrase
 
 
