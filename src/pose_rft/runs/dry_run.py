@@ -22,8 +22,8 @@ from pose_rft.devices import best_dtype, pick_device
 from pose_rft.errors import OutOfReach, UserError
 from pose_rft.hf import without_downloads
 from pose_rft.policy import PolicyConfig
+from pose_rft.policy.blueprint import PolicyBlueprint, blueprint_config, blueprint_of
 from pose_rft.policy.checkpoint import with_other_parts
-from pose_rft.policy.outline import PolicyOutline, outline_of, outlined_config
 from pose_rft.rewards import resolve, reward_specs
 from pose_rft.runs.estimate import Rates, Sizes, Step, memory, seconds
 from pose_rft.runs.rft import RftConfig
@@ -85,16 +85,16 @@ def dry_run(config: SftConfig | RftConfig, measure: Callable[[str], Rates] | Non
                 resolve(spec)
         with found.noting():
             load_body(config.body)
-        outline = None
+        blueprint = None
         with found.noting():
-            outline = outline_of(_made_of(config), best_dtype(device))
-    if outline is None:
+            blueprint = blueprint_of(_made_of(config), best_dtype(device))
+    if blueprint is None:
         found.unseen.append("parameters, memory and time: without the policy they cannot be estimated")
         return found
-    found.unseen += outline.unseen
-    found.parts = _parameters(outline)
-    sizes, rates = _sizes(outline), (measure or measured_rates)(device)
-    for name, count, step in _steps(config, outline, samples, found.processes):
+    found.unseen += blueprint.unseen
+    found.parts = _parameters(blueprint)
+    sizes, rates = _sizes(blueprint), (measure or measured_rates)(device)
+    for name, count, step in _steps(config, blueprint, samples, found.processes):
         found.phases[name] = {
             "steps": count,
             "tokens": step.tokens,
@@ -138,25 +138,25 @@ def _made_of(config: SftConfig | RftConfig) -> PolicyConfig:
     """What the policy is made of that a run trains.
 
     Raises:
-        UserError: as for ``outlined_config``; ``OutOfReach`` for a policy that an earlier stage has still to write.
+        UserError: as for ``blueprint_config``; ``OutOfReach`` for a policy that an earlier stage has still to write.
     """
     if isinstance(config, SftConfig) and config.start is None:
         return config.policy
     try:
         if isinstance(config, SftConfig):
             other = config.encoder, config.image_head, config.text_head, None
-            return with_other_parts(outlined_config(str(config.start)), *other)
-        return with_other_parts(outlined_config(config.policy), None, None, None, config.adapters_from)
+            return with_other_parts(blueprint_config(str(config.start)), *other)
+        return with_other_parts(blueprint_config(config.policy), None, None, None, config.adapters_from)
     except UserError as error:
         raise OutOfReach(str(error)) from error
 
 
-def _parameters(outline: PolicyOutline) -> dict[str, int]:
+def _parameters(blueprint: PolicyBlueprint) -> dict[str, int]:
     """By part; what is trained of the language model are adapters and the embedding of ``<POSE>``."""
-    trained, frozen = _counted(outline.language_model)
-    parts = {"language model": frozen, "adapters": trained, "pose head": sum(_counted(outline.head))}
-    if outline.image_branch is not None:
-        trained, frozen = _counted(outline.image_branch)
+    trained, frozen = _counted(blueprint.language_model)
+    parts = {"language model": frozen, "adapters": trained, "pose head": sum(_counted(blueprint.head))}
+    if blueprint.image_branch is not None:
+        trained, frozen = _counted(blueprint.image_branch)
         parts |= {"encoder": frozen, "image branch": trained}
     return parts
 
@@ -168,15 +168,15 @@ def _counted(module: nn.Module) -> tuple[int, int]:
     return trained, sum(each.numel() for each in weights) - trained
 
 
-def _sizes(outline: PolicyOutline) -> Sizes:
-    text, model = outline.text_config, outline.language_model
+def _sizes(blueprint: PolicyBlueprint) -> Sizes:
+    text, model = blueprint.text_config, blueprint.language_model
     heads = text.num_attention_heads
     width = getattr(text, "head_dim", None) or text.hidden_size // heads
     inside = model.decoder.named_modules()
     products = sum(
         module.weight.numel() for name, module in inside if isinstance(module, nn.Linear) and "lora_" not in name
     )
-    every = [weight for module in outline.modules() for weight in module.parameters()]
+    every = [weight for module in blueprint.modules() for weight in module.parameters()]
     item = model.backbone.model.dtype.itemsize
     return Sizes(
         layers=text.num_hidden_layers,
@@ -193,14 +193,14 @@ def _sizes(outline: PolicyOutline) -> Sizes:
 
 
 def _steps(
-    config: SftConfig | RftConfig, outline: PolicyOutline, samples: Sequence[tuple[Sample, float]], processes: int
+    config: SftConfig | RftConfig, blueprint: PolicyBlueprint, samples: Sequence[tuple[Sample, float]], processes: int
 ) -> list[tuple[str, int, Step]]:
     """The phases that train the language model, which are those that take memory and time, as a process has them."""
-    backbone = outline.language_model.backbone
-    counted = outline.tokenizer is not None and not backbone.has_vision  # processors have templates of their own
+    backbone = blueprint.language_model.backbone
+    counted = blueprint.tokenizer is not None and not backbone.has_vision  # processors have templates of their own
     template = backbone.count_template_tokens() if counted else TEMPLATE_TOKENS
-    asked = [_words(outline, each.prompt) + _picture(outline, each) for each, _ in samples]
-    told = [_words(outline, each.answer) for each, _ in samples]
+    asked = [_words(blueprint, each.prompt) + _picture(blueprint, each) for each, _ in samples]
+    told = [_words(blueprint, each.answer) for each, _ in samples]
     weights = [weight for _, weight in samples]
     prompt = template + (fmean(asked, weights) if asked else BUILT_IN_TOKENS)
     if isinstance(config, SftConfig):
@@ -213,19 +213,19 @@ def _steps(
     return [("hygrpo", hygrpo.steps, step)] if hygrpo.steps else []
 
 
-def _words(outline: PolicyOutline, text: str) -> int:
-    if outline.tokenizer is None:
+def _words(blueprint: PolicyBlueprint, text: str) -> int:
+    if blueprint.tokenizer is None:
         return len(text) // LETTERS
-    return outline.language_model.backbone.count_tokens(text)
+    return blueprint.language_model.backbone.count_tokens(text)
 
 
-def _picture(outline: PolicyOutline, sample: Sample) -> int:
+def _picture(blueprint: PolicyBlueprint, sample: Sample) -> int:
     if sample.image is None:
         return 0
     if isinstance(sample.image, Image.Image):
-        return outline.picture_tokens(*sample.image.size)
+        return blueprint.picture_tokens(*sample.image.size)
     with Image.open(sample.image) as picture:  # type: ignore[arg-type]
-        return outline.picture_tokens(*picture.size)
+        return blueprint.picture_tokens(*picture.size)
 
 
 def _room(device: str) -> int:

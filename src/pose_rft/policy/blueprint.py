@@ -29,7 +29,7 @@ UNREAD = (OSError, ValueError, KeyError)  # what transformers raises at what is 
 
 
 @dataclass
-class PolicyOutline:
+class PolicyBlueprint:
     """The parts of a policy, without weights.
 
     Attributes:
@@ -71,8 +71,8 @@ class PolicyOutline:
         return branch + round(width / side) * round(height / side)
 
 
-def outline_of(config: PolicyConfig, dtype: torch.dtype) -> PolicyOutline:
-    """The outline of a policy; nothing is downloaded.
+def blueprint_of(config: PolicyConfig, dtype: torch.dtype) -> PolicyBlueprint:
+    """The blueprint of a policy; nothing is downloaded.
 
     Raises:
         UserError: a setting does not fit the language model; ``OutOfReach`` if its config is not on this machine.
@@ -87,10 +87,10 @@ def outline_of(config: PolicyConfig, dtype: torch.dtype) -> PolicyOutline:
         head = PoseHead(backbone.hidden_size, config.head)
         encoder = _encoder(config.encoder, unseen) if config.encoder else None
         branch = ImageBranch(encoder, backbone.hidden_size, config.effective_image_head) if encoder else None
-    return PolicyOutline(config, language_model, head, branch, backbone.tokenizer, unseen)
+    return PolicyBlueprint(config, language_model, head, branch, backbone.tokenizer, unseen)
 
 
-def outlined_config(name: str) -> PolicyConfig:
+def blueprint_config(name: str) -> PolicyConfig:
     """What a policy is made of that ``from_pretrained`` would load: a checkpoint, or a backbone untrained.
 
     Raises:
