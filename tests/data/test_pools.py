@@ -4,6 +4,9 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.concepts.pools import tidiest
+from pose_rft.data.concepts.pose_language import parse_pose
+from pose_rft.data.concepts.procedural import solve
+from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.plausibility import implausibility
 
 BENT = "angle(left_elbow) < 120"
@@ -32,3 +35,13 @@ def test_none_are_kept_where_too_few_meet_the_checks() -> None:
 
 def test_without_checks_all_poses_are_candidates() -> None:
     assert len(tidiest(poses(bends=[0, 0, 0], nods=[0, 50, 60]), (), 2)) == 2
+
+
+def test_settled_poses_come_to_the_floor_and_go_on_meeting_the_checks() -> None:
+    plank = solve(parse_pose({"base": "plank", "root": {"pitch": 66}}), 8, seed=0).pose
+    checks = ("angle(left_elbow) > 150", "angle(right_knee) > 150")
+    drawn, settled = (torch.from_numpy(tidiest(plank, checks, 4, settled=settle)) for settle in (False, True))
+    off = [measure("support()", load_body().points(kept)) for kept in (drawn, settled)]
+    assert off[0].min() > 0.3  # the palms hang in the air, so nothing but the toes bears it
+    assert off[1].max() < 0.02
+    assert satisfied(checks, load_body().points(settled)).all()

@@ -138,7 +138,7 @@ class Composer:
         too_far = any(miss.mean() > 0.06 for miss in solved.miss.values())
         if too_far or any(bent.mean() > 0.4 for bent in solved.bent.values()):
             return None
-        kept = tidiest(solved.pose, checks, size, math.ceil(KEPT_SHARE * n))
+        kept = tidiest(solved.pose, checks, size, math.ceil(KEPT_SHARE * n), self.pools.settled)
         return kept if len(kept) else None
 
     def say(self, composition: Composition, rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:

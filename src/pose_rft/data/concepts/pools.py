@@ -16,6 +16,7 @@ from pose_rft.posescript.captions import Caption
 from pose_rft.posescript.checks import satisfied
 from pose_rft.posescript.outline import outline
 from pose_rft.posescript.plausibility import implausibility
+from pose_rft.posescript.settling import settle
 
 FEWEST_OUTLINED, MOST_OUTLINED = 4, 24  # poses that are looked at for what words have in common
 SPARE = 4  # poses solved for each that is kept
@@ -26,12 +27,18 @@ class ConceptPools:
 
     Another size, seed or part draws other poses.
 
+    Args:
+        settled: poses come to the floor as answers do (``pose_rft.posescript.settling``), which costs some
+            milliseconds each.
+
     Attributes:
         concepts: all concepts with their mirrored twins, without the excluded ones.
         weights: (C,) probability of each: by the square root of how many phrases it has.
     """
 
-    def __init__(self, size: int, seed: int, exclude: tuple[str, ...] = (), part: Part = "all") -> None:
+    def __init__(
+        self, size: int, seed: int, exclude: tuple[str, ...] = (), part: Part = "all", settled: bool = False
+    ) -> None:
         every = load_concepts()
         known = {concept.id for concept in every}
         if unknown := [name for name in exclude if name not in known]:
@@ -44,7 +51,7 @@ class ConceptPools:
             raise UserError("exclude_concepts: nothing is left of the concept bank; exclude fewer")
         weights = np.sqrt([len(concept.phrases) for concept in self.concepts])
         self.weights = weights / weights.sum()
-        self.size, self.seed, self.part = size, seed, part
+        self.size, self.seed, self.part, self.settled = size, seed, part, settled
         self._poses: dict[str, np.ndarray] = {}
         self._outlines: dict[str, Caption | None] = {}
         self._checks: dict[tuple[str, bool], tuple[str, ...]] = {}
@@ -55,7 +62,7 @@ class ConceptPools:
             named = f"{self.seed} {concept.id}" if self.part == "all" else f"{self.part} {self.seed} {concept.id}"
             seed = zlib.crc32(named.encode())
             self._poses[concept.id] = tidiest(
-                solve(concept.spec, SPARE * self.size, seed).pose, concept.checks, self.size
+                solve(concept.spec, SPARE * self.size, seed).pose, concept.checks, self.size, settled=self.settled
             )
         return self._poses[concept.id]
 
@@ -81,21 +88,23 @@ def common_outline(poses: np.ndarray) -> Caption | None:
 
 
 @lru_cache(maxsize=2)
-def concept_pools(size: int, seed: int, exclude: tuple[str, ...], part: Part) -> ConceptPools:
+def concept_pools(size: int, seed: int, exclude: tuple[str, ...], part: Part, settled: bool = False) -> ConceptPools:
     """The same pools for every shard that a process draws."""
-    return ConceptPools(size, seed, exclude, part)
+    return ConceptPools(size, seed, exclude, part, settled)
 
 
-def tidiest(pose: Tensor, checks: tuple[str, ...], count: int, least: int = 0) -> np.ndarray:
+def tidiest(pose: Tensor, checks: tuple[str, ...], count: int, least: int = 0, settled: bool = False) -> np.ndarray:
     """Of poses (N, 22, 3) that meet all checks the most plausible ones, (M, 22, 3) float32.
 
     Args:
         count: M at most.
         least: how many have to meet the checks, or M is 0.
+        settled: whether they come to the floor; they go on meeting the checks.
     """
     points = load_body().points(pose)
     meeting = torch.ones(len(pose), dtype=torch.bool) if not checks else satisfied(checks, points).all(dim=1)
     if meeting.sum() < least:
         return np.empty((0, *pose.shape[1:]), np.float32)
     order = implausibility(points[meeting]).argsort(stable=True)[:count]
-    return pose[meeting][order].float().numpy()
+    kept = pose[meeting][order].float()
+    return (settle(kept, checks) if settled and len(kept) else kept).numpy()

@@ -128,7 +128,7 @@ def draw_compositions(drawing: Drawing, count: int) -> list[Sample]:
     size = min(PER_COMPOSITION, max(4, count // 40))
     samples: list[Sample] = []
     while len(samples) < count:
-        composition = composer.draw(min(size, count - len(samples)), rng)
+        composition = composer.draw(min(size, count - len(samples)), rng, drawing.pools.settled)
         if composition is None:
             return samples + draw_phrases(drawing, count - len(samples))
         said = drawing.shared(composition.poses)

@@ -81,6 +81,7 @@ class MixtureConfig:
         mocap: a file of recordings, a folder of them or a pattern such as *_poses.npz; held-out clips are never used.
         amass: a directory of AMASS .npz files; its held-out files are never used.
         concept_poses: poses drawn for each concept; samples choose among them.
+        settled: poses of concepts, compositions and wordings come to the floor as answers do; some milliseconds each.
         exclude_concepts: ids (their mirrored twins go too) that no sample is made of.
         part: "reward" or "judge" draws from one half of the recordings and from concept poses of its own, so that two
             models trained on the two parts share no pose; "all" draws from everything.
@@ -104,6 +105,7 @@ class MixtureConfig:
     mocap: str | None = None
     amass: str | None = None
     concept_poses: PositiveInt = 128
+    settled: bool = False
     exclude_concepts: list[str] = field(default_factory=list)
     part: Part = "all"
 
@@ -163,7 +165,7 @@ def _shard(job: tuple[int, int], seed: int, config: MixtureConfig) -> list[Sampl
     """Samples of one shard, job = (index, size)."""
     index, size = job
     rng = np.random.default_rng([abs(seed), int(seed < 0), index, *PART_SEED[config.part]])
-    pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts), config.part)
+    pools = concept_pools(config.concept_poses, seed, tuple(config.exclude_concepts), config.part, config.settled)
     drawing = Drawing(pools, _recordings(config.mocap, config.amass, config.part), rng, config.outlined)
     weights = {name: getattr(config, name) for name in SOURCES if drawing.can_draw(name)}
     total = sum(weights.values())

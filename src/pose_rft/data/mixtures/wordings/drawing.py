@@ -31,8 +31,8 @@ def draw_wording(rng: np.random.Generator, kind: str | None = None) -> Wording:
     return KINDS[kind][1](rng)
 
 
-def poses_of(wording: Wording, size: int, rng: np.random.Generator) -> np.ndarray:
+def poses_of(wording: Wording, size: int, rng: np.random.Generator, settled: bool = False) -> np.ndarray:
     """Poses (M, 22, 3), M at most `size`, that meet every check of a wording; none where most do not."""
     n = 2 * size + 8
     pose = solve(parse_pose(wording.pose), n, int(rng.integers(2**31))).pose
-    return tidiest(pose, wording.checks, size, math.ceil(KEPT_SHARE * n))
+    return tidiest(pose, wording.checks, size, math.ceil(KEPT_SHARE * n), settled)
