@@ -66,7 +66,8 @@ class Figure:
         """Radians (N,)."""
         low, high = self.spec.numbers.get((group, name), (0.0, 0.0))
         value = self.uniform(low, high)
-        if low == high:
+        steady = group == "root" and name != "turn" and self.spec.level  # who stands on both feet does not tip over
+        if low == high and not steady:
             value = value + self.spec.vary * NUMBER_NOISE[group, name] * self.normal()
         limits = NUMBER_LIMITS.get((group, name))
         return torch.deg2rad(value.clamp(*limits) if limits else value)
