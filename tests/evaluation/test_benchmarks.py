@@ -86,12 +86,15 @@ def test_a_limit_asks_the_first_prompts(fake_policy: Any) -> None:
 
 
 def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> None:
-    with pytest.raises(UserError, match="everyday-prompts, canonical, wordings, captions, foreign-captions, renders"):
+    with pytest.raises(
+        UserError, match="everyday-prompts, canonical, wordings, speculative-poses, captions, foreign-captions"
+    ):
         evaluate("yesterday-prompts", fake_policy(lambda *_: REST))
     assert [benchmark["name"] for benchmark in list_benchmarks()] == [
         "everyday-prompts",
         "canonical",
         "wordings",
+        "speculative-poses",
         "captions",
         "foreign-captions",
         "renders",

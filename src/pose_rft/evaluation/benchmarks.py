@@ -19,6 +19,7 @@ from pose_rft.data.foreign import RECORDINGS, foreign_captions
 from pose_rft.data.mocap.clips import drawing_weights, facing_forward
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.data.sample import Sample
+from pose_rft.data.speculative import speculative_prompts
 from pose_rft.data.stated import said
 from pose_rft.data.wordings import wording_prompts
 from pose_rft.errors import UserError
@@ -61,6 +62,7 @@ TYPED = {  # prompts without recorded poses
     "everyday-prompts": everyday_prompts,
     "canonical": canonical_prompts,
     "wordings": wording_prompts,
+    "speculative-poses": speculative_prompts,
 }
 BY_CATEGORY = ("canonical", "wordings")  # the table of results begins with what is kept in each category
 FOREIGN = "foreign-captions"

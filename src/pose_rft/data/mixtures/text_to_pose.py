@@ -20,6 +20,7 @@ from pose_rft.data.mocap.clips import MocapClips, concatenated, facing_forward, 
 from pose_rft.data.readers.amass import read_amass
 from pose_rft.data.readers.registry import reader_of
 from pose_rft.data.sample import Sample
+from pose_rft.data.speculative import is_speculative_prompt
 from pose_rft.data.splits import Part, in_part
 from pose_rft.data.talk import is_general_prompt, is_request_prompt
 from pose_rft.data.wordings import is_wording_prompt
@@ -157,7 +158,14 @@ def text_to_pose_mixture(n: int, seed: int, config: MixtureConfig | None = None,
 
 def _is_asked(prompt: str) -> bool:
     """Whether a benchmark asks the same."""
-    benchmarks = (is_everyday_prompt, is_canonical_prompt, is_wording_prompt, is_request_prompt, is_general_prompt)
+    benchmarks = (
+        is_everyday_prompt,
+        is_canonical_prompt,
+        is_wording_prompt,
+        is_speculative_prompt,
+        is_request_prompt,
+        is_general_prompt,
+    )
     return any(asks(prompt) for asks in benchmarks)
 
 
