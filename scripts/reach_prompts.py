@@ -23,6 +23,7 @@ from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.everyday import Split, everyday_prompts
 from pose_rft.data.mocap.clips import facing_forward, read_mocap
 from pose_rft.data.sample import Sample
+from pose_rft.data.speculative import POSES as SPECULATIVE_POSES
 from pose_rft.data.speculative import speculative_prompts
 from pose_rft.posescript.checks import compile_check, satisfied, tabulated
 from pose_rft.posescript.measurements import Measurements
@@ -31,7 +32,7 @@ from pose_rft.posescript.measurements import Measurements
 TABLES: dict[str, tuple[Callable[[Split], list[Sample]], str]] = {
     "canonical": (canonical_prompts, f"src/pose_rft/data/{POSES}"),
     "everyday-prompts": (everyday_prompts, "tests/evaluation/everyday_poses.npz"),
-    "speculative-poses": (speculative_prompts, "tests/evaluation/speculative_poses.npz"),
+    "speculative-poses": (speculative_prompts, f"src/pose_rft/data/{SPECULATIVE_POSES}"),
 }
 CONCEPT_POSES = 16  # of each concept
 STARTS = 8  # for each prompt

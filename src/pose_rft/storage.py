@@ -30,6 +30,12 @@ def package_table(package: str, name: str) -> Any:
     return yaml.load(package_text(package, name), SAFE_LOADER)
 
 
+def package_poses(package: str, name: str) -> dict[str, np.ndarray]:
+    """The poses (22, 3) of a file that comes with a package, axis-angle radians, float32, by their prompts."""
+    with (files(package) / name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return dict(zip(stored["prompt"].tolist(), stored["pose"].astype(np.float32), strict=True))
+
+
 def read_json(path: Path, advice: str) -> Any:
     """The content of a JSON file.
 

@@ -1,8 +1,5 @@
 """The benchmark speculative-poses as data."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
@@ -10,7 +7,7 @@ from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.canonical import is_canonical_prompt
 from pose_rft.data.everyday import is_everyday_prompt, words
-from pose_rft.data.speculative import is_speculative_prompt, speculative_prompts
+from pose_rft.data.speculative import is_speculative_prompt, speculative_poses, speculative_prompts
 from pose_rft.data.wordings import is_wording_prompt
 from pose_rft.errors import UserError
 from pose_rft.posescript.checks import satisfied
@@ -23,9 +20,8 @@ TABLE = package_table("pose_rft.data", "speculative_prompts.yaml")
 @pytest.fixture(scope="module")
 def known_poses() -> torch.Tensor:
     """(N, 22, 3), one that answers each prompt."""
-    with np.load(Path(__file__).parent / "speculative_poses.npz", allow_pickle=False) as file:
-        poses = dict(zip(file["prompt"].tolist(), torch.from_numpy(file["pose"]).float(), strict=True))
-    return torch.stack([poses[sample.prompt] for sample in PROMPTS])
+    poses = speculative_poses()
+    return torch.stack([torch.from_numpy(poses[sample.prompt]) for sample in PROMPTS])
 
 
 def test_a_third_of_the_prompts_is_for_choosing_settings_and_none_occurs_twice() -> None:

@@ -1,6 +1,5 @@
 """The benchmark canonical: poses that people ask for by name or in a few words, checked as an animator would."""
 
-from importlib.resources import files
 from typing import Literal
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from pose_rft.data.everyday import Split, is_prompt_of, samples_of_split
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.storage import package_table
+from pose_rft.storage import package_poses, package_table
 
 Kind = Literal["named", "described"]
 KINDS = ("named", "described")
@@ -39,8 +38,7 @@ def canonical_poses() -> dict[str, np.ndarray]:
 
     They show that the prompts can be answered. Others answer them as well.
     """
-    with (files(__package__) / POSES).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        return dict(zip(stored["prompt"].tolist(), stored["pose"].astype(np.float32), strict=True))
+    return package_poses(__package__, POSES)
 
 
 def is_canonical_prompt(prompt: str) -> bool:

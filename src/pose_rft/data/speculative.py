@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pose_rft.data.everyday import Split, is_prompt_of, samples_of_split
 from pose_rft.data.sample import Sample
 from pose_rft.posescript.checks import mirrored
-from pose_rft.storage import package_table
+from pose_rft.storage import package_poses, package_table
+
+POSES = "speculative_poses.npz"  # written by scripts/reach_prompts.py
 
 
 def speculative_prompts(split: Split = "test") -> list[Sample]:
@@ -48,6 +52,11 @@ def _answer(answer: Sequence[str], facts: Mapping[str, str], of_one_side: Mappin
 
 def _all_of(conditions: Sequence[str]) -> str:
     return " and ".join(f"({condition})" for condition in conditions)
+
+
+def speculative_poses() -> dict[str, np.ndarray]:
+    """For every prompt one pose (22, 3) that a person would accept, axis-angle radians, float32."""
+    return package_poses(__package__, POSES)
 
 
 def is_speculative_prompt(prompt: str) -> bool:

@@ -53,7 +53,8 @@ class HyGRPOConfig:
         std_floor: a spread below it counts as this one, in the units of what is divided.
         text_ratio: of the likelihood of each "token" (GRPO), of the whole "answer" (the paper's), or its geometric mean
             over the tokens, "answer_mean" (GSPO).
-        pose_ratio: "joint", one likelihood ratio over the whole pose (the paper's), or "per_joint".
+        pose_ratio: "joint", one likelihood ratio over the whole pose (the paper's), or "per_joint": of each joint, or
+            of each token where the pose is one of tokens.
         temperature: of sampling, words and pose; likelihoods and KL terms are those of what is sampled from.
         max_new_tokens: longest answer.
         row_tokens: tokens in a row of the packed layout.

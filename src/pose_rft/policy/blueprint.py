@@ -20,7 +20,7 @@ from pose_rft.policy.checkpoint import find_checkpoint, read_policy_config
 from pose_rft.policy.config import PolicyConfig
 from pose_rft.policy.image_branch import ImageBranch
 from pose_rft.policy.language_model import LanguageModel
-from pose_rft.policy.pose_head import PoseHead
+from pose_rft.policy.pose_head import PoseHead, make_pose_head
 from pose_rft.vision.blazepose import BlazePose
 from pose_rft.vision.image_encoder import ImageEncoder
 from pose_rft.vision.vit import Vit
@@ -84,7 +84,7 @@ def blueprint_of(config: PolicyConfig, dtype: torch.dtype) -> PolicyBlueprint:
         raise UserError(f"layer {config.layer}: {config.backbone} has hidden states 0 to {layers}")
     with torch.device("meta"):
         language_model = LanguageModel(backbone, config.lora, config.layer % (layers + 1))
-        head = PoseHead(backbone.hidden_size, config.head)
+        head = make_pose_head(backbone.hidden_size, config.head)
         encoder = _encoder(config.encoder, unseen) if config.encoder else None
         branch = ImageBranch(encoder, backbone.hidden_size, config.effective_image_head) if encoder else None
     return PolicyBlueprint(config, language_model, head, branch, backbone.tokenizer, unseen)

@@ -68,6 +68,8 @@ class PolicyConfig:
         validate(self)
         if self.encoder is None and self.flip_augmentation:
             raise UserError("flip_augmentation: is of pictures that an encoder reads; set encoder: blazepose")
+        if self.head.space == "tokens" and (self.encoder is not None or self.pose_branch is not None):
+            raise UserError("head.space: tokens answers texts alone; leave encoder and pose_branch out")
         if self.image_head is not None:
             if self.encoder is None:
                 raise UserError(

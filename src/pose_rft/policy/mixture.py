@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
+from pose_rft.policy.pose_tokens import PoseTokens
 
 NEVER = -1e4  # log-weight of a component that is there for its shape alone
 
@@ -171,7 +172,7 @@ class PoseMixture:
         )
 
 
-PoseDistribution = PoseGaussian | PoseMixture
+PoseDistribution = PoseGaussian | PoseMixture | PoseTokens
 
 
 def interleave(which: Tensor, first: PoseDistribution, second: PoseDistribution) -> PoseDistribution:

@@ -33,7 +33,7 @@ from pose_rft.policy.mixture import PoseDistribution
 from pose_rft.policy.notes import note_answers
 from pose_rft.policy.outputs import Answer, Rollout, Scores, answers_of
 from pose_rft.policy.pose_branch import GivenPoses, PoseBranch, PoseBranchConfig
-from pose_rft.policy.pose_head import HeadConfig, PoseHead
+from pose_rft.policy.pose_head import HeadConfig, PoseHead, make_pose_head
 from pose_rft.policy.pose_prediction import poses_of_answers, predict_poses
 from pose_rft.policy.prompt_encoder import EncodedPrompt, PromptInput, encode_prompt
 from pose_rft.policy.reference import ReferencePolicy
@@ -68,7 +68,7 @@ class PosePolicy(nn.Module):
             torch.manual_seed(0)
             self.language_model = LanguageModel(backbone, config.lora, config.layer_of(backbone.num_layers))
             encoder = load_image_encoder(config.encoder) if config.encoder else None
-            self.head = PoseHead(backbone.hidden_size, config.head)
+            self.head = make_pose_head(backbone.hidden_size, config.head)
             hidden, of_images, of_poses = backbone.hidden_size, config.effective_image_head, config.effective_pose_head
             self.image_branch = None if encoder is None else ImageBranch(encoder, hidden, of_images)
             self.pose_branch = PoseBranch(hidden, config.pose_branch, of_poses) if config.pose_branch else None

@@ -19,10 +19,13 @@ from pose_rft.config import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from pose_rft.errors import UserError
 from pose_rft.policy.distribution import JOINT_DIMS, PoseGaussian
 from pose_rft.policy.mixture import PoseDistribution, PoseMixture
+from pose_rft.policy.pose_codebook import TOKENS, WORDS, PoseCodebook
 from pose_rft.policy.pose_prior import CODE_GROUPS, PosePrior
+from pose_rft.policy.pose_tokens import PoseTokens
 
 HeadKind = Literal["query", "mlp"]
-Space = Literal["rotations", "latent"]
+Space = Literal["rotations", "latent", "tokens"]
+TOKEN_WIDTH = 128  # of what is known where a token is chosen
 SUMMARIES = 8  # vectors that a text is summed up in
 Covariance = Literal["diagonal", "low_rank", "none"]
 
@@ -33,8 +36,9 @@ class HeadConfig:
 
     Attributes:
         kind: "query" or "mlp".
-        space: what an action is: "rotations", the 6D rotations of all joints, or "latent", the root's rotation and a
-            code of the bundled pose prior (``policy/pose_prior.py``), whose decoder gives the other joints' rotations.
+        space: what an action is: "rotations", the 6D rotations of all joints; "latent", the root's rotation and a
+            code of the bundled pose prior (``policy/pose_prior.py``), whose decoder gives the other joints' rotations;
+            or "tokens", the same in words of a codebook (``policy/pose_codebook.py``), of texts alone.
         covariance: "diagonal", "low_rank" (diagonal plus ``rank`` shared directions), or "none": a deterministic head.
         width: of the decoder or the perceptron.
         depth: layers.
@@ -64,11 +68,13 @@ class HeadConfig:
 
     @property
     def groups(self) -> int:
-        """Groups of six numbers that an action is made of: joints, or the root and parts of a code."""
-        return NUM_JOINTS if self.space == "rotations" else 1 + CODE_GROUPS
+        """What an action is made of: joints, or the root and parts of a code, of six numbers each; or tokens."""
+        return {"rotations": NUM_JOINTS, "latent": 1 + CODE_GROUPS, "tokens": TOKENS}[self.space]
 
     def __post_init__(self) -> None:
         validate(self)
+        if self.space == "tokens":
+            refuse_unread(self, ["covariance", "rank", "components", "min_std"], "space is tokens")
         if self.covariance != "low_rank":
             refuse_unread(self, ["rank", "components"], f"covariance is {self.covariance}")
         if self.kind != "query":
@@ -110,20 +116,26 @@ class PoseHead(nn.Module):
             for _ in range(config.depth - 1):
                 blocks += [nn.GELU(), nn.Linear(width, width)]
             self.trunk = nn.Sequential(*blocks, nn.GELU(), nn.Linear(width, config.groups * width // config.heads))
-        features = width if config.kind == "query" else width // config.heads
+        self._make_outputs(width if config.kind == "query" else width // config.heads)
+        self._start_outputs()
+        self.prior = _bundled_prior(config.space)
+        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
+        if config.space == "latent":  # codes are normalised
+            identity = nn.functional.pad(identity[:1], (0, 0, 0, CODE_GROUPS))
+        elif config.space == "tokens":
+            identity = torch.zeros(TOKENS, 1)
+        self.register_buffer("action_mean", identity.clone())
+        self.register_buffer("action_std", torch.ones_like(identity))
+
+    def _make_outputs(self, features: int) -> None:
+        """What makes a distribution of vectors of so many features, one for each group of an action."""
+        config = self.config
         rank = config.rank if config.covariance == "low_rank" else 0
         numbers = config.components * JOINT_DIMS
         self.mean = nn.Linear(features, numbers)
         self.std = nn.Linear(features, numbers) if config.covariance != "none" else None
         self.factor = nn.Linear(features, numbers * rank) if rank else None
         self.weight = nn.Linear(features, config.components) if config.components > 1 else None
-        self._start_outputs()
-        self.prior = PosePrior.bundled() if config.space == "latent" else None
-        identity = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).expand(NUM_JOINTS, JOINT_DIMS)
-        if self.prior is not None:  # its codes are normalised
-            identity = nn.functional.pad(identity[:1], (0, 0, 0, CODE_GROUPS))
-        self.register_buffer("action_mean", identity.clone())
-        self.register_buffer("action_std", torch.ones(config.groups, JOINT_DIMS))
 
     def _start_outputs(self) -> None:
         nn.init.zeros_(self.mean.bias)
@@ -147,6 +159,8 @@ class PoseHead(nn.Module):
 
     def take_action_space(self, mean: Tensor, std: Tensor) -> None:
         """That of another head, whatever its shape; of one with another space the root's, all that they share."""
+        if mean.shape[1:] != self.action_mean.shape[1:]:  # tokens have no scale
+            return
         shared = self.config.groups if len(mean) == self.config.groups else 1
         self.action_mean[:shared] = mean[:shared]
         self.action_std[:shared] = std[:shared]
@@ -182,7 +196,10 @@ class PoseHead(nn.Module):
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (self.config.groups, -1))
         predicted = self._distribution(features.float())
-        return predicted if origin is None else predicted.moved(origin)
+        if origin is None:
+            return predicted
+        assert not isinstance(predicted, PoseTokens), "tokens are not counted from others"
+        return predicted.moved(origin)
 
     def _distribution(self, features: Tensor) -> PoseDistribution:
         """Of (N, J, W) features, one vector for each group of an action."""
@@ -254,6 +271,47 @@ class PoseHead(nn.Module):
         """(..., J, 6) actions -> (..., 22, 6) 6D rotations, which need not be orthonormal."""
         numbers = action * self.action_std + self.action_mean
         return numbers if self.prior is None else self.prior.decode(numbers)
+
+
+class TokenHead(PoseHead):
+    """Hidden states to a distribution over the words of ``PoseCodebook``: a pose as a short sentence.
+
+    It reads what every pose head reads, in the same way; but it has one
+    query for each token, and its actions are numbers of words, (TOKENS, 1).
+    """
+
+    def _make_outputs(self, features: int) -> None:
+        self.prompt = nn.Linear(features, TOKEN_WIDTH)
+        self.spoken = nn.Parameter(torch.empty(TOKENS, WORDS, TOKEN_WIDTH))
+        self.readout = nn.Parameter(torch.empty(TOKENS, TOKEN_WIDTH, WORDS))
+        self.bias = nn.Parameter(torch.empty(TOKENS, WORDS))
+
+    def _start_outputs(self) -> None:
+        nn.init.zeros_(self.bias)
+        nn.init.normal_(self.spoken, std=0.1)
+        nn.init.normal_(self.readout, std=0.02)
+
+    def _distribution(self, features: Tensor) -> PoseTokens:
+        # Copies: the reference policy's weights stand in their places for a moment only.
+        return PoseTokens(self.prompt(features), self.spoken.clone(), self.readout.clone(), self.bias.clone())
+
+    def fit_action_space(self, poses: Tensor) -> None:
+        """Nothing: words have no scale."""
+
+    @property
+    def is_deterministic(self) -> bool:
+        return False
+
+
+def make_pose_head(hidden_size: int, config: HeadConfig) -> PoseHead:
+    """An untrained head of the kind and space that the config says."""
+    return (TokenHead if config.space == "tokens" else PoseHead)(hidden_size, config)
+
+
+def _bundled_prior(space: Space) -> PosePrior | PoseCodebook | None:
+    if space == "rotations":
+        return None
+    return PosePrior.bundled() if space == "latent" else PoseCodebook.bundled()
 
 
 class SentenceReader(nn.Module):

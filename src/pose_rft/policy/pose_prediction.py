@@ -12,6 +12,7 @@ from pose_rft.policy.input_embeddings import gather_images, image_numbers, numbe
 from pose_rft.policy.mixture import PoseDistribution, interleave
 from pose_rft.policy.pose_branch import GivenPoses, PoseBranch
 from pose_rft.policy.pose_head import PoseHead
+from pose_rft.policy.pose_tokens import PoseTokens
 from pose_rft.policy.prompt_encoder import EncodedPrompt
 from pose_rft.vision.encoded_images import EncodedImages
 
@@ -117,6 +118,8 @@ def poses_of_answers(
     number, rows = numbered(has).repeat_interleave(group_size), has.repeat_interleave(group_size).to(device)
     flipped_of = number[number >= 0].to(device)
     other = predict_poses(heads, padded[rows], mask[rows], state[rows], flipped, flipped_of)
+    assert not isinstance(predicted, PoseTokens), "tokens answer texts alone"
+    assert not isinstance(other, PoseTokens)
     return predicted.with_mean(rows, (predicted.mean[rows] + heads.head.mirrored(other.mean)) / 2)
 
 

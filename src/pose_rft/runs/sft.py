@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -128,6 +128,7 @@ def run_sft(
             run.policy.fit_action_space(poses_of(posed).to(run.policy.device))
         if config.pose_branch_only:
             _freeze_all_but_pose_branch(run.policy)
+        _refuse_losses_of_tokens(run.policy, config.loss)
         run.measure_phrases(AT_THE_START)
         if run.is_due(head):
             _train_head(run, head, config, posed, callbacks)
@@ -155,6 +156,17 @@ def _starting_policy(config: SftConfig, device: str) -> PosePolicy:
         text_head=config.text_head,
         pose_branch=config.pose_branch,
     )
+
+
+def _refuse_losses_of_tokens(policy: PosePolicy, loss: LossWeights) -> None:
+    """The choice of a token has no gradient, so what is measured on the pose would teach nothing."""
+    weights = asdict(loss)
+    through_the_pose = [name for name in weights if name not in ("text", "likelihood") and weights[name]]
+    if policy.head.config.space == "tokens" and through_the_pose:
+        raise UserError(
+            f"sft: loss.{through_the_pose[0]}: the pose head answers in tokens, whose choice has no gradient; "
+            "set it to 0"
+        )
 
 
 def _freeze_all_but_pose_branch(policy: PosePolicy) -> None:

@@ -73,9 +73,10 @@ def pose_losses(
         aligned: with the distance after alignment.
 
     Returns:
-        ``likelihood``: negative log-likelihood per number (mean squared error of the action for a deterministic
-        head); ``joints``: mean distance of joints in metres; ``aligned``: the same after alignment; ``checks``,
-        ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a sampled one.
+        ``likelihood``: negative log-likelihood per number or token (mean squared error of the action for a
+        deterministic head); ``joints``: mean distance of joints in metres; ``aligned``: the same after alignment;
+        ``checks``, ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a
+        sampled one.
     """
     target = head.to_action(poses)  # (M, J, 6)
     mean = predicted.mean_near(target.flatten(1)).unflatten(-1, target.shape[-2:])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import NUM_JOINTS, mirror_pose
+from pose_rft.policy.pose_codebook import PoseCodebook
 from pose_rft.policy.pose_head import from_6d, rotation_6d
 from pose_rft.policy.pose_prior import PosePrior
 
@@ -54,8 +55,8 @@ def fit_pose_prior(
 
 
 @torch.no_grad()
-def reconstruction_errors(prior: PosePrior, poses: Tensor) -> Tensor:
-    """(N,) mean distance of the joints of poses (N, 22, 3) from where their codes put them, millimetres."""
+def reconstruction_errors(prior: PosePrior | PoseCodebook, poses: Tensor) -> Tensor:
+    """(N,) mean distance of the joints of poses (N, 22, 3) from where their codes or words put them, millimetres."""
     body, rotation = load_body(), rotation_6d(poses)
     points = [body.points_from_rotations(from_6d(each)) for each in (rotation, prior.decode(prior.encode(rotation)))]
     return 1000 * (points[0] - points[1])[:, :NUM_JOINTS].norm(dim=-1).mean(dim=-1)

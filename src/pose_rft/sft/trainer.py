@@ -167,7 +167,7 @@ class SupervisedTrainer(CheckpointTrainer):
             self.rank_loss_weight(sum(bool(statements) for statements in checks)) if stated is not None else 0.0
         )
         if not len(poses):
-            return predicted.mean.sum() * 0.0
+            return predicted.total() * 0.0
         aligned = self.weights.aligned > 0
         points_of = self.body.points_from_rotations
         losses = pose_losses(self.policy.head, points_of, predicted, poses, stated, sampled, aligned)
@@ -254,7 +254,7 @@ class PolicyTrainer(SupervisedTrainer):
         text = cross_entropy(scores.logp_text, packed.target_mask)
         self.record({"loss/text": text})
         loss = self.weights.text * text * self.rank_loss_weight(packed.target_mask.sum())
-        if any(head.mean.weight.requires_grad for head in self.policy.heads):
+        if any(weight.requires_grad for head in self.policy.heads for weight in head.parameters()):
             poses = inputs["poses"].to(self.policy.device)
             loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"])
         return loss
