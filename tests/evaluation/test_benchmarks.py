@@ -98,6 +98,7 @@ def test_an_unknown_benchmark_is_answered_with_the_list(fake_policy: Any) -> Non
         "captions",
         "foreign-captions",
         "renders",
+        "reasoned-poses",
         "requests",
         "general",
         "edits",

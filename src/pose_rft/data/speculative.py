@@ -28,7 +28,7 @@ def speculative_prompts(split: Split = "test") -> list[Sample]:
     """
     table = package_table(__package__, "speculative_prompts.yaml")
     entries = [
-        (group["category"], entry | {"checks": [table["always"], _any_of(entry["any"], table)]})
+        (group["category"], entry | {"checks": [entry.get("always", table["always"]), _any_of(entry["any"], table)]})
         for group in table["prompts"]
         for entry in group["prompts"]
     ]

@@ -47,6 +47,7 @@ from pose_rft.evaluation.grading import (
 from pose_rft.evaluation.picture_benchmark import PROMPTS as PICTURES
 from pose_rft.evaluation.picture_benchmark import pictured_poses
 from pose_rft.evaluation.protocol_bodies import ProtocolBodies
+from pose_rft.evaluation.reasoning_benchmark import REASONED, people_baselines, reasoned_poses
 from pose_rft.evaluation.retrieval_judge import DISTANCES, SHOWN, judge_answers, judge_scores
 from pose_rft.evaluation.talk_benchmark import TALK, evaluate_talk, talk_table
 from pose_rft.evaluation.word_benchmarks import COMPARE, DESCRIBE, evaluate_words, words_table
@@ -135,7 +136,9 @@ def evaluate(
     elif benchmark == FOREIGN:
         _, training = recorded_poses(poses or Path(RECORDINGS), up)
         baselines = training_baselines([sample.prompt for sample in samples], training)
-    if settle:
+    elif benchmark == REASONED:
+        baselines = people_baselines(split, limit)
+    if settle and benchmark != REASONED:  # poses in a camera's frame know no floor
         baselines = {name: _settled_as_answers(some, samples) for name, some in baselines.items()}
     result = evaluate_samples(
         samples,
@@ -177,6 +180,8 @@ def load_benchmark(
     check_limit(limit)
     if benchmark in TYPED:
         return TYPED[benchmark](split)[:limit], real_poses(poses, up)
+    if benchmark == REASONED:
+        return reasoned_poses(split, limit), real_poses(poses, up)
     if benchmark == FOREIGN:
         poses = poses or Path(RECORDINGS)
         samples = foreign_captions(poses, split, up)[:limit]
