@@ -10,6 +10,8 @@ import pytest
 from pose_rft.ablation.matched_temperature import matched_temperature
 from pose_rft.ablation.results import (
     COLUMNS,
+    TEST,
+    WAYS,
     Measure,
     difference,
     difference_table,
@@ -172,6 +174,7 @@ def finished(variant: str, seed: int, kept: list[float], **others: Any) -> dict[
     return {
         "variant": variant, "seed": seed, "temperature": 1.0, "seconds": 1200.0, "wall_seconds": 1300.0, "clip": {},
         "start": "s", "prompts": "p", "minutes": 20, "per_prompt": measured,
+        "figures": {TEST: {way: {"satisfaction": sum(kept) / len(kept)} for way in WAYS}},
     } | others  # fmt: skip
 
 
@@ -195,7 +198,7 @@ def test_the_table_is_made_of_what_runs_left(tmp_path):
     # Means of 0.5, 1, 0.5 and 0.5; of 0 and 0.5.
     assert lines[3] == (
         "| ours | 2 | 62.5 / 62.5 / 62.5 | 62.5 / 62.5 | 0.625 / 0.625 | 62.5 / 62.5 | 62.5 / 62.5 | 62.5 | "
-        "2.0 / 15.0 | 1200 / 1300 |"
+        "62.5 / 62.5 / 62.5 | 2.0 / 15.0 | 1200 / 1300 |"
     )
     assert "| 25.0 / 25.0 / 25.0 |" in lines[2]
     assert lines[2].endswith("| - / - | 0 / 0 |")

@@ -15,6 +15,7 @@ from pose_rft.evaluation.metrics import Interval, paired_difference_over_seeds
 from pose_rft.storage import atomic_file, read_json
 
 DEV, TEST, CAPTIONS = "canonical dev", "canonical test", "captions"
+WAYS = ("mean_pose", "sampled", "best_of")
 _LIKED = ("judge_preferred", "judge_score", "mpjpe_mm", "nearest_mm")
 _KEPT: dict[str, tuple[str, ...]] = {"mean_pose": ("kept",), "sampled": ("kept", "diversity_mm")}
 PER_PROMPT: dict[str, dict[str, tuple[str, ...]]] = {
@@ -60,9 +61,9 @@ COLUMNS: dict[str, tuple[Measure, ...]] = {
     "spread, mm": (Measure("spread", TEST, "sampled", "diversity_mm"),),
 }
 CAPTION = (
-    "Kept (mean pose / samples / best of 64) and spread of samples: canonical, test. All others: captions of held-out "
-    "recordings (mean pose / samples). Clip: share of ratios where it binds, words / poses. Seconds: of "
-    "training, computing / on the clock."
+    "Kept and checks met (mean pose / samples / best of 64) and spread of samples: canonical, test. All others: "
+    "captions of held-out recordings (mean pose / samples). Clip: share of ratios where it binds, words / poses. "
+    "Seconds: of training, computing / on the clock."
 )
 
 
@@ -82,7 +83,7 @@ def figures(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Means of every measure, for each way of asking."""
     return {
         way: {name: round(interval["mean"], 4) for name, interval in result[way].items() if name != "checks_met"}
-        for way in ("mean_pose", "sampled", "best_of")
+        for way in WAYS
         if way in result
     }
 
@@ -160,14 +161,14 @@ def tables(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
 
 def table(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
     """A line for each variant, means over its seeds, as Markdown."""
-    lines = [("variant", "seeds", *COLUMNS, "clip, %", "seconds")]
+    lines = [("variant", "seeds", *COLUMNS, "checks, %", "clip, %", "seconds")]
     for variant in study.variants:
         own = list(of_variant(runs, variant).values())
         if own:
             cells = [" / ".join(_mean_text(own, measure) for measure in measures) for measures in COLUMNS.values()]
             clip = " / ".join(_clip_text(own, part) for part in ("text", "pose"))
             seconds = " / ".join(f"{np.mean([run[name] for run in own]):.0f}" for name in ("seconds", "wall_seconds"))
-            lines.append((_name(own), str(len(own)), *cells, clip, seconds))
+            lines.append((_name(own), str(len(own)), *cells, _checks_text(own), clip, seconds))
     return f"{_markdown(lines)}\n\n{CAPTION}\n"
 
 
@@ -192,6 +193,11 @@ def _name(own: Sequence[Mapping[str, Any]]) -> str:
 def _mean_text(own: Sequence[Mapping[str, Any]], measure: Measure) -> str:
     numbers = np.stack([values(run, measure) for run in own])
     return f"{measure.scale * np.nanmean(numbers):.{measure.digits}f}" if np.isfinite(numbers).any() else "-"
+
+
+def _checks_text(own: Sequence[Mapping[str, Any]]) -> str:
+    shares = ([run["figures"][TEST].get(way, {}).get("satisfaction") for run in own] for way in WAYS)
+    return " / ".join("-" if None in found else f"{100 * np.mean(found):.1f}" for found in shares)
 
 
 def _clip_text(own: Sequence[Mapping[str, Any]], part: str) -> str:
