@@ -2,7 +2,7 @@
 
 A pose is answered in words, as by models whose vocabulary holds the codes of a VQ-VAE of poses (UniPose, Li et al.,
 CVPR 2025). Each group of six numbers of root and code is the sum of three words, each of which corrects those before
-it (residual vector quantisation). The bundled codebook is made by ``scripts/train_pose_codebook.py``.
+it (residual vector quantisation). The bundled codebook is made by ``scripts/train_pose_prior.py``.
 """
 
 from pathlib import Path
