@@ -33,6 +33,7 @@ CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
     ("sft", "default_text_head"),  # pose head for texts
     ("sft", "default_text_words"),
     ("sft", "default_text_more"),
+    ("sft", "default_text_settled"),
     ("rft", "default_text_rft"),
     ("sft", "default_images"),  # pose head for pictures
     ("rft", "default_images_rft"),
