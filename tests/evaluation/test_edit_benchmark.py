@@ -1,11 +1,14 @@
 """The benchmark edits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pose_rft.body.skeleton import JOINT_INDEX
 from pose_rft.data.edit_prompts import EditPrompt, edit_prompts, edit_starts
-from pose_rft.evaluation.edit_benchmark import grade_edits, nothing, summary
+from pose_rft.evaluation.edit_benchmark import evaluate_edits, grade_edits, nothing, summary
+from pose_rft.policy import PoseBranchConfig, PosePolicy
 from pose_rft.posescript.checks import compile_check
 from pose_rft.posescript.edits.comparisons import read_comparison
 
@@ -61,3 +64,12 @@ def test_what_else_moves_is_measured():
 def test_an_order_is_given_to_the_starts_that_it_makes_sense_for():
     (row,) = grade_edits([BEND], {"bent": bent(right_elbow=120.0)(None, [""])[0][0]}, nothing)
     assert row["starts"] == 0
+
+
+def test_what_a_policy_that_reads_poses_has_learned_stands_beside_the_exact_way(tiny_policy):
+    policy = PosePolicy.create(replace(tiny_policy.config, pose_branch=PoseBranchConfig(2, 1)), dtype=torch.float32)
+    ways = evaluate_edits(policy, "dev", limit=1)["ways"]
+    assert list(ways) == ["nothing", "caption in the prompt", "exact", "learned", "both"]
+    assert ways["both"] == ways["exact"] | {"understood": 1.0}  # what an untrained policy proposes is not taken
+    assert ways["learned"]["direction"] < ways["exact"]["direction"]
+    assert "learned" not in evaluate_edits(tiny_policy, "dev", limit=1)["ways"]

@@ -17,7 +17,8 @@ from pose_rft.body.pose import Pose
 from pose_rft.data.edit_prompts import EditPrompt, edit_prompts, edit_starts
 from pose_rft.data.everyday import Split
 from pose_rft.evaluation.asking import Answering
-from pose_rft.policy.editing import edits_of
+from pose_rft.policy import PosePolicy
+from pose_rft.policy.editing import Editor, best_edits, edits_of, learned_edits
 from pose_rft.posescript.captions import described_change
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.edits.comparisons import compare
@@ -52,6 +53,27 @@ def captioned(policy: Answering) -> EditWay:
         answers = policy.generate(prompts, None, 1, 0.0)
         poses = [group[0].pose for group in answers]
         return [(None if pose is None else torch.from_numpy(pose.axis_angle()), True) for pose in poses]
+
+    return ask
+
+
+def learned(policy: Editor) -> EditWay:
+    """The likeliest pose that a policy that reads poses answers with; nothing is verified."""
+
+    def ask(start: Tensor, instructions: Sequence[str]) -> list[tuple[Tensor | None, bool]]:
+        given = Pose.from_axis_angle(start)
+        return [(learned_edits(policy, given, instruction)[0], True) for instruction in instructions]
+
+    return ask
+
+
+def both(policy: Editor) -> EditWay:
+    """The exact edit, or a learned one where it is verified to be better, as ``PosePolicy.edit`` answers."""
+
+    def ask(start: Tensor, instructions: Sequence[str]) -> list[tuple[Tensor | None, bool]]:
+        given = Pose.from_axis_angle(start)
+        poses = [best_edits(policy, given, instruction)[0].pose for instruction in instructions]
+        return [(start if pose is None else torch.from_numpy(pose.axis_angle()), True) for pose in poses]
 
     return ask
 
@@ -125,13 +147,15 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Shares over all pairs of an order and a start, and the median of what the others have moved."""
     pairs = sum(row["starts"] for row in rows)
     shares = {grade: sum(row[grade] * row["starts"] for row in rows) / pairs for grade in GRADES}
-    return {"pairs": pairs, **shares, "others_mm": statistics.median(mm for row in rows for mm in row["all_others_mm"])}
+    moved = [mm for row in rows for mm in row["all_others_mm"]]  # none where no answer holds a pose
+    return {"pairs": pairs, **shares, "others_mm": statistics.median(moved) if moved else 0.0}
 
 
 def evaluate_edits(
     policy: Answering, split: Split = "test", limit: int | None = None, show_progress: bool = False
 ) -> dict[str, Any]:
-    """Judge doing nothing, the exact way, and a policy that is given the pose in words.
+    """Judge doing nothing, the exact way, and a policy that is given the pose in words; and, where it reads poses,
+    what it has learned, and the better of that and the exact way.
 
     Returns:
         What ``json.dumps`` takes: ``ways`` (of each the figures of ``summary``) and ``rows`` (of each way those of
@@ -141,6 +165,8 @@ def evaluate_edits(
     prompts = edit_prompts(split)[:limit]
     starts = {name: torch.from_numpy(pose) for name, pose in edit_starts().items()}
     ways: dict[str, EditWay] = {"nothing": nothing, "caption in the prompt": captioned(policy), EXACT: exact}
+    if isinstance(policy, PosePolicy) and policy.pose_branch is not None:
+        ways |= {"learned": learned(policy), "both": both(policy)}
     rows = {name: grade_edits(prompts, starts, way, show_progress) for name, way in ways.items()}
     return {
         "version": version("pose-rft"),
