@@ -34,8 +34,8 @@ def test_the_poses_of_a_composition_do_everything_that_it_says(monkeypatch, tmp_
         composition = composing.draw(6, rng)
         assert composition is not None
         _, checks = composing.say(composition, rng)
-        joints = load_body().joints(torch.from_numpy(composition.poses))
-        assert satisfied(checks, joints).all()
+        points = load_body().points(torch.from_numpy(composition.poses))
+        assert satisfied(checks, points).all()
 
 
 def test_a_chair_and_crossed_arms_are_sat_on_and_crossed(monkeypatch, tmp_path: Path) -> None:

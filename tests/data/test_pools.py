@@ -1,11 +1,15 @@
 """Of the poses solved for a concept, the pool keeps those that look least wrong."""
 
+from collections import Counter
+
+import pytest
 import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.concepts.pools import tidiest
 from pose_rft.data.concepts.pose_language import parse_pose
 from pose_rft.data.concepts.procedural import solve
+from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
 from pose_rft.posescript.checks import measure, satisfied
 from pose_rft.posescript.plausibility import implausibility
 
@@ -35,6 +39,19 @@ def test_none_are_kept_where_too_few_meet_the_checks() -> None:
 
 def test_without_checks_all_poses_are_candidates() -> None:
     assert len(tidiest(poses(bends=[0, 0, 0], nods=[0, 50, 60]), (), 2)) == 2
+
+
+@pytest.mark.usefixtures("examples_only")
+def test_a_mixture_of_settled_poses_has_the_same_sources() -> None:
+    drawn = [
+        Counter(
+            sample.source.split(":")[0]
+            for sample in text_to_pose_mixture(60, 3, MixtureConfig(concept_poses=2, settled=settled, chat=0))
+        )
+        for settled in (False, True)
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[1].keys() == {"caption", "phrase", "composition", "wording"}
 
 
 def test_settled_poses_come_to_the_floor_and_go_on_meeting_the_checks() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ class Nothing:
     """A drawing without concepts."""
 
     def __init__(self, seed: int) -> None:
-        self.rng, self.pools, self.outlined = rng(seed), None, 0.0
+        self.rng, self.pools, self.outlined = rng(seed), SimpleNamespace(settled=False), 0.0
 
     sample, answer, shared = Drawing.sample, Drawing.answer, Drawing.shared
 

@@ -128,7 +128,7 @@ def draw_compositions(drawing: Drawing, count: int) -> list[Sample]:
     size = min(PER_COMPOSITION, max(4, count // 40))
     samples: list[Sample] = []
     while len(samples) < count:
-        composition = composer.draw(min(size, count - len(samples)), rng, drawing.pools.settled)
+        composition = composer.draw(min(size, count - len(samples)), rng)
         if composition is None:
             return samples + draw_phrases(drawing, count - len(samples))
         said = drawing.shared(composition.poses)
@@ -147,7 +147,7 @@ def draw_wordings(drawing: Drawing, count: int) -> list[Sample]:
     told = LONG_RATE * (1 - LONG_PHRASE_RATE)
     while len(samples) < count:
         wording = draw_wording(rng)
-        poses = poses_of(wording, min(size, count - len(samples)), rng)
+        poses = poses_of(wording, min(size, count - len(samples)), rng, drawing.pools.settled)
         said = drawing.shared(poses)
         for pose in poses:
             prompt, checks = wording.say(rng)
