@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,9 +10,6 @@ from torch.distributions import MultivariateNormal
 
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import mirror_pose
-from pose_rft.data.concepts.concept import load_concepts
-from pose_rft.data.concepts.procedural import solve
-from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, PolicyConfig, PoseHead, PosePolicy
@@ -24,6 +20,7 @@ from pose_rft.runs.sft import SftConfig, run_sft
 from pose_rft.sft.losses import pose_losses
 from pose_rft.sft.pose_prior import reconstruction_errors
 from pose_rft.sft.trainer import PhaseConfig
+from tests.policy.conftest import samples
 
 HIDDEN, GROUPS = 16, 1 + CODE_GROUPS
 LATENT = HeadConfig(space="latent", width=32, depth=1, heads=4, rank=2)
@@ -35,22 +32,9 @@ def head():
     return PoseHead(HIDDEN, LATENT)
 
 
-@pytest.fixture(scope="module")
-def plausible():
-    """Poses of eight concepts, (16, 22, 3)."""
-    return torch.cat([solve(concept.spec, 2, 0).pose for concept in load_concepts()[:400:50]]).float()
-
-
 @pytest.fixture
 def latent_policy(tiny_backbone):
     return PosePolicy.create(PolicyConfig(tiny_backbone, 2, LATENT), dtype=torch.float32)
-
-
-def samples(count=8):
-    return [
-        Sample(f"number {n}", "Here: <POSE>.", np.full((22, 3), n / 40, np.float32), checks=("angle(left_knee) > 90",))
-        for n in range(count)
-    ]
 
 
 def test_likelihoods_are_those_of_one_gaussian_over_root_and_code(head, plausible):

@@ -3,13 +3,9 @@
 import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from pose_rft.data.concepts.concept import load_concepts
-from pose_rft.data.concepts.procedural import solve
-from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.hygrpo import HyGRPOConfig
 from pose_rft.policy import HeadConfig, PolicyConfig, PoseBranchConfig, PosePolicy
@@ -24,6 +20,7 @@ from pose_rft.sft.losses import LossWeights, pose_losses
 from pose_rft.sft.pose_codebook import fit_pose_codebook
 from pose_rft.sft.pose_prior import reconstruction_errors
 from pose_rft.sft.trainer import PhaseConfig
+from tests.policy.conftest import samples
 
 HIDDEN = 16
 SPOKEN = HeadConfig(space="tokens", width=32, depth=1, heads=4)
@@ -52,22 +49,9 @@ def head():
     return make_pose_head(HIDDEN, SPOKEN)
 
 
-@pytest.fixture(scope="module")
-def plausible():
-    """Poses of eight concepts, (16, 22, 3)."""
-    return torch.cat([solve(concept.spec, 2, 0).pose for concept in load_concepts()[:400:50]]).float()
-
-
 @pytest.fixture
 def tokens_policy(tiny_backbone):
     return PosePolicy.create(PolicyConfig(tiny_backbone, 2, SPOKEN), dtype=torch.float32)
-
-
-def samples(count=8):
-    return [
-        Sample(f"number {n}", "Here: <POSE>.", np.full((22, 3), n / 40, np.float32), checks=("angle(left_knee) > 90",))
-        for n in range(count)
-    ]
 
 
 def test_the_likelihoods_of_all_sequences_add_up_to_one():

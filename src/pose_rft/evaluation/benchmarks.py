@@ -138,7 +138,7 @@ def evaluate(
         baselines = training_baselines([sample.prompt for sample in samples], training)
     elif benchmark == REASONED:
         baselines = people_baselines(split, limit)
-    if settle and benchmark != REASONED:  # poses in a camera's frame know no floor
+    if settle:
         baselines = {name: _settled_as_answers(some, samples) for name, some in baselines.items()}
     result = evaluate_samples(
         samples,
@@ -157,8 +157,16 @@ def evaluate(
 
 
 def _settled_as_answers(poses: Tensor, samples: Sequence[Sample]) -> Tensor:
-    """Poses (N, K, 22, 3) that answer prompts without a policy, with all that ``generate`` does to its answers."""
-    return torch.stack([said(sample.prompt).settle(some) for sample, some in zip(samples, poses, strict=True)])
+    """Poses (N, K, 22, 3) that answer prompts without a policy, with all that ``generate`` does to its answers.
+
+    Those about pictures stay: in a camera's frame there is no floor.
+    """
+    return torch.stack(
+        [
+            said(sample.prompt).settle(some) if sample.image is None else some
+            for sample, some in zip(samples, poses, strict=True)
+        ]
+    )
 
 
 def load_benchmark(

@@ -123,7 +123,7 @@ def load_concepts(
         for concept in _read_file(Path(file)):
             place = f"{concept.file}: {concept.id}"
             concept = replace(concept, told=told.pop(concept.id, ()))
-            if not concept.one_sided and (sided := next(filter(has_side, concept.told), None)):
+            if not concept.one_sided and (sided := next(filter(has_side, concept.phrases), None)):
                 raise UserError(f"{place}: {sided!r} says a side, but the pose is the same on both sides")
             if concept.id in ids:
                 raise UserError(f"{place}: the id is already used in {ids[concept.id]}; choose another")
@@ -218,9 +218,6 @@ def _parse_concept(entry: object, file: str) -> Concept:
         compile_check(check)
     own = expanded(pose)
     one_sided = expanded(mirrored(pose)) != own
-    sided = [phrase for texts in phrases.values() for phrase in texts if has_side(phrase)]
-    if sided and not one_sided:
-        raise UserError(f"{sided[0]!r} says a side, but the pose is the same on both sides")
     return Concept(
         id=str(entry["id"]),
         part=part,

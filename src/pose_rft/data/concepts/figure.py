@@ -52,8 +52,9 @@ class Figure:
         Noise of its own for each side makes nobody's plank or squat.
         """
         start = self.generator.get_state()
+        same = alike(self.spec.limbs[f"left_{limb}"], self.spec.limbs[f"right_{limb}"])
         for side in sides:
-            if alike(self.spec.limbs[f"left_{limb}"], self.spec.limbs[f"right_{limb}"]):
+            if same:
                 self.generator.set_state(start)
                 self.across = 1.0 if side == sides[0] else -1.0
             yield side
