@@ -24,10 +24,10 @@ demo: install     ## answer, fine-tune with HyGRPO, judge before and after, writ
 	$(BIN)/pose-rft demo --out runs/demo
 
 test: install lint  ## lint, types, all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: install ## all tests, and what they cover; a quarter slower
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lint: install     ## ruff, mypy, and which room may import which (pyproject.toml)
 	$(BIN)/ruff check .

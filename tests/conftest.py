@@ -9,6 +9,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# One thread here and in processes that tests start: sums in the same order, and no thread waits at barriers for a core
+# that another test has.
+os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 ANSWER = "Done <POSE>."  # no letter twice, so that a few steps teach it

@@ -1,7 +1,6 @@
 """``pose-rft ablate``: the whole command on a small policy, killed and resumed."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -46,9 +45,8 @@ def command(trained_policy, tmp_path) -> list[str]:
 
 
 def run(command: list[str], *options: str) -> subprocess.Popen:
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, *options], cwd=ROOT, env=one_thread, **pipes)
+    return subprocess.Popen([*command, *options], cwd=ROOT, **pipes)
 
 
 @pytest.mark.slow

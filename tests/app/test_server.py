@@ -125,7 +125,7 @@ def test_a_huge_body_is_refused_before_it_is_kept(served):
 
 def test_what_is_in_flight_at_sigterm_is_finished(trained_policy, tmp_path):
     command = [sys.executable, "-m", "pose_rft.cli", "serve", "--port", "0", "--device", "cpu"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = os.environ | {"COLUMNS": "200"}
     with subprocess.Popen(
         [*command, "--checkpoint", str(trained_policy)],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

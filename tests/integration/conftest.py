@@ -1,6 +1,5 @@
 """The command line, run inside the test process or as users run it, on a policy small enough to train in a test."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ class Outcome:
 def as_users_do(*arguments: object, cwd: Path) -> subprocess.Popen:
     """Start ``pose-rft`` in a process of its own."""
     command = [sys.executable, "-m", "pose_rft.cli", *map(str, arguments)]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # as in this process: sums in the same order
 
     def heed_interrupts() -> None:  # a job in the background of a shell is started with SIGINT ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -30,7 +28,6 @@ def as_users_do(*arguments: object, cwd: Path) -> subprocess.Popen:
     return subprocess.Popen(
         command,
         cwd=cwd,
-        env=one_thread,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
