@@ -11,6 +11,7 @@ from pose_rft.posescript.measurements import QUANTITIES, other_side
 MAX_LENGTH = 2000
 MAX_DEPTH = 40
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+CONTRARY = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
 DEGREES = {name for name, quantity in QUANTITIES.items() if quantity.degrees}
 
 
@@ -93,3 +94,15 @@ class Tighten(ast.NodeTransformer):
                 smaller, larger = larger, smaller
             pairs.append(ast.Compare(ast.BinOp(smaller, ast.Add(), ast.Constant(margin)), [ast.Lt()], [larger]))
         return pairs[0] if len(pairs) == 1 else ast.BoolOp(ast.And(), pairs)
+
+
+class Deny(ast.NodeTransformer):
+    """The contrary of a condition without ranges: "and" becomes "or", "or" becomes "and", a < b becomes a >= b."""
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        return ast.BoolOp(op, [self.visit(value) for value in node.values])
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        (op,) = node.ops
+        return ast.Compare(node.left, [CONTRARY[type(op)]()], node.comparators)

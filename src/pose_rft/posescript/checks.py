@@ -35,7 +35,7 @@ from torch import Tensor
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.errors import UserError
-from pose_rft.posescript.check_syntax import DEGREES, Mirror, Tighten, parse, written
+from pose_rft.posescript.check_syntax import DEGREES, Deny, Mirror, Tighten, parse, written
 from pose_rft.posescript.measurements import QUANTITIES, Kind, Measurements
 
 MAX_NUMBER = 1e9
@@ -347,3 +347,21 @@ def tightened(check: str, degrees: float = 5.0, metres: float = 0.03) -> str:
     """
     compile_check(check)
     return written(Tighten(degrees, metres).visit(parse(check, "check")))
+
+
+def denied(check: str) -> str:
+    """What somebody means who denies a check: that its gist, the first of its conditions, does not hold.
+
+    Of other words that a check has beside its gist, "lean() < 60", whoever denies it says nothing.
+
+    Raises:
+        UserError: ``check`` is not in the language, or its gist is a range or an ``either_side``, whose contrary may be
+            anything.
+    """
+    gist = parse(check, "check")
+    _compile_condition(gist, check)
+    while isinstance(gist, ast.BoolOp) and isinstance(gist.op, ast.And):
+        gist = gist.values[0]
+    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in ast.walk(gist)):
+        raise UserError(f"the contrary of {check!r} may be anything: its gist is a range")
+    return written(Deny().visit(gist))

@@ -33,6 +33,7 @@ SIGNS = (
 LETTERS = {"l": "left", "r": "right"}  # "L arm up, R arm down"
 LIMBS = {"arm", "hand", "leg", "foot", "knee", "elbow", "side", "shoulder", "hip", "thigh", "heel", "ankle"}
 OWNERS = {voice.whose for voice in (*VOICES, READER, NO_ONE)}  # the, his, her, ...: "the left knee" is "left knee"
+POINTERS = {"those", "these", "own"}  # before a limb they say no more than "the"
 SELVES = {voice.self for voice in (*VOICES, READER)}  # himself, herself, ...
 ONESELF = "oneself"
 

@@ -30,6 +30,8 @@ BEFORE_ELLIPSES = STOPS | {"and", "while", "but", "whereas", "with", "for"}
 TWINS = {"left": "right", "right": "left", "one": "other", "a": "other", "an": "other"}
 ARM_NOUNS = frozenset(["arm", "hand", "elbow", "forearm", "wrist", "fist", "palm"])
 LEG_NOUNS = frozenset(["leg", "knee", "foot", "ankle", "heel", "thigh", "shin"])
+SHARING = {",", "and", "but", "then", "which", "that"}  # between states of one limb
+CLAUSE_ENDS = STOPS | {"and", "while", "but", "whereas", "with", "as", "like", "so", "for"}
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
 WORD_COST = 1000  # a word left over weighs more than any number of statements
 
@@ -231,3 +233,41 @@ def find_mentions(tokens: Sequence[str]) -> list[Mention]:
             found.append(chosen)
         at = chosen.end if chosen else at + 1
     return found
+
+
+def with_shared_subjects(tokens: Sequence[str], found: Sequence[Mention]) -> list[Mention]:
+    """Statements, and what further states follow them: "the left arm is raised, bent and close to the head"."""
+    known = {one.start for one in found}
+    every: list[Mention] = []
+    for one in found:
+        every.append(one)
+        parts = _first_parts(tokens, one)
+        while parts and (more := _state_after(tokens, every[-1].end, parts)) and more.start not in known:
+            every.append(more)
+    return every
+
+
+def _first_parts(tokens: Sequence[str], one: Mention) -> tuple[str, ...]:
+    """The nouns that a statement is about; none where it is about the person."""
+    if one.person:
+        return ()
+    lexicon = load_lexicon()
+    for at in range(one.start, one.end):
+        if fitting := [(end, parts) for parts, end in parts_at(tokens, at, lexicon) if end <= one.end]:
+            return max(fitting)[1]
+    return ()
+
+
+def _state_after(tokens: Sequence[str], at: int, parts: tuple[str, ...]) -> Mention | None:
+    """A state without a noun after a comma, "and" or "but", up to where a clause ends."""
+    start = at
+    while tokens[start] in SHARING | COPULAS and start < len(tokens) - 1:
+        start += 1
+    if start == at or tokens[at] in COPULAS:
+        return None
+    found = [
+        Mention(start, end, facts, False, False, _sideless(parts[0]))
+        for end, facts in _states(tokens, start, parts, load_lexicon())
+        if end > start and tokens[end] in CLAUSE_ENDS
+    ]
+    return max(found, key=lambda one: one.end, default=None)

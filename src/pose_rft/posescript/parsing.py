@@ -19,11 +19,11 @@ from pose_rft.body.pose_files import Up, read_poses
 from pose_rft.errors import UserError
 from pose_rft.posescript.assertion import Word, asserted
 from pose_rft.posescript.checks import either_side, satisfied
-from pose_rft.posescript.lexicon import ONESELF, OWNERS, SELVES, words_in
+from pose_rft.posescript.lexicon import ONESELF, OWNERS, POINTERS, SELVES, words_in
 from pose_rft.posescript.mentions import STOPS, Mention, find_mentions, holds_together
+from pose_rft.posescript.requested import requested
+from pose_rft.posescript.rewording import reworded
 from pose_rft.posescript.spelling import corrected
-
-POINTERS = {"those", "these", "own"}  # before a limb they say no more than "the"
 
 
 class Statement(NamedTuple):
@@ -64,18 +64,24 @@ class Parsed:
         return tuple(each.posecode for each in self.statements if each.posecode)
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, request: bool = False) -> Parsed:
     """What a text states of a pose.
 
     Args:
         text: a caption, or anything else; capitals, stops and articles do not matter.
+        request: the text asks for a pose, so whatever it mentions and does not deny is wanted; words that are not
+            understood doubt nothing. What is denied is stated as its contrary.
 
     Returns:
         What was understood and how much that is; nothing is guessed.
     """
-    words = [(".", ""), *_with_owners(text), (".", "")]  # a stop on both sides saves asking for the ends
-    tokens = [token for token, _ in words]
-    stated = asserted(words, find_mentions(tokens))
+    if request:
+        asked = reworded(text)
+        tokens, stated = asked.tokens, requested(asked)
+    else:
+        words = [(".", ""), *_with_owners(text), (".", "")]  # a stop on both sides saves asking for the ends
+        tokens = [token for token, _ in words]
+        stated = asserted(words, find_mentions(tokens))
     known = [False] * len(tokens)
     for one in stated:
         known[one.start : one.end] = [True] * (one.end - one.start)

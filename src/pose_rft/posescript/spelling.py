@@ -53,8 +53,8 @@ def _table() -> tuple[dict[str, str], frozenset[str]]:
 
 
 @cache
-def _taught() -> frozenset[str]:
-    """The words of the lexicon."""
+def taught_words() -> frozenset[str]:
+    """The words of the lexicon's wordings."""
     lexicon, found = load_lexicon(), set[str]()
 
     def walk(phrases: Phrases, nested: bool) -> None:
@@ -77,14 +77,14 @@ def _known() -> frozenset[str]:
     """All words that the reader has an opinion of."""
     table = reading_table()
     lists = [words for words in table.values() if isinstance(words, frozenset)]
-    return frozenset().union(_taught(), *lists, *table["people"].values(), PARTS, AMOUNT_WORDS)
+    return frozenset().union(taught_words(), *lists, *table["people"].values(), PARTS, AMOUNT_WORDS)
 
 
 @cache
 def _by_shape() -> dict[str, set[str]]:
     """Words of the lexicon by what is left of them without any one letter, and by themselves."""
     found: dict[str, set[str]] = defaultdict(set)
-    for word in _taught():
+    for word in taught_words():
         if len(word) >= SHORTEST:
             for shape in _with_one_less(word):
                 found[shape].add(word)
