@@ -4,7 +4,8 @@
 
 Prompts are those of canonical, wordings and everyday-prompts. A pose does what a prompt asks if it passes the prompt's
 checks; such poses are canonical's stored ones and samples of a policy. A statement counts by the share of those poses
-of which it holds, and not at all where no pose passes. Last, how many prompts that want words are read as a pose.
+of which it holds, and not at all where no pose passes. Prompts are read as requests. Last, how many prompts that want
+words are read as a pose.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main() -> None:
     table.add_row("wordings, all", str(len(wordings)), *figures(wordings, poses))
     console = Console(soft_wrap=True)
     console.print(table)
-    read = [prompt for prompt in WANT_WORDS if parse(prompt).statements]
+    read = [prompt for prompt in WANT_WORDS if parse(prompt, request=True).statements]
     console.print(f"Read as a pose of {len(WANT_WORDS)} prompts that want words: {len(read)} {read or ''}")
 
 
@@ -87,7 +88,7 @@ def figures(samples: list[Sample], poses: dict[str, Tensor]) -> tuple[str, str, 
     """Share of the prompts of which something is read, statements read where poses pass, and the share that holds."""
     read, shares = 0, []
     for sample in samples:
-        checks = parse(sample.prompt).checks
+        checks = parse(sample.prompt, request=True).checks
         read += bool(checks)
         if checks and len(poses[sample.prompt]):
             shares += satisfied(checks, poses[sample.prompt]).double().mean(dim=0).tolist()

@@ -94,7 +94,7 @@ def test_poses_are_put_on_the_floor_unless_asked_not_to(generate, tmp_path):
         files = sorted((tmp_path / name).glob("*.npz"))
         return np.stack([np.load(file)["poses"][0, :66].reshape(22, 3) for file in files]).astype(np.float32)
 
-    stated = stated_checks(PROMPT)
+    stated = stated_checks(PROMPT, request=True)
     assert stated
     expected = load_body().joints(settle(torch.from_numpy(poses("as sampled", "--no-settle")), stated))
     settled = load_body().joints(torch.from_numpy(poses("settled")))

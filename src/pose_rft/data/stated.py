@@ -13,13 +13,17 @@ from pose_rft.posescript.symmetry import evened, is_one_sided
 
 
 @lru_cache(maxsize=65536)
-def stated_checks(text: str) -> tuple[str, ...]:
+def stated_checks(text: str, request: bool = False) -> tuple[str, ...]:
     """Its statements in the language of ``pose_rft.posescript.checks``; empty where it says nothing of a body.
+
+    Args:
+        text: a prompt or an answer.
+        request: it asks for a pose, and is read with the trust of ``parse``.
 
     Posecodes count by their own checks, which are narrower than what people may mean by the words (``parse``): an
     answer speaks as captions do, and who aims at the middle of a meaning does not miss it.
     """
-    said = parse(text.replace(POSE_TOKEN, "")).statements
+    said = parse(text.replace(POSE_TOKEN, ""), request).statements
     return tuple(code_of(each.posecode).check if each.posecode else each.check for each in said)
 
 
@@ -39,7 +43,7 @@ class Said(NamedTuple):
         return settle(poses if self.one_sided else evened(poses), self.checks)
 
 
-def said(*texts: str) -> Said:
-    """What texts say of one body together."""
-    checks = dict.fromkeys(check for text in texts for check in stated_checks(text))
-    return Said(tuple(checks), any(map(is_one_sided, texts)))
+def said(prompt: str, *answers: str) -> Said:
+    """What a prompt asks for, and what answers say, of one body together."""
+    asked, told = stated_checks(prompt, request=True), (check for text in answers for check in stated_checks(text))
+    return Said(tuple(dict.fromkeys((*asked, *told))), any(map(is_one_sided, (prompt, *answers))))
