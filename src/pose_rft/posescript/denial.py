@@ -21,6 +21,8 @@ def contrary(fact: Fact) -> Fact | None:
     code = code_of(fact.posecode) if fact.posecode else None
     if code and code.partner in table:
         return Fact(mirrored(table[code.partner]))
+    if code and code.subject == "body":
+        return None  # of a whole posture, any part may be what is not so
     try:
         return Fact(denied(code.check if code else tightened(fact.check, LOOSE_DEGREES, LOOSE_METRES)))
     except UserError:

@@ -32,6 +32,7 @@ ARM_NOUNS = frozenset(["arm", "hand", "elbow", "forearm", "wrist", "fist", "palm
 LEG_NOUNS = frozenset(["leg", "knee", "foot", "ankle", "heel", "thigh", "shin"])
 SHARING = {",", "and", "but", "then", "which", "that"}  # between states of one limb
 CLAUSE_ENDS = STOPS | {"and", "while", "but", "whereas", "with", "as", "like", "so", "for"}
+STRANGE = 3  # words that may part a state from its noun
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
 WORD_COST = 1000  # a word left over weighs more than any number of statements
 
@@ -245,6 +246,36 @@ def with_shared_subjects(tokens: Sequence[str], found: Sequence[Mention]) -> lis
         while parts and (more := _state_after(tokens, every[-1].end, parts)) and more.start not in known:
             every.append(more)
     return every
+
+
+def with_states_apart(tokens: Sequence[str], found: Sequence[Mention], known: frozenset[str]) -> list[Mention]:
+    """Statements, and states that unknown words part from their nouns: "legs calm and together"."""
+    lexicon, taken = load_lexicon(), {at for one in found for at in range(one.start, one.end)}
+    every = list(found)
+    at = 0
+    while at < len(tokens) - 1:
+        apart = [] if at in taken else list(_states_apart(tokens, at, lexicon, known, taken))
+        if apart:
+            every.append(max(apart, key=lambda one: one.end))
+            at = every[-1].end
+        else:
+            at += 1
+    return sorted(every)
+
+
+def _states_apart(
+    tokens: Sequence[str], at: int, lexicon: Lexicon, known: frozenset[str], taken: set[int]
+) -> Iterator[Mention]:
+    for parts, after in parts_at(tokens, at, lexicon):
+        start, strange = after, 0
+        while start < len(tokens) - 1 and strange < STRANGE and start not in taken:
+            if tokens[start] in STOPS or (tokens[start] in known and tokens[start] not in SHARING | COPULAS):
+                break
+            strange += tokens[start] not in SHARING | COPULAS
+            start += 1
+            for end, facts in _states(tokens, start, parts, lexicon) if strange else ():
+                if end > start and tokens[end] in CLAUSE_ENDS and not taken & {*range(start, end)}:
+                    yield Mention(at, end, facts, False, False, _sideless(parts[0]))
 
 
 def _first_parts(tokens: Sequence[str], one: Mention) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pose_rft.posescript.mentions import (
     holds_together,
     people,
     with_shared_subjects,
+    with_states_apart,
 )
 from pose_rft.posescript.rewording import Reworded, request_table
 from pose_rft.posescript.spelling import taught_words
@@ -56,6 +57,7 @@ class _Reader:
         self.tokens, self.marks = request
         self.table = request_table()
         found = with_shared_subjects(self.tokens, find_mentions(self.tokens))
+        found = with_states_apart(self.tokens, found, taught_words())
         self.mentions = {one.start: one for one in found}
         self.wanted: list[Mention] = []
         self.scope, self.alternative, self.supposes = "", 0, False
