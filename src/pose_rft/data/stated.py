@@ -24,7 +24,7 @@ def stated_checks(text: str, request: bool = False) -> tuple[str, ...]:
     answer speaks as captions do, and who aims at the middle of a meaning does not miss it.
     """
     said = parse(text.replace(POSE_TOKEN, ""), request).statements
-    return tuple(code_of(each.posecode).check if each.posecode else each.check for each in said)
+    return tuple(code_of(each.posecode).check if each.posecode else each.aim or each.check for each in said)
 
 
 class Said(NamedTuple):

@@ -15,6 +15,7 @@ TENS = {
     word: 10 * value
     for value, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
+TEENS_ONLY = {word for word, value in ONES.items() if value > 9}
 DEGREES = {"degrees", "degree", "deg", "degs"}
 METRES = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
@@ -49,6 +50,9 @@ def _number(tokens: Sequence[str], at: int) -> Amount | None:
     if tokens[hundred] == "hundred":
         rest = _number(tokens, hundred + 1 + (tokens[hundred + 1] == "and"))
         return Amount(rest.end, 100 + rest.value) if rest and rest.value < 100 else Amount(hundred + 1, 100.0)
+    if token == "one" and tokens[at + 1] in {*TENS, *TEENS_ONLY}:  # one twenty
+        rest = _number(tokens, at + 1)
+        return Amount(rest.end, 100 + rest.value) if rest else None
     if token in TENS:
         ones = ONES.get(tokens[at + 1], 0)
         return Amount(at + 1 + (0 < ones < 10), TENS[token] + ones * (0 < ones < 10))

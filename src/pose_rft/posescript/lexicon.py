@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from pose_rft.posescript.amounts import angle_at, bare_at, length_at
 from pose_rft.posescript.checks import mirrored, tightened
+from pose_rft.posescript.phrases import grammar_table
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes
 from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
 from pose_rft.storage import package_table
@@ -59,12 +60,14 @@ class Fact(NamedTuple):
         posecode: the id of the posecode that it is, or "".
         mirror: the check is to be mirrored once the amount is known.
         acute: the check where the amount is below ``ACUTE``, or "" for the same.
+        aim: what a pose that is made to do this meets, the middle of what the words may mean; "" for the check.
     """
 
     check: str
     posecode: str = ""
     mirror: bool = False
     acute: str = ""
+    aim: str = ""
 
     def of_amount(self, value: float) -> "Fact":
         """The fact with its amount filled in."""
@@ -349,7 +352,22 @@ def load_lexicon() -> Lexicon:
             lexicon.named.setdefault(noun, []).append(code)
     for sides in plain_words():
         _add_plain_words(lexicon, tuple(dict.fromkeys(sides)))
+    _add_limbs(lexicon)
     return lexicon
+
+
+def _add_limbs(lexicon: Lexicon) -> None:
+    """The nouns of ``grammar.yaml``."""
+    table = grammar_table()
+    for pair in (noun for nouns in table["limbs"].values() for noun in nouns):
+        one, both = pair.split("|")
+        for noun in (f"left {one}", f"right {one}", both):
+            _entry(lexicon.nouns, tuple(noun.split())).setdefault(PERSON, noun)
+        for side in ("left", "right"):
+            lexicon.named.setdefault(f"{side} {one}", [])
+        lexicon.add_pair(f"left {one}", both)
+    for noun in (noun for nouns in table["middle"].values() for noun in nouns):
+        _entry(lexicon.nouns, tuple(noun.split())).setdefault(PERSON, noun)
 
 
 def _add_plain_words(lexicon: Lexicon, sides: tuple["PlainWords", ...]) -> None:

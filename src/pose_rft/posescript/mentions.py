@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from pose_rft.posescript.composition import Composed, Composer
 from pose_rft.posescript.lexicon import (
     PERSON,
     Facts,
@@ -34,6 +35,7 @@ SHARING = {",", "and", "but", "then", "which", "that"}  # between states of one 
 CLAUSE_ENDS = STOPS | {"and", "while", "but", "whereas", "with", "as", "like", "so", "for"}
 STRANGE = 3  # words that may part a state from its noun
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
+COMPOSED, LOOSELY_COMPOSED = 3, 7
 WORD_COST = 1000  # a word left over weighs more than any number of statements
 
 
@@ -46,6 +48,7 @@ class Mention(NamedTuple):
     deed: bool  # has its subject before it, or is an order: "bends the left knee"
     person: bool  # is said of the person as a whole: "leaning forward"
     limb: str = ""  # of a limb without a side, told in the words of the left: "one arm"; of its twin, "other arm"
+    price: int = 0  # of equals, which mention is rather meant; 0 for what the lists of wordings know
 
 
 @cache
@@ -212,6 +215,11 @@ def mentions_at(tokens: Sequence[str], at: int, lexicon: Lexicon) -> Iterator[Me
                 yield Mention(at, end, known + facts, False, False, _sideless(parts[0]))
 
 
+def _composed_mention(at: int, one: Composed) -> Mention:
+    price = LOOSELY_COMPOSED if one.loose else COMPOSED
+    return Mention(at, one.end, one.facts, one.deed, one.person, one.limb, price)
+
+
 def find_mentions(tokens: Sequence[str]) -> list[Mention]:
     """The statements in a text that leave the fewest words over; of equals, the fewest statements.
 
@@ -219,12 +227,15 @@ def find_mentions(tokens: Sequence[str]) -> list[Mention]:
         tokens: of a text, in lower case and without articles; the first and the last are stops.
     """
     lexicon = load_lexicon()
+    composer = Composer(tokens, lambda place: parts_at(tokens, place, lexicon))
     cost = [0] * len(tokens)  # of the text from each token on
     step: list[Mention | None] = [None] * len(tokens)
     for at in reversed(range(len(tokens) - 1)):
         cost[at] = cost[at + 1] + (0 if holds_together(tokens[at]) else WORD_COST)
-        for one in mentions_at(tokens, at, lexicon):
-            price = 1 if all(fact.posecode for fact in one.facts) else 2  # rather what captions say than plain words
+        composed = (_composed_mention(at, one) for one in composer.at(at))
+        for one in (*mentions_at(tokens, at, lexicon), *composed):
+            # rather what captions say than plain words, and these rather than what is put together
+            price = one.price or (1 if all(fact.posecode for fact in one.facts) else 2)
             if cost[one.end] + price < cost[at]:
                 cost[at], step[at] = cost[one.end] + price, one
     found, at = [], 0

@@ -32,10 +32,12 @@ class Statement(NamedTuple):
     Attributes:
         check: its truth condition, in the language of ``pose_rft.posescript.checks``.
         posecode: the id of the posecode that it is, or "" where it is none, as "the left elbow at 120 degrees".
+        aim: what a pose that is made to do it meets, the middle of what the words may mean; "" for the check.
     """
 
     check: str
     posecode: str = ""
+    aim: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,11 @@ def _statements(stated: Sequence[Mention]) -> Iterator[Statement]:
     begun = {group[0]: group for group in sideless}
     for one in stated:
         if not one.limb:
-            yield from (Statement(fact.check, fact.posecode) for fact in one.facts)
+            yield from (Statement(fact.check, fact.posecode, fact.aim) for fact in one.facts)
         elif group := begun.get(one):
-            yield Statement(either_side([fact.check for each in group for fact in each.facts]))
+            facts = [fact for each in group for fact in each.facts]
+            aim = either_side([fact.aim or fact.check for fact in facts]) if any(fact.aim for fact in facts) else ""
+            yield Statement(either_side([fact.check for fact in facts]), "", aim)
 
 
 def _with_owners(text: str) -> Iterator[Word]:

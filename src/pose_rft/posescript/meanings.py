@@ -1,0 +1,231 @@
+"""What pieces said of a limb mean: "raise", "slight" of the left arm is a check (``grammar.yaml``).
+
+Pieces of one clause are looked up together: first all of them, then those of each rule, the most specific rule first.
+Places ("at shoulder height", "on the other knee", "above the head") are put together from what is placed and where.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from pose_rft.posescript.checks import mirrored, tightened
+from pose_rft.posescript.lexicon import ACUTE, LOOSE_DEGREES, LOOSE_METRES, Fact
+from pose_rft.posescript.phrases import ANGLE, FLEXION, LENGTH, Piece, grammar_table
+
+HINGES = {"elbow": "left_elbow", "arm": "left_elbow", "hand": "left_elbow", "knee": "left_knee", "leg": "left_knee"}
+PAIRED = {
+    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "arm": "arms", "elbow": "elbows",
+    "heel": "heels", "toe": "toes", "forearm": "arms", "shoulder": "shoulders", "sole": "feet", "shin": "feet",
+}  # fmt: skip
+ENDS = {
+    "arm": "left_wrist", "hand": "left_wrist", "forearm": "left_wrist", "elbow": "left_elbow",
+    "upper_arm": "left_elbow",
+    "knee": "left_knee", "thigh": "left_knee", "leg": "left_ankle", "shin": "left_ankle", "foot": "left_ankle",
+    "heel": "left_heel", "toe": "left_toes", "sole": "left_ankle", "head": "head", "chin": "head", "face": "face",
+    "hips": "pelvis", "shoulder": "left_shoulder", "hip": "left_hip",
+}  # fmt: skip
+TOUCHING = {
+    "arm": "left_hand", "hand": "left_hand", "forearm": "left_forearm", "elbow": "left_elbow", "foot": "left_foot",
+    "upper_arm": "left_upper_arm", "knee": "left_knee", "thigh": "left_thigh", "leg": "left_shin", "shin": "left_shin",
+    "heel": "left_foot", "toe": "left_foot", "sole": "left_foot", "head": "head", "face": "head", "chin": "head",
+}  # fmt: skip
+OF_THE_ARM = {"hand", "forearm", "elbow", "upper_arm", "shoulder"}  # a hand touches those of the other arm
+OTHER_WORDS = {
+    "torso": {"bend": "lean", "tilt": "lean", "turn": "twist"},
+    "back": {"bend": "lean", "tilt": "lean", "turn": "twist"},
+    "self": {"bend": "lean", "tilt": "lean"},
+    "head": {"lean": "tilt", "twist": "turn", "look": "turn", "bend": "tilt"},
+    "face": {"lean": "tilt", "twist": "turn", "look": "turn", "point": "turn"},
+    "chin": {"lean": "tilt", "twist": "turn", "look": "turn", "point": "turn"},
+    "shoulders": {"twist": "turn"},
+    "arm": {"air": "up"},
+    "hand": {"air": "up"},
+    "knee": {"air": "up"},
+}
+DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead"}  # "well above the head" is above it
+SWAPPED = {"left": "right", "right": "left"}
+CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
+
+
+class _Said(NamedTuple):
+    """A check as loosely as people mean it, and in the middle of what they may mean."""
+
+    check: str
+    aim: str
+
+
+class _Rule:
+    """What some pieces together say.
+
+    Attributes:
+        pieces: their names.
+        alone: nothing else may be said beside them.
+        says: of the left limb.
+        of_one: it compares a limb with its twin, so it cannot be said of both.
+    """
+
+    def __init__(self, key: str, says: str) -> None:
+        self.alone = key.startswith("=")
+        self.pieces = frozenset(key.removeprefix("=").split())
+        self.says = tuple(_said(each.strip()) for each in says.split(" ; ") if each)
+        self.of_one = "left_" in says and "right_" in says and "gap" not in says
+
+
+def _said(says: str) -> _Said:
+    """ "CHECK >> AIM", or an aim that people mean more loosely."""
+    if ">>" in says:
+        check, aim = says.split(">>")
+        return _Said(check.strip(), aim.strip())
+    if "{" in says:
+        return _Said(says, says)
+    return _Said(tightened(says, -LOOSE_DEGREES, -LOOSE_METRES), says)
+
+
+@cache
+def _rules() -> dict[str, list[_Rule]]:
+    """Of every limb, those of most pieces first."""
+    found: dict[str, list[_Rule]] = {}
+    for entry in grammar_table()["rules"]:
+        rules = [_Rule(str(key), says) for key, says in entry["says"].items()]
+        for limb in entry["of"].split():
+            found.setdefault(limb, []).extend(rules)
+    return {limb: sorted(rules, key=lambda rule: (-rule.alone, -len(rule.pieces))) for limb, rules in found.items()}
+
+
+@cache
+def _weak() -> frozenset[str]:
+    return frozenset(grammar_table()["weak"].split())
+
+
+def facts_of(limb: str, sides: Sequence[str], pieces: Sequence[Piece]) -> tuple[Fact, ...]:
+    """What one clause says of a limb.
+
+    Args:
+        limb: its kind, e.g. "knee".
+        sides: "left", "right", both, or none where it has no side.
+        pieces: of the clause.
+
+    Returns:
+        Its facts; none where a piece is not understood of this limb.
+    """
+    names = frozenset(name for piece in pieces for name in piece.names)
+    values = tuple((mark, piece.value) for piece in pieces for mark in piece.names if piece.value is not None)
+    return _facts(limb, tuple(sides), names, values) if names else ()
+
+
+@lru_cache(maxsize=16384)
+def _facts(
+    limb: str, sides: tuple[str, ...], names: frozenset[str], values: tuple[tuple[str, float], ...]
+) -> tuple[Fact, ...]:
+    amounts = {ANGLE if mark == FLEXION else mark: value for mark, value in values}
+    if len(amounts) != len(values):
+        return ()
+    bends = FLEXION in names
+    names = frozenset(OTHER_WORDS.get(limb, {}).get(name, ANGLE if name == FLEXION else name) for name in names)
+    whole, left = _consumed(PAIRED.get(limb, "") if len(sides) == 2 else "", names, False)
+    found: list[tuple[str, _Said]] = [("", said) for said in whole]
+    rest: frozenset[str] = left
+    for side in sides or ("",):
+        own = frozenset(map(_mirror_name, left)) if side == "right" else left
+        each, rest = _consumed(limb, own, len(sides) == 2)
+        for place in sorted(name for name in rest if ":" in name):
+            if said := _placed(limb, place, amounts.get(LENGTH)):
+                each.append(said)
+                rest -= {place, *((LENGTH,) if "{L}" in said.aim else ()), *DEGREES_OF_PLACES}
+        if rest - _weak():
+            return ()
+        found += [(side, said) for said in each]
+    facts = []
+    for side, said in found:
+        check, aim = (_filled(text, limb, bends, amounts) for text in said)
+        facts.append(Fact(mirrored(check), aim=mirrored(aim)) if side == "right" else Fact(check, aim=aim))
+    return tuple(facts)
+
+
+def _consumed(limb: str, names: frozenset[str], both: bool) -> tuple[list[_Said], frozenset[str]]:
+    """What the rules of a limb say of pieces, and the pieces that are left."""
+    says: list[_Said] = []
+    called = {name: name for name in names} | {name.rpartition(":")[0]: name for name in names if ":" in name}
+    for rule in _rules().get(limb, ()):
+        used = {called[piece] for piece in rule.pieces if piece in called}
+        if len(used) < len(rule.pieces) or (rule.alone and used != names) or (both and rule.of_one):
+            continue
+        if not rule.says:
+            return [], names  # not understood
+        says += rule.says
+        called = {piece: name for piece, name in called.items() if name not in used}
+    return says, frozenset(called.values())
+
+
+def _mirror_name(name: str) -> str:
+    """left <-> right, also of a place: on:knee:left"""
+    relation, _, side = name.rpartition(":")
+    swapped = SWAPPED.get(side, side)
+    return f"{relation}:{swapped}" if relation else swapped
+
+
+def _filled(check: str, limb: str, bends: bool, amounts: Mapping[str, float]) -> str:
+    """With its amounts."""
+    angle = amounts.get(ANGLE)
+    if check == "{N}" and angle is not None:
+        joint = HINGES[limb]
+        if bends:
+            return f"abs(angle({joint}) - {180 - angle:g}) < 15"
+        if angle < ACUTE:
+            return f"abs(abs(angle({joint}) - 90) - {90 - angle:g}) < 15"
+        return f"abs(angle({joint}) - {angle:g}) < 15"
+    for mark, value in amounts.items():
+        check = check.replace(f"{{{mark}}}", f"{value:g}")
+    return check
+
+
+def _placed(limb: str, place: str, length: float | None) -> _Said | None:
+    """What a place says of the left limb, or None."""
+    relation, name, side = place.split(":")
+    target, end = grammar_table()["targets"][name], ENDS.get(limb, "")
+    if relation in {"at", "above", "below"} and end and name != "body":
+        return _at_height(end, relation, name, target, length)
+    gaps = _gaps(limb, target, name, side) if relation in {"on", "near"} and limb in TOUCHING else ""
+    if not gaps:
+        return None
+    if length is not None:
+        return _Said(f"abs({gaps} - {{L}}) < 0.12", f"abs({gaps} - {{L}}) < 0.12")
+    least = CONTACT if relation == "on" else NEARBY
+    return _Said(f"{gaps} < {least + SLACK:g}", f"{gaps} < {least}")
+
+
+def _at_height(end: str, relation: str, name: str, target: dict, length: float | None) -> _Said | None:
+    height = target["y"]
+    if name == "one" or f"y({end})" == height:  # the left hand higher than the other; at the height of the hand
+        height = f"y({end})"
+        if not end.startswith("left_"):
+            return None
+        height = mirrored(f"{height} > 0").removesuffix(" > 0")
+    if name == "floor":
+        return None
+    if relation == "at":
+        return _Said(*(f"abs(y({end}) - ({height})) < {slack}" for slack in (2 * LEVEL, LEVEL)))
+    top = height if name == "one" else target.get("top", height)
+    if length is not None:
+        sign = "-" if relation == "above" else "+"
+        exactly = f"abs(y({end}) - ({top if relation == 'above' else height}) {sign} {{L}}) < 0.12"
+        return _Said(exactly, exactly)
+    if relation == "above":
+        return _Said(f"y({end}) > {height} - 0.03", f"y({end}) > {top} + 0.04")
+    return _Said(f"y({end}) < {height} + 0.03", f"y({end}) < {height} - 0.05")
+
+
+def _gaps(limb: str, target: dict, name: str, side: str) -> str:
+    """The smallest distance of what touches to the target."""
+    own = TOUCHING[limb]
+    parts = list(target["gap"])
+    if name in OF_THE_ARM and limb in {"arm", "hand", "forearm"} and not side:
+        side = "other" if name != "shoulder" else ""
+    swapped = [part.replace("left_", "right_") for part in parts]
+    if target.get("sided"):
+        if side in {"right", "other"}:
+            parts = swapped
+        elif side not in {"left", "own"}:
+            parts = [*parts, *swapped]
+    gaps = [f"gap({own}, {part})" for part in dict.fromkeys(parts) if part != own]
+    return "" if not gaps else gaps[0] if len(gaps) == 1 else f"min({', '.join(gaps)})"
