@@ -1,8 +1,8 @@
 """Statements put together: a limb with pieces before and behind it, in any order and number.
 
 "bend your left knee a little", "left knee slightly bent", "a slight bend of the left knee" are the same limb and
-the same pieces. ``phrases`` reads pieces, ``meanings`` says what they mean; here they are joined to limbs, and to the person
-("lean forward a bit").
+the same pieces. ``phrases`` reads pieces, ``meanings`` says what they mean; here they are joined to limbs, and to
+the person ("lean forward a bit").
 """
 
 from collections.abc import Callable, Iterator, Sequence
