@@ -41,7 +41,7 @@ NOT_FIRST = frozenset(
     ("up", "down", "fwd", "back", "side", "left", "right", "out", "in", "apart", "together", "across", "off_floor")
 )
 OF_THE_PERSON = {"lean": "self", "bend": "self", "tilt": "self", "twist": "self", "arch": "self", "look": "look"}
-ARM = frozenset(("arm", "hand", "elbow", "forearm", "upper_arm", "shoulder"))
+ARM = frozenset(("arm", "hand", "palm", "elbow", "forearm", "upper_arm", "shoulder"))
 BEFORE_A_LIMB = {"left", "right", "both", "one", "each", "other"}
 
 
@@ -120,7 +120,7 @@ class Composer:
         if not self._piece_at(at):
             return
         chains = list(self._chains(at))
-        if self.tokens[at - 1] in JOINTS and chains:
+        if chains and self.tokens[at - 1] in JOINTS and self.tokens[at] not in SWAPPED:
             yield from self._going_on(at, chains)
         if not self._may_begin(at):
             return
@@ -138,6 +138,8 @@ class Composer:
 
     def _may_begin(self, at: int) -> bool:
         piece = self._piece_at(at)
+        if self.tokens[at - 1] == "than":  # more than halfway
+            return False
         if piece is None or not piece.names or piece.carries:
             return bool(piece and piece.carries)
         return not (NOT_FIRST & set(piece.names)) and ":" not in piece.names[0]
@@ -145,7 +147,7 @@ class Composer:
     def _limbs_at(self, at: int) -> list[tuple[tuple[_Limb, ...], int]]:
         """Limbs that begin at a token, one or two, and where they end."""
         if at not in self._limbs:
-            self._limbs[at] = list(self._read_limbs(at))
+            self._limbs[at] = [] if self.tokens[at - 1] == "from" else list(self._read_limbs(at))
         return self._limbs[at]
 
     def _read_limbs(self, at: int) -> Iterator[tuple[tuple[_Limb, ...], int]]:

@@ -12,20 +12,27 @@ from pose_rft.posescript.checks import mirrored, tightened
 from pose_rft.posescript.lexicon import ACUTE, LOOSE_DEGREES, LOOSE_METRES, Fact
 from pose_rft.posescript.phrases import ANGLE, FLEXION, LENGTH, Piece, grammar_table
 
-HINGES = {"elbow": "left_elbow", "arm": "left_elbow", "hand": "left_elbow", "knee": "left_knee", "leg": "left_knee"}
+HINGES = {
+    "elbow": "left_elbow",
+    "arm": "left_elbow",
+    "hand": "left_elbow",
+    "palm": "left_elbow",
+    "knee": "left_knee",
+    "leg": "left_knee",
+}
 PAIRED = {
-    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "arm": "arms", "elbow": "elbows",
+    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "palm": "hands", "arm": "arms", "elbow": "elbows",
     "heel": "heels", "toe": "toes", "forearm": "arms", "shoulder": "shoulders", "sole": "feet", "shin": "feet",
 }  # fmt: skip
 ENDS = {
-    "arm": "left_wrist", "hand": "left_wrist", "forearm": "left_wrist", "elbow": "left_elbow",
+    "arm": "left_wrist", "hand": "left_wrist", "palm": "left_wrist", "forearm": "left_wrist", "elbow": "left_elbow",
     "upper_arm": "left_elbow",
     "knee": "left_knee", "thigh": "left_knee", "leg": "left_ankle", "shin": "left_ankle", "foot": "left_ankle",
     "heel": "left_heel", "toe": "left_toes", "sole": "left_ankle", "head": "head", "chin": "head", "face": "face",
     "hips": "pelvis", "shoulder": "left_shoulder", "hip": "left_hip",
 }  # fmt: skip
 TOUCHING = {
-    "arm": "left_hand", "hand": "left_hand", "forearm": "left_forearm", "elbow": "left_elbow", "foot": "left_foot",
+    "arm": "left_hand", "hand": "left_hand", "palm": "left_hand", "forearm": "left_forearm", "elbow": "left_elbow", "foot": "left_foot",
     "upper_arm": "left_upper_arm", "knee": "left_knee", "thigh": "left_thigh", "leg": "left_shin", "shin": "left_shin",
     "heel": "left_foot", "toe": "left_foot", "sole": "left_foot", "head": "head", "face": "head", "chin": "head",
 }  # fmt: skip
@@ -219,7 +226,7 @@ def _gaps(limb: str, target: dict, name: str, side: str) -> str:
     """The smallest distance of what touches to the target."""
     own = TOUCHING[limb]
     parts = list(target["gap"])
-    if name in OF_THE_ARM and limb in {"arm", "hand", "forearm"} and not side:
+    if name in OF_THE_ARM and limb in {"arm", "hand", "palm", "forearm"} and not side:
         side = "other" if name != "shoulder" else ""
     swapped = [part.replace("left_", "right_") for part in parts]
     if target.get("sided"):

@@ -186,6 +186,8 @@ def _amounts(tokens: Sequence[str], at: int) -> Iterator[Piece]:
 def piece_at(tokens: Sequence[str], at: int) -> Piece | None:
     """The longest piece that begins at a token; of equals an amount, then no place. The tokens must end with a stop."""
     best: Piece | None = None
+    if tokens[at] in SIDE_WORDS and tokens[at + 1] == "one":  # "the left one"
+        return None
     words = (Piece(end, *_named(meaning)) for end, meaning in _matches(_pieces(), tokens, at) if end > at)
     for piece in (*_amounts(tokens, at), *words, *_places(tokens, at)):
         if best is None or piece.end > best.end:
