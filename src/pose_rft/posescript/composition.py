@@ -87,7 +87,7 @@ def limb_nouns() -> dict[str, tuple[str, str]]:
 def _named() -> dict[str, _Limb]:
     found = {noun: _Limb(kind, ()) for kind, nouns in grammar_table()["middle"].items() for noun in nouns}
     for one, (kind, both) in limb_nouns().items():
-        found |= {f"{side} {one}": _Limb(kind, (side,)) for side in ("left", "right")}
+        found |= {f"{side} {noun}": _Limb(kind, (side,)) for side in ("left", "right") for noun in (one, both)}
         found[f"one {one}"] = _Limb(kind, ("left",), f"one {one}")
         found[f"other {one}"] = _Limb(kind, ("right",), f"other {one}")
         found.setdefault(both, _Limb(kind, ("left", "right")))

@@ -361,7 +361,7 @@ def _add_limbs(lexicon: Lexicon) -> None:
     table = grammar_table()
     for pair in (noun for nouns in table["limbs"].values() for noun in nouns):
         one, both = pair.split("|")
-        for noun in (f"left {one}", f"right {one}", both):
+        for noun in (f"left {one}", f"right {one}", f"left {both}", f"right {both}", both):  # left toes
             _entry(lexicon.nouns, tuple(noun.split())).setdefault(PERSON, noun)
         for side in ("left", "right"):
             lexicon.named.setdefault(f"{side} {one}", [])

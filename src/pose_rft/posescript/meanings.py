@@ -21,8 +21,9 @@ HINGES = {
     "leg": "left_knee",
 }
 PAIRED = {
-    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "palm": "hands", "arm": "arms", "elbow": "elbows",
-    "heel": "heels", "toe": "toes", "forearm": "arms", "shoulder": "shoulders", "sole": "feet", "shin": "feet",
+    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "palm": "hands", "arm": "arms",
+    "elbow": "elbows", "heel": "heels", "toe": "toes", "forearm": "arms", "shoulder": "shoulders",
+    "sole": "feet", "shin": "feet",
 }  # fmt: skip
 ENDS = {
     "arm": "left_wrist", "hand": "left_wrist", "palm": "left_wrist", "forearm": "left_wrist", "elbow": "left_elbow",
@@ -32,9 +33,10 @@ ENDS = {
     "hips": "pelvis", "shoulder": "left_shoulder", "hip": "left_hip",
 }  # fmt: skip
 TOUCHING = {
-    "arm": "left_hand", "hand": "left_hand", "palm": "left_hand", "forearm": "left_forearm", "elbow": "left_elbow", "foot": "left_foot",
-    "upper_arm": "left_upper_arm", "knee": "left_knee", "thigh": "left_thigh", "leg": "left_shin", "shin": "left_shin",
-    "heel": "left_foot", "toe": "left_foot", "sole": "left_foot", "head": "head", "face": "head", "chin": "head",
+    "arm": "left_hand", "hand": "left_hand", "palm": "left_hand", "forearm": "left_forearm", "elbow": "left_elbow",
+    "foot": "left_foot", "upper_arm": "left_upper_arm", "knee": "left_knee", "thigh": "left_thigh", "leg": "left_shin",
+    "shin": "left_shin", "heel": "left_foot", "toe": "left_foot", "sole": "left_foot",
+    "head": "head", "face": "head", "chin": "head",
 }  # fmt: skip
 OF_THE_ARM = {"hand", "forearm", "elbow", "upper_arm", "shoulder"}  # a hand touches those of the other arm
 OTHER_WORDS = {
@@ -49,6 +51,8 @@ OTHER_WORDS = {
     "hand": {"air": "up"},
     "knee": {"air": "up"},
 }
+MOVES = {"raise", "up", "lower", "down", "tuck", "high", "low", "hang", "nod", "tilt"}
+GRADES = {"slight", "barely", "half", "almost", "much", "full", ANGLE, LENGTH}
 DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead"}  # "well above the head" is above it
 SWAPPED = {"left": "right", "right": "left"}
 CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
@@ -139,7 +143,7 @@ def _facts(
             if said := _placed(limb, place, amounts.get(LENGTH)):
                 each.append(said)
                 rest -= {place, *((LENGTH,) if "{L}" in said.aim else ()), *DEGREES_OF_PLACES}
-        if rest - _weak():
+        if rest - _weak() - MOVES:
             return ()
         found += [(side, said) for said in each]
     facts = []
@@ -152,14 +156,19 @@ def _facts(
 def _consumed(limb: str, names: frozenset[str], both: bool) -> tuple[list[_Said], frozenset[str]]:
     """What the rules of a limb say of pieces, and the pieces that are left."""
     says: list[_Said] = []
+    graded = False
     called = {name: name for name in names} | {name.rpartition(":")[0]: name for name in names if ":" in name}
     for rule in _rules().get(limb, ()):
         used = {called[piece] for piece in rule.pieces if piece in called}
         if len(used) < len(rule.pieces) or (rule.alone and used != names) or (both and rule.of_one):
             continue
+        measured = LENGTH in called and LENGTH not in rule.pieces and any(":" in piece for piece in rule.pieces)
+        if measured or (graded and rule.pieces <= MOVES):
+            continue  # "20 cm above"; lifted 5 cm is not lifted high
         if not rule.says:
             return [], names  # not understood
         says += rule.says
+        graded |= bool(rule.pieces & GRADES)
         called = {piece: name for piece, name in called.items() if name not in used}
     return says, frozenset(called.values())
 
@@ -192,6 +201,8 @@ def _placed(limb: str, place: str, length: float | None) -> _Said | None:
     target, end = grammar_table()["targets"][name], ENDS.get(limb, "")
     if relation in {"at", "above", "below"} and end and name != "body":
         return _at_height(end, relation, name, target, length)
+    if name == "foot" and limb in PAIRED and PAIRED[limb] in {"feet", "heels", "toes"} and not side:
+        return None  # the foot on its toes
     gaps = _gaps(limb, target, name, side) if relation in {"on", "near"} and limb in TOUCHING else ""
     if not gaps:
         return None

@@ -128,6 +128,7 @@ def words_of_pieces() -> frozenset[str]:
 
     for trie in (_pieces(), _targets(), _relations()):
         walk(trie)
+    # the words behind a target: "hip height"
     for entry in grammar_table()["relations"].values():
         found.update(re.findall("[a-z]+", entry))
     return frozenset(found)

@@ -4,14 +4,21 @@ A slip is a letter too many, too few, wrong or exchanged with its neighbour (Dam
 or more, or a missing space. ``spelling.yaml`` holds what is misspelt by ear, and English words that look like slips.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
 from pose_rft.posescript.amounts import WORDS as AMOUNT_WORDS
-from pose_rft.posescript.lexicon import AMOUNTS, END, Phrases, load_lexicon, reading_table
+from pose_rft.posescript.lexicon import AMOUNTS, END, OWNERS, Phrases, load_lexicon, reading_table
+from pose_rft.posescript.phrases import words_of_pieces
 from pose_rft.storage import package_table
 
+RUN_TOGETHER = re.compile(r"(\d+)([a-z]+)")  # 110degrees
+LONGEST_UNIT = 4  # letters of what is written in one with its number: 60cm, 90degs
+JOINING = {"on", "at", "to", "in"}
+OFTEN_MISSPELT = {"both", "with", "while", "other", "about", *(unit for unit in AMOUNT_WORDS if len(unit) > 5)}
+LONG = 6  # letters of a word of the grammar that is mended to: a short one is a slip away from too many others
 SHORTEST = 4  # letters of a word in which slips are mended
 SHORTEST_PART, SHORTEST_JOINED = 2, 6  # letters of either word of two that are run together, and of both
 PARTS = {
@@ -22,8 +29,34 @@ PARTS = {
 
 def corrected(words: Iterable[str]) -> Iterator[str]:
     """Words and stops in lower case, with slips mended; one that is run together becomes two."""
+    waiting = ""  # a word that may take the first letter of the next: "arm sout"
     for word in words:
-        yield from _mended(word)
+        if waiting and _is_shifted(waiting, word):
+            waiting, word = waiting + word[0], word[1:]
+        if waiting:
+            yield from _mended(waiting)
+        waiting = word
+    if waiting:
+        yield from _mended(waiting)
+
+
+def _is_shifted(word: str, after: str) -> bool:
+    """Whether a space came a letter too early: "arm sout"."""
+    if len(after) < SHORTEST or after in _known() or after in _table()[1]:
+        return False
+    return {word + after[0], after[1:]} <= _known() and word + after[0] in PARTS
+
+
+def _parted(word: str) -> tuple[str, str] | None:
+    """The two words that one is run together of, those that name a limb first, or None."""
+    found = []
+    for at in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1):
+        one, two = word[:at], word[at:]
+        if {one, two} <= _known() and {one, two} & PARTS:
+            found.append((2 * (one in PARTS) + (two in JOINING), (one, two)))
+        elif (one in JOINING and two in OWNERS) or (one in PARTS and two in JOINING):
+            found.append((3, (one, two)))
+    return max(found)[1] if found else None
 
 
 @lru_cache(maxsize=65536)
@@ -31,12 +64,18 @@ def _mended(word: str) -> tuple[str, ...]:
     misspelt, real = _table()
     if word in misspelt:
         return tuple(misspelt[word].split())
+    if (joined := RUN_TOGETHER.fullmatch(word)) and len(joined[2]) > LONGEST_UNIT:
+        return (joined[1], *_mended(joined[2]))
     if word in _known() or word in real or not word.isalpha():
         return (word,)
-    for at in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1):
-        one, two = word[:at], word[at:]
-        if {one, two} <= _known() and {one, two} & PARTS and len(word) >= SHORTEST_JOINED:
-            return (one, two)
+    if word.endswith("in") and f"{word}g" in _known():  # reachin
+        return (f"{word}g",)
+    if (
+        len(word) >= SHORTEST_JOINED - 1
+        and (parts := _parted(word))
+        and (len(word) >= SHORTEST_JOINED or parts[1] in OWNERS)
+    ):
+        return parts
     if len(word) < SHORTEST:
         return (word,)
     near = {right for shape in _with_one_less(word) for right in _by_shape()[shape] if is_one_slip(word, right)}
@@ -69,6 +108,7 @@ def taught_words() -> frozenset[str]:
     for phrases in (lexicon.nouns, lexicon.states, lexicon.acts):
         walk(phrases, nested=False)
     walk(lexicon.deeds, nested=True)
+    found |= {word for word in words_of_pieces() if len(word) >= LONG}
     return frozenset(word for word in found if word.isalpha())
 
 
@@ -77,14 +117,14 @@ def _known() -> frozenset[str]:
     """All words that the reader has an opinion of."""
     table = reading_table()
     lists = [words for words in table.values() if isinstance(words, frozenset)]
-    return frozenset().union(taught_words(), *lists, *table["people"].values(), PARTS, AMOUNT_WORDS)
+    return frozenset().union(taught_words(), *lists, *table["people"].values(), PARTS, AMOUNT_WORDS, words_of_pieces())
 
 
 @cache
 def _by_shape() -> dict[str, set[str]]:
     """Words of the lexicon by what is left of them without any one letter, and by themselves."""
     found: dict[str, set[str]] = defaultdict(set)
-    for word in taught_words():
+    for word in {*taught_words(), *OFTEN_MISSPELT}:
         if len(word) >= SHORTEST:
             for shape in _with_one_less(word):
                 found[shape].add(word)
