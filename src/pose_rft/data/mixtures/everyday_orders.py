@@ -7,7 +7,7 @@ answer is graded.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -30,10 +30,17 @@ from pose_rft.storage import package_table
 LEAST = 0.5  # of "a little", that counts as a change
 NUMBER_RATE = 0.3  # of the amounts, that are a number
 TWO_RATE = 0.3  # of the orders, that ask for two things
-OPTIONAL_RATE = 0.35  # of what a wording may leave out, that is said
+OPTIONAL_RATES = (0.35, 0.7, 0.95)  # of what a wording may leave out, that is said
+ARTICLE_RATE = 0.7  # of the parts of tables without articles, that get one
 STATE_SIZE = 2.0  # what comes true is as worth saying as a change by twice the usual amount
+BETWEEN_CLAUSES = (" and ", " and ", ", then ", ", ")
 FEW = 5  # of the largest changes, among which is chosen
 AMOUNTS: dict[str, list[str]] = package_table(__package__, "pose_tasks.yaml")["amounts"]
+_BARE = re.compile(
+    r"(?:(?<=^)|(?<= ))(?=(?:left|right) (?:arm|hand|elbow|knee|foot|leg|ear|shoulder|ankle|heel|toes|side)\b)"
+    r"|(?<= on | to | at | of | up )(?=(?:hips?|waist|floor|ground|chest|head|face|sides?|forehead|ceiling|body)\b)"
+    r"|(?<= to | on )(?=(?:left|right)$)"
+)  # parts without an article
 GROUPS = (
     ("arm", "hand", "elbow", "forearm", "shoulder"),
     ("leg", "knee", "foot", "feet", "toe"),
@@ -118,7 +125,9 @@ def _other_side(wish: Wish) -> Wish:
     return wish._replace(name=name, wordings=wordings, nouns=nouns, measure=order_words().measures.get(name))
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
+    """A wish in words, and the statements that it makes about the second pose and about the change."""
+
     clause: str
     checks: tuple[str, ...]
     changes: tuple[str, ...]
@@ -157,30 +166,41 @@ def _size(wish: Wish, row: int, change: dict[str, list[float]], came_true: dict[
 
 
 def _order(ranked: Sequence[Wish], change: dict[str, float], rng: np.random.Generator) -> EverydayOrder | None:
-    said: list[_Said] = []
+    said: list[Said] = []
     wanted = 1 + int(rng.random() < TWO_RATE)
     left = list(ranked[:FEW])
     while left and len(said) < wanted:
         wish = left.pop(int(rng.integers(len(left))))
-        said.append(_say(wish, ranked, change, rng))
-        left = [other for other in left if _part(other.name) != _part(wish.name)]
+        said.append(say(wish, ranked, change, rng))
+        left = [other for other in left if part_of(other.name) != part_of(wish.name)]
     if not said:
         return None
-    text = pick(rng, (" and ", " and ", ", then ", ", ")).join(each.clause for each in said)
+    text = pick(rng, BETWEEN_CLAUSES).join(each.clause for each in said)
     if is_edit_prompt(text):
         return None
     checks, changes = (tuple(one for each in said for one in getattr(each, part)) for part in ("checks", "changes"))
     return EverydayOrder(typed(text, rng), checks, changes)
 
 
-def _part(name: str) -> str:
+def twin_of(wish: Wish) -> Wish:
+    """The same wish of the other side; itself if it has no side."""
+    other = exchange_sides(wish.name)
+    return next((w for w in wishes() if w.name == other and w.sign == wish.sign), wish)
+
+
+def part_of(name: str) -> str:
     """What a wish moves: arms, legs, head, or the trunk and all."""
     return next((group[0] for group in GROUPS if any(word in name for word in group)), "")
 
 
-def _say(wish: Wish, ranked: Sequence[Wish], change: dict[str, float], rng: np.random.Generator) -> _Said:
+def say(wish: Wish, ranked: Sequence[Wish], change: Mapping[str, float], rng: np.random.Generator) -> Said:
+    """One way to say a wish; of both sides where the same of the other side is among ``ranked`` and as large.
+
+    Args:
+        change: by how much quantities changed, by name.
+    """
     if wish.measure is None:
-        return _Said(_filled(pick(rng, wish.wordings), "", rng), wish.checks, ())
+        return Said(_filled(pick(rng, wish.wordings), "", rng), wish.checks, ())
     size, low, high = _amount(wish.measure, abs(change[wish.name]), rng)
     compared = [_comparison(wish, low, high)]
     twin = next((w for w in ranked if w.sign == wish.sign and w.name == exchange_sides(wish.name) != wish.name), None)
@@ -192,7 +212,7 @@ def _say(wish: Wish, ranked: Sequence[Wish], change: dict[str, float], rng: np.r
         if both and twin is not None:
             compared.append(_comparison(twin, low, high))
     words = _filled(wording, noun, rng)
-    return _Said(f"{words} {size}".strip(), (), tuple(map(str, compared)))
+    return Said(f"{words} {size}".strip(), (), tuple(map(str, compared)))
 
 
 def _amount(measure: Measure, far: float, rng: np.random.Generator) -> tuple[str, float, float]:
@@ -223,9 +243,12 @@ def _comparison(wish: Wish, low: float, high: float) -> Comparison:
 
 def _filled(wording: str, noun: str, rng: np.random.Generator) -> str:
     """One of the ways to say "(put) {np} up|down"."""
-    words = []
+    words, said = [], pick(rng, OPTIONAL_RATES)
     for word in wording.replace("{np}", "\0").split():
-        if word.startswith("(") and rng.random() > OPTIONAL_RATE:
+        if word.startswith("(") and rng.random() > said:
             continue
         words.append(pick(rng, word.strip("()").split("|")))
-    return re.sub(r" +", " ", " ".join(words).replace("\0", noun)).replace("oneself", "yourself").strip()
+    text = re.sub(r" +", " ", " ".join(words)).replace("oneself", "yourself").strip()
+    if rng.random() < ARTICLE_RATE:
+        text = _BARE.sub(pick(rng, ("the ", "the ", "your ")), text)
+    return text.replace("\0", noun)

@@ -14,7 +14,8 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, mirrored_name
 from pose_rft.data.mixtures.drawing import Drawing, drawn_frames, mixed_concept_poses, repetitions
-from pose_rft.data.mixtures.everyday_orders import everyday_orders
+from pose_rft.data.mixtures.everyday_orders import Said, everyday_orders
+from pose_rft.data.mixtures.solved_edits import solved_edits
 from pose_rft.data.mocap.pose_mixing import interpolated
 from pose_rft.data.phrases import pick, typed
 from pose_rft.data.sample import OUTLINED_ANSWER, Sample
@@ -26,7 +27,10 @@ from pose_rft.storage import package_table
 TABLE: dict[str, list[str]] = package_table(__package__, "pose_tasks.yaml")
 BATCH = 1_000  # poses that are measured at once
 SPARE = 1.3  # pairs drawn for a sample: some have no name for what changed
-EVERYDAY_RATE = 0.6  # of the edits, that are said in everyday words; the others are edit instructions
+SOLVED_RATE = 0.9  # of the edits, whose targets are the least change; those of the others have limbs of another pose
+SOLVED_SPARE = 1.5  # starts drawn for one of them: an order may make no sense for a pose
+PLAIN_RATE = 0.4  # of the edits, that are the pose and the order as typed
+EVERYDAY_RATE = 0.6  # of the others, that are said in everyday words; the others are edit instructions
 WHOLE_RATE = 0.15  # of the targets, that are another pose altogether
 PART_RATE = 0.5  # of the others, that go a part of the way
 SAID_RATE = 0.4  # of the completions, that say what the whole pose is
@@ -67,7 +71,7 @@ def drawn_poses(drawing: Drawing, count: int) -> np.ndarray:
 
 def draw_edits(drawing: Drawing, count: int) -> list[Sample]:
     """A pose and an order that changes it."""
-    samples: list[Sample] = []
+    samples = _solved_edits(drawing, round(SOLVED_RATE * count))
     while len(samples) < count:
         wanted = min(BATCH, round(SPARE * (count - len(samples))) + 4)
         before = torch.from_numpy(drawn_poses(drawing, wanted))
@@ -75,6 +79,18 @@ def draw_edits(drawing: Drawing, count: int) -> list[Sample]:
         everyday = int(EVERYDAY_RATE * wanted)
         samples += _everyday_edits(drawing, before[:everyday], after[:everyday])
         samples += _instructed_edits(drawing, before[everyday:], after[everyday:])
+    return samples[:count]
+
+
+def _solved_edits(drawing: Drawing, count: int) -> list[Sample]:
+    samples: list[Sample] = []
+    while len(samples) < count:
+        poses = torch.from_numpy(drawn_poses(drawing, round(SOLVED_SPARE * (count - len(samples))) + 4))
+        last: tuple[Said, str, str] | None = None
+        for said, start, end in solved_edits(poses, drawing.rng):
+            if last is None or last[0] is not said:  # starts of one order share its words, which are read once
+                last = said, _prompt(drawing, typed(said.clause, drawing.rng)), drawing.answer()
+            samples.append(_edit(last[1], last[2], start.numpy(), end.numpy(), said.checks, said.changes, "solved"))
     return samples[:count]
 
 
@@ -99,7 +115,7 @@ def _joints(limb: str) -> tuple[int, ...]:
 def _everyday_edits(drawing: Drawing, before: Tensor, after: Tensor) -> list[Sample]:
     orders = everyday_orders(load_body().points(before), load_body().points(after), drawing.rng)
     return [
-        _edit(drawing, order.text, start, end, order.checks, order.changes, "everyday")
+        _edit(_prompt(drawing, order.text), drawing.answer(), start, end, order.checks, order.changes, "everyday")
         for order, start, end in zip(orders, before.numpy(), after.numpy(), strict=True)
         if order is not None
     ]
@@ -112,27 +128,37 @@ def _instructions(drawing: Drawing, before: Tensor, after: Tensor) -> list[EditI
 
 def _instructed_edits(drawing: Drawing, before: Tensor, after: Tensor) -> list[Sample]:
     return [
-        _edit(drawing, typed(said.text, drawing.rng), start, end, said.checks, said.changes, "instruction")
+        _edit(
+            _prompt(drawing, typed(said.text, drawing.rng)),
+            drawing.answer(),
+            start,
+            end,
+            said.checks,
+            said.changes,
+            "instruction",
+        )
         for said, start, end in zip(_instructions(drawing, before, after), before.numpy(), after.numpy(), strict=True)
         if said.checks or said.changes
     ]
 
 
+def _prompt(drawing: Drawing, order: str) -> str:
+    words = {"order": f"{order[0].lower()}{order[1:]}", "Order": f"{order[0].upper()}{order[1:]}"}
+    frames = TABLE["edit"]
+    return (frames[0] if drawing.rng.random() < PLAIN_RATE else pick(drawing.rng, frames)).format(**words)
+
+
 def _edit(
-    drawing: Drawing,
-    order: str,
+    prompt: str,
+    answer: str,
     before: np.ndarray,
     after: np.ndarray,
     checks: Sequence[str],
     changes: Sequence[str],
     kind: str,
 ) -> Sample:
-    words = {"order": f"{order[0].lower()}{order[1:]}", "Order": f"{order[0].upper()}{order[1:]}"}
-    prompt = pick(drawing.rng, TABLE["edit"]).format(**words)
-    answer = drawing.answer()
-    source = f"edit:{kind}"
     return Sample(
-        prompt, answer, after, None, "edit_pose", tuple(checks), source, poses=(before,), changes=tuple(changes)
+        prompt, answer, after, None, "edit_pose", tuple(checks), f"edit:{kind}", poses=(before,), changes=tuple(changes)
     )
 
 
