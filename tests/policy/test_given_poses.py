@@ -189,6 +189,43 @@ def test_cached_states_give_the_distributions_that_the_whole_policy_gives(polici
     assert fixed.rollout(fixed.prompts, num_poses=2, seeds=1).action.shape == (3, 1, 2, 22, 6)
 
 
+def test_words_about_poses_that_say_nothing_yet_are_read_once(tiny_policy):
+    policy = PosePolicy.create(replace(tiny_policy.config, pose_branch=BRANCH), dtype=torch.float32)
+    prompt, answer = PROMPTS[0].prompt, "Here: <POSE>."
+    samples = [Sample(prompt, answer, FIRST, poses=(pose,)) for pose in (FIRST, SECOND)]
+    samples.append(Sample(prompt, answer, FIRST))  # typed text
+    assert cache_hidden_states(policy, samples, progress=False).read_as.tolist() == [0, 0, 1]
+    with torch.no_grad():
+        policy.pose_branch.text_projector.scale.fill_(0.1)
+    assert cache_hidden_states(policy, samples, progress=False).read_as.tolist() == [0, 1, 2]
+
+
+def test_a_joint_turns_in_its_own_frame_from_the_given_pose(tiny_policy):
+    policy = PosePolicy.create(replace(tiny_policy.config, pose_branch=BRANCH), dtype=torch.float32)
+    policy.fit_action_space(torch.from_numpy(np.stack([FIRST, SECOND, THIRD])))
+    head, knee = policy.pose_branch.head, 4
+    turn = roma.rotvec_to_rotmat(torch.tensor([0.7, 0.0, 0.0]))
+    means = torch.zeros(2, 1, 22, 6)
+    means[:, :, knee] = turn[:, :2].flatten() - torch.eye(3)[:, :2].flatten()
+    given = torch.from_numpy(np.stack([FIRST, SECOND]))
+    actions = head._counted_from(given, means.flatten(2))
+    reached, before = head.to_rotations(actions[:, 0].unflatten(-1, (22, 6))), roma.rotvec_to_rotmat(given)
+    torch.testing.assert_close(reached[:, knee], before[:, knee] @ turn, atol=1e-5, rtol=0)
+    others = [joint for joint in range(22) if joint != knee]
+    torch.testing.assert_close(reached[:, others], before[:, others], atol=1e-5, rtol=0)
+
+
+def test_a_new_head_takes_over_what_has_the_same_shape(tiny_policy, tmp_path):
+    tiny_policy.save_pretrained(tmp_path)
+    deeper = replace(HEAD, depth=HEAD.depth + 1)
+    branch = PosePolicy.from_pretrained(
+        tmp_path, dtype=torch.float32, pose_branch=replace(BRANCH, head=deeper)
+    ).pose_branch
+    assert torch.equal(branch.head.project[1].weight, tiny_policy.head.project[1].weight)
+    assert torch.equal(branch.head.action_std, tiny_policy.head.action_std)
+    assert branch.head.mean.weight.abs().max() < 0.01
+
+
 def test_reinforcement_trains_what_reads_given_poses(policies, tmp_path):
     policy = policies("llama")
     before = {name: weight.detach().clone() for name, weight in policy.pose_branch.named_parameters()}

@@ -1,6 +1,7 @@
 """The continuous half of the action: a Gaussian over a pose's 6D rotations."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -56,9 +57,9 @@ class PoseGaussian:
         means[rows] = mean
         return PoseGaussian(means, self.scale_tril)
 
-    def moved(self, by: Tensor) -> "PoseGaussian":
-        """The same, but that all actions are larger by (N, D)."""
-        return PoseGaussian(self.mean + by, self.scale_tril)
+    def with_means(self, made_of: Callable[[Tensor], Tensor]) -> "PoseGaussian":
+        """The same spread about other means, which a function makes of these, (N, C, D) of N and C = 1."""
+        return PoseGaussian(made_of(self.mean[:, None])[:, 0], self.scale_tril)
 
     def total(self) -> Tensor:
         """The sum of all that it is made of, through which every weight that made it has a gradient."""

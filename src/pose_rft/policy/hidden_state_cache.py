@@ -204,18 +204,21 @@ def _image_of(policy: PosePolicy, sample: Sample) -> EncodedImages | None:
 
 
 def _is_read_alone(policy: PosePolicy, sample: Sample) -> bool:
-    """Whether the language model itself reads the sample's picture or poses: no other sample is read as it is."""
-    if sample.poses:
+    """Whether the language model itself reads the sample's picture or poses: no other sample is read as it is.
+
+    Of poses it reads nothing before it is trained to.
+    """
+    if sample.poses and policy.pose_branch is not None and not policy.pose_branch.text_projector.says_nothing:
         return True
     own_vision = policy.backbone.has_vision and not isinstance(sample.image, EncodedImages)
     return sample.image is not None and (own_vision or policy.image_mode is ImageMode.PROJECTED)
 
 
-def _text_of_states(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool]:
+def _text_of_states(policy: PosePolicy, sample: Sample) -> tuple[str, str, bool, int]:
     """What decides how a sample is read: not the answer about a picture, if its head attends to the question alone."""
     pictured = sample.image is not None
     question_alone = pictured and policy.image_branch is not None and policy.image_branch.has_head
-    return sample.prompt, "" if question_alone else sample.answer, pictured
+    return sample.prompt, "" if question_alone else sample.answer, pictured, len(sample.poses)
 
 
 def _head_input(policy: PosePolicy, sample: Sample) -> tuple[EncodedPrompt, list[int]]:

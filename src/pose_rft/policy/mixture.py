@@ -1,6 +1,7 @@
 """A mixture of Gaussians over poses: where several poses fit the words, each has a component and none is averaged."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -62,9 +63,9 @@ class PoseMixture:
         means[rows.nonzero()[:, 0], self.likeliest[rows]] = mean
         return PoseMixture(self.log_weight, means, self.std, self.factor)
 
-    def moved(self, by: Tensor) -> "PoseMixture":
-        """The same, but that all actions are larger by (N, D)."""
-        return PoseMixture(self.log_weight, self.means + by[:, None], self.std, self.factor)
+    def with_means(self, made_of: Callable[[Tensor], Tensor]) -> "PoseMixture":
+        """The same spread about other means, which a function makes of these, (N, C, D)."""
+        return PoseMixture(self.log_weight, made_of(self.means), self.std, self.factor)
 
     def from_noise(self, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """The actions (N, K, J, 6) that standard normal numbers (N, K, ``noise_size``) stand for.

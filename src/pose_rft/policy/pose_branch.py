@@ -1,9 +1,10 @@
 """How a policy reads poses that are given with a prompt, and answers with another one: the pose branch.
 
 A given pose is read twice. The language model gets a few embeddings of it, which stand where the prompt says
-``<input_pose>``. And a pose head of its own attends to one feature vector for each joint, and predicts by how much the
-answer differs from the first given pose: an edit is mostly "the same pose, but", and what is not asked for stays as it
-is without being learned. What is learned here leaves poses of texts and of pictures as they are.
+``<input_pose>``. And a pose head of its own, whose query for a joint begins with that joint of the first given pose,
+predicts by how much each joint turns in its own frame: an edit is mostly "the same pose, but", what is not asked for
+stays as it is without being learned, and a knee bends by the same turn wherever its thigh is. What is learned here
+leaves poses of texts and of pictures as they are.
 """
 
 from collections.abc import Sequence
@@ -128,13 +129,18 @@ class PoseProjector(nn.Module):
             nn.Linear(hidden_size, hidden_size),
             nn.LayerNorm(hidden_size, elementwise_affine=False),
         )
-        self.scale = nn.Parameter(torch.tensor(0.1))
+        self.scale = nn.Parameter(torch.tensor(0.0))  # untrained, it says nothing: what is read is the words alone
 
     def forward(self, poses: Tensor) -> Tensor:
         features = self.encoder(poses)
         queries = self.queries.expand(len(poses), -1, -1)
         read, _ = self.attention(queries, features, features, need_weights=False)
         return self.scale * self.leave(queries + read)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether embeddings of all poses are zero, as before any training."""
+        return not bool(self.scale)
 
 
 class PoseBranch(nn.Module):
@@ -167,22 +173,21 @@ class PoseBranch(nn.Module):
         count, most = given.real.shape
         features = self.head_encoder(given.pose.flatten(0, 1)).unflatten(0, (count, most))  # (N, P, 22, W)
         features = features + self.order[:most, None]
-        return self.head(
-            memory,
-            memory_mask,
-            state,
-            features.flatten(1, 2),
-            given.real.repeat_interleave(NUM_JOINTS, dim=1),
-            self.head.to_action(given.pose[:, 0]).flatten(1),
-        )
+        first, real = features[:, 0], given.real
+        by_joint = self.head.config.groups == NUM_JOINTS  # each joint's query is told how that joint is turned
+        if by_joint:
+            features, real = features[:, 1:], real[:, 1:]
+        context = features.flatten(1, 2) if features.shape[1] else None
+        mask = real.repeat_interleave(NUM_JOINTS, dim=1) if features.shape[1] else None
+        return self.head(memory, memory_mask, state, context, mask, first if by_joint else None, given.pose[:, 0])
 
     def start_from(self, head: PoseHead) -> None:
-        """Take over the action space of another head, and where it has the same shape, how it reads words."""
-        if head.config == self.head.config:
-            self.head.load_state_dict(head.state_dict())
-            self.head.start_near_zero()
-        else:
-            self.head.take_action_space(head.action_mean, head.action_std)
+        """Take over the action space of another head, and of how it reads words all that has the same shape."""
+        own = self.head.state_dict()
+        same = {name: value for name, value in head.state_dict().items() if name in own}
+        self.head.load_state_dict({name: v for name, v in same.items() if v.shape == own[name].shape}, strict=False)
+        self.head.take_action_space(head.action_mean, head.action_std)
+        self.head.start_near_zero()
 
     def project_to_embeddings(self, poses: Tensor) -> Tensor:
         """Embeddings (N, ``tokens``, H) of poses (N, 22, 3) for the language model."""

@@ -7,6 +7,7 @@
 import contextlib
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import roma
@@ -26,6 +27,7 @@ from pose_rft.policy.pose_tokens import PoseTokens
 HeadKind = Literal["query", "mlp"]
 Space = Literal["rotations", "latent", "tokens"]
 TOKEN_WIDTH = 128  # of what is known where a token is chosen
+NO_TURN = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]  # 6D
 SUMMARIES = 8  # vectors that a text is summed up in
 Covariance = Literal["diagonal", "low_rank", "none"]
 
@@ -172,6 +174,7 @@ class PoseHead(nn.Module):
         state: Tensor,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
+        joints: Tensor | None = None,
         origin: Tensor | None = None,
     ) -> PoseDistribution:
         """Distribution over actions.
@@ -182,7 +185,9 @@ class PoseHead(nn.Module):
             state: (N, H) hidden state at ``<POSE>``.
             context: (N, T, width) features of a picture or of poses, to which "query" attends beside the memory.
             context_mask: (N, T) bool, true where they are real; None where all are.
-            origin: (N, D) actions from which the predicted ones are counted; None counts from zero.
+            joints: (N, 22, width) what is known of each joint, for "query" in "rotations"; None without.
+            origin: (N, 22, 3) poses, axis-angle radians, from which the predicted ones are counted: as turns of each
+                joint in its own frame, or of codes as differences. None counts from zero.
         """
         # The layers compute in the precision of the states; the distribution itself is float32.
         with _precision_of(memory):
@@ -192,14 +197,22 @@ class PoseHead(nn.Module):
                     tokens = torch.cat([tokens, context.to(tokens)], dim=1)
                     real = memory_mask.new_ones(context.shape[:2]) if context_mask is None else context_mask
                     memory_mask = torch.cat([memory_mask, real], dim=1)
-                features = self._attend(tokens, memory_mask)
+                features = self._attend(tokens, memory_mask, joints)
             else:
                 features = self.trunk(self.project(state)).unflatten(-1, (self.config.groups, -1))
         predicted = self._distribution(features.float())
         if origin is None:
             return predicted
         assert not isinstance(predicted, PoseTokens), "tokens are not counted from others"
-        return predicted.moved(origin)
+        return predicted.with_means(partial(self._counted_from, origin))
+
+    def _counted_from(self, origin: Tensor, means: Tensor) -> Tensor:
+        """Actions (N, C, D) of what is predicted (N, C, D), counted from poses (N, 22, 3)."""
+        if self.prior is not None:
+            return means + self.to_action(origin).flatten(1)[:, None]
+        turns = from_6d(means.unflatten(-1, (-1, JOINT_DIMS)) + means.new_tensor(NO_TURN))
+        rotations = roma.rotvec_to_rotmat(origin)[:, None] @ turns
+        return self._action(rotations[..., :2].flatten(-2)).flatten(-2)
 
     def _distribution(self, features: Tensor) -> PoseDistribution:
         """Of (N, J, W) features, one vector for each group of an action."""
@@ -226,9 +239,11 @@ class PoseHead(nn.Module):
         log_weight = weight.log_softmax(dim=-1)
         return PoseMixture(log_weight, of_components(self.mean), std, of_components(self.factor, self.config.rank))
 
-    def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, tokens: Tensor, mask: Tensor | None, joints: Tensor | None = None) -> Tensor:
         # Tokens first and in one piece: torch projects keys and values of a transposed view ten times slower.
         queries = self.queries[:, None].expand(-1, len(tokens), -1)
+        if joints is not None:
+            queries = queries + joints.to(queries).transpose(0, 1)
         if self.sentence is not None:
             queries = queries + self.sentence(tokens, mask).transpose(0, 1)
         tokens = tokens.transpose(0, 1).contiguous()
