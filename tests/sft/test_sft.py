@@ -1,11 +1,13 @@
 """The supervised stage on a small model."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import roma
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from pose_rft.policy.distribution import PoseGaussian
 from pose_rft.policy.hidden_state_cache import cache_hidden_states, pack_samples
 from pose_rft.posescript.checks import either_side, measure, mirrored, satisfied
 from pose_rft.runs.sft import SftConfig, run_sft
-from pose_rft.sft.losses import LossWeights, check_loss, cross_entropy, pose_losses
+from pose_rft.sft.losses import LossWeights, check_loss, cross_entropy, pose_losses, relative_turns
 from pose_rft.sft.trainer import LengthBatches, LoopConfig, PhaseConfig
 
 ANSWER = "Here: <POSE>."
@@ -95,6 +97,31 @@ def test_pose_losses_are_zero_at_the_target_and_metres_away_from_it(tiny_policy)
     forearm = torch.linalg.vector_norm(body.offsets[20]).item()
     distance = pose_losses(head, body.points_from_rotations, rest, bent)["joints"].item()
     assert distance == pytest.approx(2**0.5 * forearm / 22, rel=1e-3)
+
+
+def test_turns_are_missed_as_a_share_of_what_was_asked():
+    """A joint that should turn by 60 degrees: sqrt(2) * 2 sin(30) between the matrices, 0.3 are added to it."""
+    before = torch.eye(3).expand(1, 22, 3, 3)
+    wanted, half, other = before.clone(), before.clone(), before.clone()
+    wanted[0, 4], half[0, 4], other[0, 5] = (
+        roma.rotvec_to_rotmat(torch.tensor([math.radians(degrees), 0.0, 0.0])) for degrees in (60, 30, 60)
+    )
+    asked = 2 * math.sqrt(2) * math.sin(math.radians(30))
+    halfway = 2 * math.sqrt(2) * math.sin(math.radians(15))
+    missed = [relative_turns(reached, wanted, before).item() for reached in (wanted, half, before, other)]
+    expected = [0.0, halfway / (asked + 0.3), asked / (asked + 0.3), 2 * asked / (asked + 0.3)]
+    assert missed == pytest.approx(expected, abs=0.03)
+
+
+def test_samples_without_a_given_pose_have_no_loss_of_turns(tiny_policy):
+    poses = torch.zeros(2, 22, 3)
+    starts = torch.full((2, 22, 3), torch.nan)
+    action = tiny_policy.head.to_action(poses).flatten(1)
+    predicted = PoseGaussian.diagonal(action, torch.ones_like(action))
+    points_of = load_body().points_from_rotations
+    assert "turns" not in pose_losses(tiny_policy.head, points_of, predicted, poses, given=starts)
+    starts[1] = 0.5
+    assert pose_losses(tiny_policy.head, points_of, predicted, poses, given=starts)["turns"].item() < 1e-3
 
 
 def test_the_check_loss_is_how_far_the_statements_are_from_being_met_with_something_to_spare():

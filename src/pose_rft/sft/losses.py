@@ -19,6 +19,8 @@ from pose_rft.posescript.measurements import Measurements
 
 HEAD = JOINT_INDEX["head"]
 OF_THE_HEAD = [HEAD, *(POINT_INDEX[name] for name, (joint, _) in LANDMARKS.items() if joint == "head")]
+LITTLE_TURN = 0.3  # distance of matrices, 12 degrees: edits below that count for less
+BLUNT = 0.02
 TO_SPARE = 0.3  # of the checks' units, 6 degrees or 3 centimetres: what is met by that much costs nothing
 
 
@@ -32,6 +34,8 @@ class LossWeights:
         joints: distance of the mean pose's joints from the target's, per metre; of a mixture, the mean of the component
             that most probably made the target.
         aligned: the same after the best rotation, translation and scale (PA-MPJPE); 0 leaves it out.
+        turns: how far the mean pose's joints are turned from the target's, as a share of how far those are turned from
+            the given pose's, so that a little edit counts as a large one; of prompts with poses.
         checks: by how much the mean pose fails what the words say (``check_loss``); 0 leaves it out.
         sampled_checks: the same of a sampled pose, through its reparameterisation: narrows the Gaussian where the words
             leave no choice; 0 leaves it out.
@@ -41,6 +45,7 @@ class LossWeights:
     likelihood: NonNegativeFloat = 1.0
     joints: NonNegativeFloat = 5.0
     aligned: NonNegativeFloat = 0.0
+    turns: NonNegativeFloat = 0.0
     checks: NonNegativeFloat = 0.0
     sampled_checks: NonNegativeFloat = 0.0
 
@@ -61,6 +66,7 @@ def pose_losses(
     checks: Sequence[Sequence[str]] | None = None,
     sampled: bool = True,
     aligned: bool = False,
+    given: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The pose losses of M predictions.
 
@@ -71,10 +77,13 @@ def pose_losses(
         checks: M lists of what the words say, or None to leave that out.
         sampled: with checks, those of a sampled pose too; False draws none.
         aligned: with the distance after alignment.
+        given: (M, 22, 3) axis-angle of the first given poses, numbers that are not finite where there is none; None
+            leaves their loss out.
 
     Returns:
         ``likelihood``: negative log-likelihood per number or token (mean squared error of the action for a
         deterministic head); ``joints``: mean distance of joints in metres; ``aligned``: the same after alignment;
+        ``turns``: mean of ``relative_turns``;
         ``checks``, ``sampled_checks``: ``check_loss`` of the mean pose and, unless the head is deterministic, of a
         sampled one.
     """
@@ -84,18 +93,38 @@ def pose_losses(
         likelihood = (mean - target).square().mean()
     else:
         likelihood = -predicted.log_prob(target[:, None]).sum(dim=-1).mean() / target[0].numel()
-    points = rotations_to_points(head.to_rotations(mean))
+    rotations = head.to_rotations(mean)
+    points = rotations_to_points(rotations)
     reached = points[:, :NUM_JOINTS]
     wanted = rotations_to_points(roma.rotvec_to_rotmat(poses))[:, :NUM_JOINTS]  # which a code may not reach
     losses = {"likelihood": likelihood, "joints": torch.linalg.vector_norm(reached - wanted, dim=-1).mean()}
     if aligned:
         losses["aligned"] = pa_mpjpe(reached, wanted).mean()
+    if given is not None and bool((posed := given.isfinite().all(dim=(1, 2))).any()):
+        wanted_turns, before = (roma.rotvec_to_rotmat(each[posed]) for each in (poses, given))
+        losses["turns"] = relative_turns(rotations[posed], wanted_turns, before).mean()
     if checks is not None:
         judged = [points]
         if sampled and not head.is_deterministic:
             judged.append(rotations_to_points(head.to_rotations(predicted.sample(1)[:, 0])))
         losses |= zip(("checks", "sampled_checks"), check_loss(checks, torch.stack(judged)), strict=False)
     return losses
+
+
+def relative_turns(reached: Tensor, wanted: Tensor, before: Tensor) -> Tensor:
+    """How far joints are from where they should have turned, as a share of how far that is: 1 where nothing was done.
+
+    Distances are those of rotation matrices, summed over joints: what should turn and what should not weigh alike.
+
+    Args:
+        reached, wanted, before: (M, 22, 3, 3) rotations, each joint relative to its parent.
+
+    Returns:
+        (M,)
+    """
+    missed, asked = ((wanted - each).flatten(-2).square().sum(dim=-1) for each in (reached, before))
+    smooth = (missed + BLUNT**2).sqrt() - BLUNT  # no kink where a joint is right
+    return smooth.sum(dim=-1) / (asked.sqrt().sum(dim=-1) + LITTLE_TURN)
 
 
 def check_loss(checks: Sequence[Sequence[str]], points: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainingArguments
 
 from pose_rft.body import BodyModel, load_body
+from pose_rft.body.skeleton import NUM_JOINTS
 from pose_rft.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, validate
 from pose_rft.data.mixtures.weighted import WeightedMixture
 from pose_rft.data.sample import Sample, sample_name
@@ -159,7 +160,9 @@ class SupervisedTrainer(CheckpointTrainer):
             callbacks=callbacks,
         )
 
-    def pose_loss(self, predicted: PoseDistribution, poses: Tensor, checks: Checks) -> Tensor:
+    def pose_loss(
+        self, predicted: PoseDistribution, poses: Tensor, checks: Checks, given: Tensor | None = None
+    ) -> Tensor:
         stated = checks if self.weights.checks or self.weights.sampled_checks else None
         sampled = self.weights.sampled_checks > 0
         pose_weight = self.rank_loss_weight(len(poses))
@@ -170,7 +173,8 @@ class SupervisedTrainer(CheckpointTrainer):
             return predicted.total() * 0.0
         aligned = self.weights.aligned > 0
         points_of = self.body.points_from_rotations
-        losses = pose_losses(self.policy.head, points_of, predicted, poses, stated, sampled, aligned)
+        given = given if self.weights.turns else None
+        losses = pose_losses(self.policy.head, points_of, predicted, poses, stated, sampled, aligned, given)
         self.record({f"loss/{name}": loss for name, loss in losses.items()})
         return sum(
             getattr(self.weights, name) * loss * (check_weight if "checks" in name else pose_weight)
@@ -192,6 +196,7 @@ class HeadTrainer(SupervisedTrainer):
         self.cache = cache
         self.samples = samples
         self.poses, self.checks = poses_of(samples).to(policy.device), [sample.checks for sample in samples]
+        self.given = starts_of(samples).to(policy.device)
         super().__init__(policy, CachedHead(policy, cache), *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -206,7 +211,7 @@ class HeadTrainer(SupervisedTrainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         rows = inputs["rows"].cpu()
         checks = [self.checks[row] for row in rows.tolist()]
-        return self.pose_loss(model(rows), self.poses[rows], checks)
+        return self.pose_loss(model(rows), self.poses[rows], checks, self.given[rows])
 
     def split(self, batch: dict[str, Tensor]) -> list[tuple[str, Any]]:
         return [(sample_name(self.samples[row]), {"rows": torch.tensor([row])}) for row in batch["rows"].tolist()]
@@ -243,7 +248,8 @@ class PolicyTrainer(SupervisedTrainer):
         samples = [self.samples[row] for row in rows]
         packed = pack_samples(self.policy, samples, self.loop.row_tokens)
         checks = [sample.checks for sample in samples if sample.pose is not None]
-        return {"packed": packed, "poses": poses_of(samples), "checks": checks, "rows": rows}
+        given = starts_of(samples)
+        return {"packed": packed, "poses": poses_of(samples), "checks": checks, "given": given, "rows": rows}
 
     def split(self, batch: dict[str, Any]) -> list[tuple[str, Any]]:
         return [(sample_name(self.samples[row]), self._collate([row])) for row in batch["rows"]]
@@ -256,7 +262,8 @@ class PolicyTrainer(SupervisedTrainer):
         loss = self.weights.text * text * self.rank_loss_weight(packed.target_mask.sum())
         if any(weight.requires_grad for head in self.policy.heads for weight in head.parameters()):
             poses = inputs["poses"].to(self.policy.device)
-            loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"])
+            given = inputs["given"].to(self.policy.device)
+            loss = loss + self.pose_loss(scores.pose[packed.has_action], poses, inputs["checks"], given)
         return loss
 
 
@@ -264,3 +271,10 @@ def poses_of(samples: Sequence[Sample]) -> Tensor:
     """(N, 22, 3) axis-angle, of the N samples that hold a pose."""
     poses = [sample.pose for sample in samples if sample.pose is not None]
     return torch.from_numpy(np.stack(poses).astype(np.float32)) if poses else torch.zeros(0, 22, 3)
+
+
+def starts_of(samples: Sequence[Sample]) -> Tensor:
+    """(N, 22, 3) axis-angle, the first given poses of the N samples that hold a pose; NaN where there is none."""
+    none = np.full((NUM_JOINTS, 3), np.nan, np.float32)
+    given = [sample.poses[0] if sample.poses else none for sample in samples if sample.pose is not None]
+    return torch.from_numpy(np.stack(given).astype(np.float32)) if given else torch.zeros(0, NUM_JOINTS, 3)
