@@ -1,8 +1,8 @@
 """The least changes of many poses at once: ``least_change`` for drawing data, where nearly met will do.
 
-What is minimised is the same, on all poses together, which takes a hundredth of the time for each: by Adam with one scale
-for a pose. A scale for each of its numbers, as Adam has, would turn all axes alike. Poses that have not reached their
-goal are for the caller to leave out.
+What is minimised is the same, on all poses together, which takes a hundredth of the time for each: by Adam with one
+scale for a pose. A scale for each of its numbers, as Adam has, would turn all axes alike. Poses that have not reached
+their goal are for the caller to leave out.
 """
 
 from collections.abc import Callable, Mapping

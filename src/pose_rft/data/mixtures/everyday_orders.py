@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from pose_rft.data.edit_prompts import is_edit_prompt
 from pose_rft.data.phrases import pick, typed
 from pose_rft.posescript.checks import UNIT_METRES, satisfied
-from pose_rft.posescript.edits.changes import edits_table
+from pose_rft.posescript.edits.changes import Need, edits_table, load_edits
 from pose_rft.posescript.edits.comparisons import Comparison, PosePair
 from pose_rft.posescript.edits.order_words import Measure, order_words, orders_table
 from pose_rft.posescript.edits.targets import unit_of
@@ -37,10 +38,11 @@ BETWEEN_CLAUSES = (" and ", " and ", ", then ", ", ")
 FEW = 5  # of the largest changes, among which is chosen
 AMOUNTS: dict[str, list[str]] = package_table(__package__, "pose_tasks.yaml")["amounts"]
 _BARE = re.compile(
-    r"(?:(?<=^)|(?<= ))(?=(?:left|right) (?:arm|hand|elbow|knee|foot|leg|ear|shoulder|ankle|heel|toes|side)\b)"
+    r"(?:(?<=^)|(?<= ))(?<!the )(?<!your )(?=(?:left|right) (?:arm|hand|elbow|knee|foot|leg|ear|shoulder|ankle|heel|toes|side)\b)"
     r"|(?<= on | to | at | of | up )(?=(?:hips?|waist|floor|ground|chest|head|face|sides?|forehead|ceiling|body)\b)"
     r"|(?<= to | on )(?=(?:left|right)$)"
 )  # parts without an article
+AROUND = "around"
 GROUPS = (
     ("arm", "hand", "elbow", "forearm", "shoulder"),
     ("leg", "knee", "foot", "feet", "toe"),
@@ -58,6 +60,7 @@ class Wish(NamedTuple):
         sign: +1 for what grows, -1 for what shrinks, 0 for what comes true.
         measure: of a change.
         checks: of what comes true.
+        claims: of each wording what its verb says of the change beside that; empty where none says anything.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Wish(NamedTuple):
     sign: int = 0
     measure: Measure | None = None
     checks: tuple[str, ...] = ()
+    claims: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,37 @@ def _states() -> list[Wish]:
         if say := table["postures"][name].get("say"):
             found.append(Wish(name, tuple(say), checks=(code_of(posture.code).check,)))
     return found
+
+
+@cache
+def instructed_states() -> tuple[Wish, ...]:
+    """States that edit instructions ask for, of the left, the middle and of both sides; postures are not among them."""
+    found = []
+    for edit in load_edits().edits:
+        if edit.code is None or edit.id.startswith(("right_", "body.")):
+            continue
+        for both in (False, True):
+            if both and not edit.partner:
+                continue
+            ids = [edit.id, exchange_sides(edit.id)] if both else [edit.id]
+            wordings, claims = [], []
+            for wording in edit.wordings:
+                sides = [wording.needs, _mirrored_needs(wording.needs)][: len(ids)]
+                changes = tuple(str(need.condition) for needs in sides for need in needs if need.of == "change")
+                for phrase, noun in product(dict.fromkeys(wording.phrases[both]), edit.nouns[both]):
+                    said = phrase.replace("{the}", "the").replace("{self}", "yourself")
+                    wordings.append(said.replace("{np}", f"the {noun}"))
+                    claims.append(changes)
+            checks = tuple(code_of(one).check for one in ids)
+            found.append(Wish("+".join(ids), tuple(wordings), checks=checks, claims=tuple(claims)))
+    around = tuple(orders_table()["whole"]["around"])
+    return (*found, Wish(AROUND, around, checks=("abs(turn()) > 140",)))
+
+
+def _mirrored_needs(needs: Sequence[Need]) -> tuple[Need, ...]:
+    return tuple(
+        need._replace(condition=need.condition.mirrored()) for need in needs if isinstance(need.condition, Comparison)
+    )
 
 
 def _other_side(wish: Wish) -> Wish:
@@ -200,7 +235,8 @@ def say(wish: Wish, ranked: Sequence[Wish], change: Mapping[str, float], rng: np
         change: by how much quantities changed, by name.
     """
     if wish.measure is None:
-        return Said(_filled(pick(rng, wish.wordings), "", rng), wish.checks, ())
+        which = int(rng.integers(len(wish.wordings)))
+        return Said(_filled(wish.wordings[which], "", rng), wish.checks, wish.claims[which] if wish.claims else ())
     size, low, high = _amount(wish.measure, abs(change[wish.name]), rng)
     compared = [_comparison(wish, low, high)]
     twin = next((w for w in ranked if w.sign == wish.sign and w.name == exchange_sides(wish.name) != wish.name), None)

@@ -21,7 +21,17 @@ from pose_rft.body.landmarks import POINT_NAMES
 from pose_rft.body.least_changes import least_changes
 from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.edit_prompts import is_edit_prompt
-from pose_rft.data.mixtures.everyday_orders import BETWEEN_CLAUSES, Said, Wish, part_of, say, twin_of, wishes
+from pose_rft.data.mixtures.everyday_orders import (
+    AROUND,
+    BETWEEN_CLAUSES,
+    Said,
+    Wish,
+    instructed_states,
+    part_of,
+    say,
+    twin_of,
+    wishes,
+)
 from pose_rft.data.phrases import pick
 from pose_rft.posescript.balance import NEAR_THE_FLOOR, clearance
 from pose_rft.posescript.checks import compile_check, compile_quantity, mirrored, satisfied
@@ -37,7 +47,7 @@ STARTS = 6  # poses that an order is given to
 BOTH_RATE = 0.4  # of the changes of one side, that are of both
 SIZE_RATES = (0.3, 0.4, 0.3)  # of the changes: a little, no amount, a lot
 TWO_RATE = 0.25  # of the orders, that ask for two things
-CHANGE_RATE, STATE_RATE = 0.62, 0.26  # of the orders; the others are postures
+CHANGE_RATE, STATE_RATE = 0.45, 0.42  # of the orders; the others are postures
 GROUP = 192  # poses that one wish is met for at once, at least
 WORSE = {"nod": 4.0, "sole": 8.0, "support": 0.04, "overlap": 0.03}  # degrees and metres that an edit may add
 MOST_UNMET = 0.15  # of the poses, that are left out without another try in which more joints turn
@@ -63,7 +73,7 @@ class Asked:
     @property
     def wanted(self) -> list[Wish]:
         """The wish, and the same of the other side where the clause is about both."""
-        both = len(self.said.changes) > 1
+        both = self.wish.measure is not None and len(self.said.changes) > 1
         return [self.wish, twin_of(self.wish)] if both else [self.wish]
 
 
@@ -131,6 +141,7 @@ def _asked_in_groups(count: int, rng: np.random.Generator) -> list[Asked]:
     """So many orders; of a few wishes only, so that each is met for many poses at once. What has a side is the left."""
     postures = order_words().postures.keys()
     kinds: list[list[Wish]] = [[], [], []]
+    kinds[1] += instructed_states()
     for wish in wishes():
         if not wish.name.startswith("right_") and not wish.name.endswith("_right"):
             kinds[0 if wish.measure is not None else 2 if wish.name in postures else 1].append(wish)
@@ -173,6 +184,8 @@ def _meet(poses: Tensor, wanted: Sequence[Wish], far: Tensor) -> tuple[Tensor, T
     if name in ("left_turn", "right_turn"):
         sign = wanted[0].sign * (1.0 if name == "left_turn" else -1.0)
         return _turned(poses, sign * far), torch.ones(len(poses), dtype=torch.bool)
+    if name == AROUND:
+        return _turned(poses, torch.full((len(poses),), 180.0)), torch.ones(len(poses), dtype=torch.bool)
     missed, sensible = _conditions(wanted, points, far)
     begun, posture = poses, order_words().postures.get(name)
     if posture is not None:
@@ -180,7 +193,7 @@ def _meet(poses: Tensor, wanted: Sequence[Wish], far: Tensor) -> tuple[Tensor, T
     elif wanted[0].measure is None:
         state = order_words().states.get(name)
         joints: Vectors = {}
-        for each in (name, *(state.codes if state else ())):
+        for each in (*name.split("+"), *(state.codes if state else ())):
             joints |= order_words().begins.get(each, {})
         begun = torch.stack([with_joints(pose, joints) for pose in poses])
     standing = _Standing(points)
