@@ -38,7 +38,8 @@ BETWEEN_CLAUSES = (" and ", " and ", ", then ", ", ")
 FEW = 5  # of the largest changes, among which is chosen
 AMOUNTS: dict[str, list[str]] = package_table(__package__, "pose_tasks.yaml")["amounts"]
 _BARE = re.compile(
-    r"(?:(?<=^)|(?<= ))(?<!the )(?<!your )(?=(?:left|right) (?:arm|hand|elbow|knee|foot|leg|ear|shoulder|ankle|heel|toes|side)\b)"
+    r"(?:(?<=^)|(?<= ))(?<!the )(?<!your )"
+    r"(?=(?:left|right) (?:arm|hand|elbow|knee|foot|leg|ear|shoulder|ankle|heel|toes|side)\b)"
     r"|(?<= on | to | at | of | up )(?=(?:hips?|waist|floor|ground|chest|head|face|sides?|forehead|ceiling|body)\b)"
     r"|(?<= to | on )(?=(?:left|right)$)"
 )  # parts without an article
