@@ -134,7 +134,8 @@ def instructed_states() -> tuple[Wish, ...]:
             if both and not edit.partner:
                 continue
             ids = [edit.id, exchange_sides(edit.id)] if both else [edit.id]
-            wordings, claims = [], []
+            wordings: list[str] = []
+            claims: list[tuple[str, ...]] = []
             for wording in edit.wordings:
                 sides = [wording.needs, _mirrored_needs(wording.needs)][: len(ids)]
                 changes = tuple(str(need.condition) for needs in sides for need in needs if need.of == "change")

@@ -34,7 +34,7 @@ from pose_rft.data.mixtures.everyday_orders import (
 )
 from pose_rft.data.phrases import pick
 from pose_rft.posescript.balance import NEAR_THE_FLOOR, clearance
-from pose_rft.posescript.checks import compile_check, compile_quantity, mirrored, satisfied
+from pose_rft.posescript.checks import Check, Evaluate, compile_check, compile_quantity, mirrored, satisfied
 from pose_rft.posescript.edits.comparisons import compare, read_comparison
 from pose_rft.posescript.edits.edit import with_joints
 from pose_rft.posescript.edits.order_words import Vectors, order_words
@@ -240,11 +240,13 @@ def _conditions(wanted: Sequence[Wish], points: Tensor, far: Tensor) -> tuple[Ca
     return missed, sensible
 
 
-def _unmet(check, m: Measurements, rows: Tensor) -> Tensor:
+def _unmet(check: Check, m: Measurements, rows: Tensor) -> Tensor:
     return (TO_SPARE - check.margin(m)).clamp_min(0)
 
 
-def _apart(quantity, goal: Tensor, unit: float, m: Measurements, rows: Tensor) -> Tensor:
+def _apart(
+    quantity: Evaluate, goal: Tensor, unit: float, m: Measurements, rows: Tensor
+) -> Tensor:
     return (torch.as_tensor(quantity(m)) - goal[rows]).abs() / unit
 
 
