@@ -205,11 +205,11 @@ def _meet(poses: Tensor, wanted: Sequence[Wish], far: Tensor) -> tuple[Tensor, T
     met = torch.zeros(len(poses), dtype=torch.bool)
     left = sensible.nonzero()[:, 0]
     turns = {joint: 1.0 for w in wanted if w.measure for joint in w.measure.turns}
-    for joints in _freedoms(limbs, turns, posture is not None):
+    for free in _freedoms(limbs, turns, posture is not None):
         if len(left) > MOST_UNMET * len(poses):
             held = torch.zeros(len(left), len(POINT_NAMES), 3) if posture else _held(points[left], limbs, name)
             of_rows = partial(goals, left)
-            new = least_changes(poses[left], begun[left], of_rows, joints, held)
+            new = least_changes(poses[left], begun[left], of_rows, free, held)
             good = _is_met(load_body().points(new), points[left], partial(missed, left), name)
             found[left[good]], met[left[good]] = new[good], True
             left = left[~good]
@@ -244,9 +244,7 @@ def _unmet(check: Check, m: Measurements, rows: Tensor) -> Tensor:
     return (TO_SPARE - check.margin(m)).clamp_min(0)
 
 
-def _apart(
-    quantity: Evaluate, goal: Tensor, unit: float, m: Measurements, rows: Tensor
-) -> Tensor:
+def _apart(quantity: Evaluate, goal: Tensor, unit: float, m: Measurements, rows: Tensor) -> Tensor:
     return (torch.as_tensor(quantity(m)) - goal[rows]).abs() / unit
 
 
