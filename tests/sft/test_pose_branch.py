@@ -11,6 +11,7 @@ from pose_rft.data.sample import INPUT_POSE, SHORT_ANSWER, Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import PoseBranchConfig, PosePolicy
 from pose_rft.runs.sft import SftConfig, run_sft
+from pose_rft.sft.losses import LossWeights
 from pose_rft.sft.trainer import LoopConfig, PhaseConfig
 
 ELBOW = JOINT_INDEX["left_elbow"]
@@ -47,9 +48,10 @@ def config(trained_policy, tmp_path):
             "output_dir": str(tmp_path / "run"),
             "pose_branch": PoseBranchConfig(tokens=2, depth=1),
             "pose_branch_only": True,
-            "head": PhaseConfig(samples=100, steps=80, batch_size=16, learning_rate=4e-3),
+            "head": PhaseConfig(samples=100, steps=220, batch_size=16, learning_rate=4e-3),
             "joint": PhaseConfig(samples=100, steps=4, batch_size=8, learning_rate=1e-3),
             "loop": LoopConfig(save_steps=100, logging_steps=1, row_tokens=128),
+            "loss": LossWeights(likelihood=0.02, joints=5.0, turns=1.0),  # as configs/edits_sft.yaml
             "device": "cpu",
         }
         | changes
@@ -61,7 +63,7 @@ def test_edits_are_learned_and_everything_else_stays_as_it_was(config, trained_p
     trained = run_sft(config(), samples=edits(48, 0))
     new = edits(10, 1)
     wrong = turns(trained, new)
-    assert wrong[:, ELBOW].mean() < 57  # it is on the way: of the given pose itself 60 degrees are missing
+    assert wrong[:, ELBOW].mean() < 45  # it is on the way: of the given pose itself 60 degrees are missing
     weights = dict(trained.named_parameters())
     for name, weight in before.named_parameters():
         assert torch.equal(weight, weights[name]), name
