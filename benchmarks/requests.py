@@ -7,7 +7,8 @@ FILE is a YAML list of requests: `text`, `category`, `checks` (what the words st
 many things they state). A statement that is read is right by the share of poses in which it holds, of those that meet
 all checks of its request: poses of the recordings and of the concept bank, and, where fewer than `--poses` of these do,
 others that are settled until they do. Prints per category how many requests are read at all, statements per fact, and
-how much of it is right. The reader was made with a look at the even half of `requests_by_hand`. `--show` lists what is read of each request and what is wrong.
+how much of it is right. The reader was made with a look at the even half of `requests_by_hand`. `--show` lists what is
+read of each request and what is wrong.
 """
 
 import argparse
