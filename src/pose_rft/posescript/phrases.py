@@ -193,7 +193,8 @@ def piece_at(tokens: Sequence[str], at: int) -> Piece | None:
     for piece in (*_amounts(tokens, at), *words, *_places(tokens, at)):
         if best is None or piece.end > best.end:
             best = piece
-    return best
+    # "the back of the shoulder" is a part of it, and no direction.
+    return None if best is not None and best.end == at + 1 and tokens[at : at + 2] == ["back", "of"] else best
 
 
 def _named(meaning: tuple[tuple[str, ...], bool]) -> tuple[tuple[str, ...], None, bool]:
