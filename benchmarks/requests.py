@@ -30,7 +30,7 @@ from pose_rft.data.concepts.concept import load_concepts
 from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.data.mocap.recordings import find_recordings
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.parsing import parse
+from pose_rft.posescript.parsing import Parsed, parse
 from pose_rft.posescript.settling import settle
 
 RECORDED, OF_THE_BANK = 20_000, 4  # poses, and poses of each concept
@@ -42,7 +42,7 @@ class Read(NamedTuple):
     """What is read of a request, and the share of the poses that do what it asks in which each statement holds."""
 
     request: dict[str, Any]
-    checks: tuple[str, ...]
+    said: Parsed
     shares: list[float]  # empty where no pose does what it asks
 
 
@@ -79,13 +79,14 @@ def reading(requests: list[dict[str, Any]], as_request: bool, count: int) -> lis
     some = poses[torch.randperm(len(poses), generator=torch.Generator().manual_seed(0))[:SETTLED]]
     found = []
     for request in track(requests, "Reading", transient=True):
-        checks = parse(request["text"], request=as_request).checks
+        said = parse(request["text"], request=as_request)
+        checks = said.checks
         passing = points[satisfied(request["checks"], points).all(dim=1)]
         if checks and len(passing) < count:
             settled = load_body().points(settle(some, request["checks"]))
             passing = torch.cat([passing, settled[satisfied(request["checks"], settled).all(dim=1)]])
         shares = satisfied(checks, passing).double().mean(dim=0).tolist() if checks and len(passing) else []
-        found.append(Read(request, checks, shares))
+        found.append(Read(request, said, shares))
     return found
 
 
@@ -99,8 +100,8 @@ def many_poses() -> Tensor:
 
 def figures(found: list[Read]) -> tuple[str, ...]:
     """Number, share of which something is read, statements per fact, share right, and number that could be judged."""
-    read = sum(bool(one.checks) for one in found)
-    stated, facts = sum(len(one.checks) for one in found), sum(one.request["facts"] for one in found)
+    read = sum(bool(one.said.checks) for one in found)
+    stated, facts = sum(len(one.said.checks) for one in found), sum(one.request["facts"] for one in found)
     shares = [share for one in found for share in one.shares]
     right = f"{np.mean([share >= RIGHT for share in shares]):.1%}" if shares else "-"
     return (
@@ -115,15 +116,14 @@ def figures(found: list[Read]) -> tuple[str, ...]:
 def show(console: Console, found: list[Read]) -> None:
     """What is read of each request; wrong statements are marked."""
     for one in found:
-        said = parse(one.request["text"], request=True)
         console.print(f"\n[{one.request['category']}, {one.request['facts']}] {one.request['text']}", markup=False)
-        for at, check in enumerate(one.checks):
+        for at, check in enumerate(one.said.checks):
             share = f"{one.shares[at]:.2f}" if one.shares else "?"
             wrong = "  WRONG?" if one.shares and one.shares[at] < RIGHT else ""
             console.print(f"    {share}  {check}{wrong}", markup=False)
         if any(share < RIGHT for share in one.shares):
             console.print(f"    asked: {one.request['checks']}", markup=False)
-        console.print(f"    left over: {said.unknown}", markup=False)
+        console.print(f"    left over: {one.said.unknown}", markup=False)
 
 
 if __name__ == "__main__":

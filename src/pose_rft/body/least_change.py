@@ -79,6 +79,25 @@ def comfortable_ranges() -> Tensor:
     return ranges
 
 
+def stiffness_of(joints: Mapping[str, float]) -> Tensor:
+    """(22, 3) how unwilling joints are to turn about each axis; 0 of those that are not named."""
+    stiffness = torch.zeros(NUM_JOINTS, 3)
+    for name, unwilling in joints.items():
+        stiffness[JOINT_INDEX[name]] = unwilling * (ACROSS if name in HINGES else 1.0)
+        if name in HINGES:
+            stiffness[JOINT_INDEX[name], HINGES[name][0]] = unwilling
+    return stiffness
+
+
+def first_bend_of(joints: Mapping[str, float]) -> Tensor:
+    """(22, 3) radians where the search begins: a straight hinge could bend either way."""
+    first = torch.zeros(NUM_JOINTS, 3)
+    for name in HINGES.keys() & joints.keys():
+        axis, sense = HINGES[name]
+        first[JOINT_INDEX[name], axis] = sense * FIRST_BEND
+    return first
+
+
 def least_change(pose: Tensor, goal: Goal, freedom: Freedom, begun: Tensor | None = None) -> Change:
     """The pose nearest to this one that meets a goal.
 
@@ -104,15 +123,7 @@ class _Search:
         self.body = load_body()
         self.rotations = roma.rotvec_to_rotmat(begun)
         self.before = self.body.points(pose)
-        self.stiffness = torch.zeros(NUM_JOINTS, 3)
-        first = torch.zeros(NUM_JOINTS, 3)
-        for name, unwilling in freedom.joints.items():
-            joint = JOINT_INDEX[name]
-            self.stiffness[joint] = unwilling
-            if name in HINGES:
-                axis, sense = HINGES[name]
-                self.stiffness[joint] *= ACROSS
-                self.stiffness[joint, axis], first[joint, axis] = unwilling, sense * FIRST_BEND
+        self.stiffness = stiffness_of(freedom.joints)
         self.held = torch.zeros(NUM_POINTS, 3)
         for name, share in freedom.held.items():
             self.held[POINT_INDEX[name]] = HELD * share
@@ -121,7 +132,7 @@ class _Search:
         low, high = comfortable_ranges()[self.free].unbind(dim=-1)
         start = begun[self.free]
         self.low, self.high = torch.minimum(low, start), torch.maximum(high, start)
-        self.turn = first[self.free].clone().requires_grad_()
+        self.turn = first_bend_of(freedom.joints)[self.free].requires_grad_()
 
     def rotated(self, turn: Tensor) -> Tensor:
         """(22, 3, 3) rotations with the free joints turned by (F, 3)."""

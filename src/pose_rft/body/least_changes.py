@@ -11,9 +11,9 @@ import roma
 import torch
 from torch import Tensor
 
-from pose_rft.body.least_change import ACROSS, FIRST_BEND, HELD, HINGES, UNCOMFORTABLE, comfortable_ranges
+from pose_rft.body.least_change import HELD, UNCOMFORTABLE, comfortable_ranges, first_bend_of, stiffness_of
 from pose_rft.body.load import load_body
-from pose_rft.body.skeleton import JOINT_INDEX, NUM_JOINTS
+from pose_rft.body.skeleton import JOINT_INDEX
 
 Goals = Callable[[Tensor], Tensor]  # points (N, 32, 3) -> (N, C) how far each condition is missed, 0 where it is met
 
@@ -38,7 +38,7 @@ def least_changes(poses: Tensor, begun: Tensor, goals: Goals, joints: Mapping[st
     """
     body, free = load_body(), sorted(JOINT_INDEX[name] for name in joints)
     rotations, before = roma.rotvec_to_rotmat(begun), body.points(poses)
-    stiffness, turn = _stiffness(joints)[free], _first_bend(joints)[free].repeat(len(poses), 1, 1)
+    stiffness, turn = stiffness_of(joints)[free], first_bend_of(joints)[free].repeat(len(poses), 1, 1)
     low, high = comfortable_ranges()[free].unbind(dim=-1)
     low, high = torch.minimum(low, begun[:, free]), torch.maximum(high, begun[:, free])
     weights = HELD * held
@@ -69,22 +69,3 @@ def least_changes(poses: Tensor, begun: Tensor, goals: Goals, joints: Mapping[st
     result, found = turned(turn.detach()), begun.clone()
     found[:, free] = roma.rotmat_to_rotvec(result[:, free])
     return found
-
-
-def _stiffness(joints: Mapping[str, float]) -> Tensor:
-    """(22, 3) how unwilling joints are to turn about each axis."""
-    stiffness = torch.zeros(NUM_JOINTS, 3)
-    for name, unwilling in joints.items():
-        stiffness[JOINT_INDEX[name]] = unwilling * (ACROSS if name in HINGES else 1.0)
-        if name in HINGES:
-            stiffness[JOINT_INDEX[name], HINGES[name][0]] = unwilling
-    return stiffness
-
-
-def _first_bend(joints: Mapping[str, float]) -> Tensor:
-    """(22, 3) where the search begins: a straight hinge could bend either way."""
-    first = torch.zeros(NUM_JOINTS, 3)
-    for name in HINGES.keys() & joints.keys():
-        axis, sense = HINGES[name]
-        first[JOINT_INDEX[name], axis] = sense * FIRST_BEND
-    return first

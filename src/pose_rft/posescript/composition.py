@@ -10,8 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from pose_rft.posescript.lexicon import Fact
-from pose_rft.posescript.meanings import facts_of
-from pose_rft.posescript.phrases import Piece, grammar_table, piece_at
+from pose_rft.posescript.meanings import SWAPPED, facts_of
+from pose_rft.posescript.phrases import Piece, grammar_table, limb_nouns, piece_at
 
 PARTS = Callable[[int], Iterator[tuple[tuple[str, ...], int]]]  # nouns that begin at a token, and where they end
 JOINTS = {"and", ","}
@@ -21,7 +21,6 @@ LONGEST = 14  # pieces of a chain, with those that say nothing
 LARGEST_BEND = 100.0  # degrees of "a bend of"; more is the angle of the joint
 BEFORE_AN_OBJECT = {"at", "in", "of", "on", "with"}
 POINTING = {"that", "this"}
-SWAPPED = {"left": "right", "right": "left"}
 ROLES = {
     "front": "front", "leading": "front", "lead": "front", "forward": "front",
     "back": "back", "rear": "back", "trailing": "back", "hind": "back",
@@ -70,17 +69,6 @@ class _Chain(NamedTuple):
     end: int
     pieces: tuple[Piece, ...]
     carries: bool = False
-
-
-@cache
-def limb_nouns() -> dict[str, tuple[str, str]]:
-    """Nouns of one limb -> its kind and the noun of both: knee -> (knee, knees)."""
-    pairs = {}
-    for kind, nouns in grammar_table()["limbs"].items():
-        for noun in nouns:
-            one, both = noun.split("|")
-            pairs[one] = kind, both
-    return pairs
 
 
 @cache

@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from pose_rft.posescript.amounts import angle_at, bare_at, length_at
 from pose_rft.posescript.checks import mirrored, tightened
-from pose_rft.posescript.phrases import grammar_table
+from pose_rft.posescript.phrases import grammar_table, limb_nouns
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes
 from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
 from pose_rft.storage import package_table
@@ -358,15 +358,13 @@ def load_lexicon() -> Lexicon:
 
 def _add_limbs(lexicon: Lexicon) -> None:
     """The nouns of ``grammar.yaml``."""
-    table = grammar_table()
-    for pair in (noun for nouns in table["limbs"].values() for noun in nouns):
-        one, both = pair.split("|")
+    for one, (_, both) in limb_nouns().items():
         for noun in (f"left {one}", f"right {one}", f"left {both}", f"right {both}", both):  # left toes
             _entry(lexicon.nouns, tuple(noun.split())).setdefault(PERSON, noun)
         for side in ("left", "right"):
             lexicon.named.setdefault(f"{side} {one}", [])
         lexicon.add_pair(f"left {one}", both)
-    for noun in (noun for nouns in table["middle"].values() for noun in nouns):
+    for noun in (noun for nouns in grammar_table()["middle"].values() for noun in nouns):
         _entry(lexicon.nouns, tuple(noun.split())).setdefault(PERSON, noun)
 
 

@@ -55,6 +55,17 @@ def grammar_table() -> dict[str, Any]:
     return package_table(__package__, "grammar.yaml")
 
 
+@cache
+def limb_nouns() -> dict[str, tuple[str, str]]:
+    """Nouns of one limb -> its kind and the noun of both: knee -> (knee, knees)."""
+    pairs = {}
+    for kind, nouns in grammar_table()["limbs"].items():
+        for noun in nouns:
+            one, both = noun.split("|")
+            pairs[one] = kind, both
+    return pairs
+
+
 def _words(entry: str) -> list[tuple[str, ...]]:
     """Phrases as tokens are: without articles."""
     return [tuple(word for word in phrase.split() if word != "the") for phrase in entry.split("|") if phrase.strip()]

@@ -6,6 +6,7 @@ to come, and limbs of somebody else; what is denied becomes its contrary (``deni
 """
 
 from pose_rft.posescript.amounts import DEGREES, ONES, TENS
+from pose_rft.posescript.assertion import ENDS
 from pose_rft.posescript.denial import contraries, of_the_other_side
 from pose_rft.posescript.lexicon import reading_table
 from pose_rft.posescript.mentions import (
@@ -24,7 +25,6 @@ from pose_rft.posescript.mentions import (
 from pose_rft.posescript.rewording import Reworded, request_table
 from pose_rft.posescript.spelling import taught_words
 
-ENDS = set(".;!?")
 DENIED, VOID, VAGUE, IF, RETRACT = "DENIED", "VOID", "VAGUE", "IF", "RETRACT"
 ONLY, UNLIKE, LIKEWISE = "ONLY", "UNLIKE", "LIKEWISE"
 TURNS = {"but", "while", "whereas", "because", "then", ":"}  # no denial and no doubt reaches beyond them

@@ -212,11 +212,15 @@ def _order(ranked: Sequence[Wish], change: dict[str, float], rng: np.random.Gene
         left = [other for other in left if part_of(other.name) != part_of(wish.name)]
     if not said:
         return None
-    text = pick(rng, BETWEEN_CLAUSES).join(each.clause for each in said)
-    if is_edit_prompt(text):
-        return None
+    text, checks, changes = joined(said, rng)
+    return None if is_edit_prompt(text) else EverydayOrder(typed(text, rng), checks, changes)
+
+
+def joined(said: Sequence[Said], rng: np.random.Generator) -> Said:
+    """Several wishes in one order."""
+    clause = pick(rng, BETWEEN_CLAUSES).join(each.clause for each in said)
     checks, changes = (tuple(one for each in said for one in getattr(each, part)) for part in ("checks", "changes"))
-    return EverydayOrder(typed(text, rng), checks, changes)
+    return Said(clause, checks, changes)
 
 
 def twin_of(wish: Wish) -> Wish:

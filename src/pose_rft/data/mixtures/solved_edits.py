@@ -23,16 +23,15 @@ from pose_rft.body.skeleton import mirror_pose
 from pose_rft.data.edit_prompts import is_edit_prompt
 from pose_rft.data.mixtures.everyday_orders import (
     AROUND,
-    BETWEEN_CLAUSES,
     Said,
     Wish,
     instructed_states,
+    joined,
     part_of,
     say,
     twin_of,
     wishes,
 )
-from pose_rft.data.phrases import pick
 from pose_rft.posescript.balance import NEAR_THE_FLOOR, clearance
 from pose_rft.posescript.checks import Check, Evaluate, compile_check, compile_quantity, mirrored, satisfied
 from pose_rft.posescript.edits.comparisons import compare, read_comparison
@@ -101,7 +100,7 @@ def solved_edits(poses: Tensor, rng: np.random.Generator) -> Iterator[tuple[Said
     if rows:
         after[rows], met[rows] = _follow(middle[rows], [second[orders[row]] for row in rows])
     said = [
-        _joined([one.said, second[order].said], rng) if order in second else one.said for order, one in enumerate(first)
+        joined([one.said, second[order].said], rng) if order in second else one.said for order, one in enumerate(first)
     ]
     true = _is_true([said[order] for order in orders], poses, after)
     known = [is_edit_prompt(each.clause) for each in said]
@@ -117,12 +116,6 @@ def solved_edits(poses: Tensor, rng: np.random.Generator) -> Iterator[tuple[Said
 def _other_side(said: Said) -> Said:
     checks, changes = map(mirrored, said.checks), (str(read_comparison(each).mirrored()) for each in said.changes)
     return Said(exchange_sides(said.clause), tuple(checks), tuple(changes))
-
-
-def _joined(said: Sequence[Said], rng: np.random.Generator) -> Said:
-    clause = pick(rng, BETWEEN_CLAUSES).join(each.clause for each in said)
-    checks, changes = (tuple(one for each in said for one in getattr(each, name)) for name in ("checks", "changes"))
-    return Said(clause, checks, changes)
 
 
 def _is_true(said: Sequence[Said], before: Tensor, after: Tensor) -> list[bool]:
