@@ -1,6 +1,7 @@
 """Requests for more than a pose, for less, and for what no pose tells, on the worked examples of the concept bank."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from pose_rft.body import load_body
 from pose_rft.data.concepts.concept import has_side, load_concepts
+from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.mixtures import requests
 from pose_rft.data.mixtures.follow_ups import LEFT_OPEN, about_shown, askable, question_about, truths
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
@@ -111,6 +113,17 @@ def test_a_twin_shares_what_does_not_hang_on_the_name() -> None:
 
 
 # ---- words and no pose ----
+
+
+def test_a_twin_that_descriptions_alone_speak_of_is_not_wished_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = ConceptPools(8, 0)
+    first = pools.concepts[0]
+    described = replace(first, id=f"{first.id}~mirrored", doing=(), name=(), who=(), with_=(), told=("like that",))
+    monkeypatch.setitem(requests.FACTS, first.id, {"called": ["that"], "muscles": "The legs work."})
+    monkeypatch.setattr(pools, "concepts", [described])
+    monkeypatch.setattr(pools, "weights", np.ones(1))
+    assert requests.facts_of(described)
+    assert requests.draw_mixed(pools, np.random.default_rng(0)) is None
 
 
 def test_words_alone_say_what_the_body_does_or_a_fact() -> None:

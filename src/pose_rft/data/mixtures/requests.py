@@ -70,6 +70,8 @@ def draw_mixed(pools: ConceptPools, rng: np.random.Generator) -> Sample | None:
     if drawn is None:
         return None
     concept, said = drawn
+    if not (concept.doing or concept.name or concept.id in FACTS):
+        return None  # a twin that descriptions alone speak of
     facts = facts_of(concept)
     kind = pick(rng, list(facts))
     answer = OUTLINED_ANSWER.format(said.text)
