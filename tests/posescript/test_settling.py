@@ -161,3 +161,27 @@ def test_captions_come_true_from_any_pose(seed):
     before, after = poses[1:], settle(poses[1:], said.checks)
     shares = [float(satisfied(said.checks, BODY.points(each)).float().mean()) for each in (before, after)]
     assert shares[1] >= max(shares[0], 0.8)
+
+
+def test_what_is_lowest_rises_from_the_floor():
+    stands = turned(**ARMS_DOWN, right_ankle=(3, 0, 0))  # the left foot is the lower one
+    checks = ["min(height(left_foot), height(left_ankle)) > 0.15"]
+    assert satisfied(checks, BODY.points(settle(stands, checks)[None])).all()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "angle(left_elbow) < 100 and y(left_wrist) > y(head) and left(left_elbow, left_shoulder) > 0.1",
+        "either_side(abs(angle(left_elbow) - 90) < 10, angle(right_elbow) > 155, y(left_wrist) > y(head))",
+    ],
+)
+def test_all_that_a_check_joins_comes_true(check):
+    poses = torch.stack([turned(**ARMS_DOWN), turned(**ARMS_DOWN, right_elbow=(0, 95, 0))])
+    assert satisfied([check], BODY.points(settle(poses, [check]))).all()
+
+
+def test_what_cannot_be_reached_is_come_nearer_to():
+    stands = turned(**ARMS_DOWN)
+    far = ["front(left_wrist, left_shoulder) > 0.9"]  # longer than the arm
+    assert value("front(left_wrist, left_shoulder)", settle(stands, far)) > 0.3

@@ -46,6 +46,18 @@ def written(node: ast.expr) -> str:
     return ast.unparse(ast.fix_missing_locations(node))
 
 
+def conditions(text: str) -> tuple[str, ...]:
+    """What a check joins by "and", each by itself; the check where it joins nothing.
+
+    Raises:
+        UserError: it is no expression.
+    """
+    tree = parse(text, "check")
+    if not (isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)):
+        return (text,)
+    return tuple(each for value in tree.values for each in conditions(written(value)))
+
+
 class Mirror(ast.NodeTransformer):
     """Exchange left and right: names swap sides and quantities with a side change their sign."""
 

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.body.landmarks import LANDMARKS, NUM_POINTS, with_landmarks
+from pose_rft.body.landmarks import LANDMARKS, NUM_POINTS, POINT_NAMES, with_landmarks
 from pose_rft.body.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS, forward_kinematics
 from pose_rft.posescript.balance import FLESH, MASS
-from pose_rft.posescript.checks import Check, compile_check, satisfied
+from pose_rft.posescript.check_syntax import conditions
+from pose_rft.posescript.checks import Check, compile_check
 from pose_rft.posescript.footing import SIDES, Footing, find_footing
 from pose_rft.posescript.measurements import Measurements
 
@@ -34,6 +35,7 @@ NUM_UNKNOWNS = 3 * NUM_JOINTS + 1  # a small turn of each joint, and the height 
 # What counts as one unit of wrong: metres, or for soles the sine of the tilt.
 ON_THE_FLOOR, LEVEL_SOLE, OVER_THE_BEARING, APART, IN_PLACE = 0.006, 0.06, 0.015, 0.01, 0.25
 STATED = 0.02  # of a check's margin, in its units: 0.4 degrees or 2 mm
+NOTICED = 0.05  # of a check's margin: 1 degree or 5 mm
 TO_SPARE = 0.5  # by which a check that did not hold is to hold: 10 degrees or 5 cm
 MOST_OVERLAP, LEFT_OVERLAP = 0.04, 0.03  # metres: more is pushed apart, to this
 
@@ -115,8 +117,8 @@ def settle(pose: Tensor, checks: Sequence[str] = ()) -> Tensor:
     """The least change of poses that puts their bodies on the floor, after what makes checks hold that do not.
 
     Who stands well, and does what is stated, is left nearly as it is. What cannot be met stays as it was: a pose is
-    taken that meets at least as many checks as before. The body is the bundled one of mean shape. Poses in a camera's
-    frame have no floor and are not for this.
+    taken that meets more checks than before, or as many and comes nearer to one without falling further short of
+    another. The body is the bundled one of mean shape. Poses in a camera's frame have no floor and are not for this.
 
     Args:
         pose: (..., 22, 3) axis-angle, radians, y up.
@@ -131,22 +133,54 @@ def settle(pose: Tensor, checks: Sequence[str] = ()) -> Tensor:
     with torch.no_grad():
         start = roma.rotvec_to_rotmat(flat.double().cpu())
         settled = _moved(start, on_the_floor=True)
-        held = _held(settled, checks)
-        short = held < len(checks)
+        stated = tuple(map(compile_check, checks))
+        missed = _shortfalls(settled, stated)
+        short = (missed > 0).any(dim=1)
         if short.any():
-            compiled = tuple(map(compile_check, checks))
-            obeying = _moved(start[short], on_the_floor=False, checks=compiled)
-            obeying = _moved(obeying, on_the_floor=True, checks=compiled)
-            better = _held(obeying, checks) > held[short]
+            obeying = _moved(start[short], on_the_floor=False, checks=stated)
+            obeying = _moved(obeying, on_the_floor=True, checks=stated)
+            better = _is_better(_shortfalls(obeying, stated), missed[short])
             settled[short] = torch.where(better[:, None, None, None], obeying, settled[short])
     return roma.rotmat_to_rotvec(settled).to(pose).reshape(pose.shape)
 
 
-def _held(rotations: Tensor, checks: Sequence[str]) -> Tensor:
-    """(N,) how many checks hold."""
+def _shortfalls(rotations: Tensor, checks: Sequence[Check]) -> Tensor:
+    """(N, C) by how much poses (N, 22, 3, 3) fail checks, in the units of their margins; 0 where one holds."""
     if not checks:
-        return torch.zeros(len(rotations))
-    return satisfied(checks, load_body().points_from_rotations(rotations.float())).sum(dim=1)
+        return rotations.new_zeros(len(rotations), 0)
+    measured = Measurements(load_body().points_from_rotations(rotations.float()))
+    missed = [-check.margin(measured).clamp(max=0) for check in checks]
+    failed = [~check.evaluate(measured) for check in checks]
+    return torch.stack([miss.clamp(min=1e-6) * fails for miss, fails in zip(missed, failed, strict=True)], dim=1)
+
+
+def _is_better(missed: Tensor, before: Tensor) -> Tensor:
+    """(N,) whether shortfalls (N, C) are fewer, or as many and none of them larger and all together smaller."""
+    more = (missed > 0).sum(dim=1) - (before > 0).sum(dim=1)
+    nearer = (missed <= before + NOTICED).all(dim=1) & (missed.sum(dim=1) < before.sum(dim=1) - NOTICED)
+    return (more < 0) | ((more == 0) & nearer)
+
+
+class _Wish(NamedTuple):
+    """One condition, and who of N bodies is to meet it."""
+
+    condition: Check
+    wanted: Tensor  # (N,) bool
+
+
+def _wishes(checks: Sequence[Check], points: Tensor) -> tuple[_Wish, ...]:
+    """The conditions of checks one by one; of those that may be met on either side, of the side that is nearer."""
+    everybody = torch.ones(len(points), dtype=torch.bool)
+    found: list[_Wish] = []
+    for check in checks:
+        nearer = [everybody]
+        if check.sides:
+            margins = [torch.stack([_margin(each, points) for each in side]).amin(dim=0) for side in check.sides]
+            nearer = [margins[0] >= margins[1], margins[0] < margins[1]]
+        for side, wanted in zip(check.sides or ((check,),), nearer, strict=True):
+            parts = (compile_check(part) for each in side for part in conditions(each.text))
+            found += [_Wish(part, wanted) for part in parts]
+    return tuple(found)
 
 
 class _Goal(NamedTuple):
@@ -156,25 +190,25 @@ class _Goal(NamedTuple):
     footing: Footing | None  # None: wherever
     pressed: Tensor  # (N,) bool
     looseness: Tensor  # (N, 67)
-    checks: tuple[Check, ...]
+    wishes: tuple[_Wish, ...]
 
 
-def _goal(points: Tensor, on_the_floor: bool, checks: tuple[Check, ...]) -> _Goal:
+def _goal(points: Tensor, on_the_floor: bool, checks: Sequence[Check]) -> _Goal:
     footing = find_footing(points.float()) if on_the_floor else None
     looseness = torch.cat([LOOSENESS.flatten(), LOOSENESS.new_tensor([ANYWHERE])]).repeat(len(points), 1)
     if footing is not None:
         looseness[:, [0, 2]] = torch.where(footing.falls[:, None], FALLING, looseness[:, [0, 2]])
-    return _Goal(points, footing, _overlap(points) > MOST_OVERLAP, looseness, checks)
+    return _Goal(points, footing, _overlap(points) > MOST_OVERLAP, looseness, _wishes(checks, points))
 
 
-def _moved(rotations: Tensor, on_the_floor: bool, checks: tuple[Check, ...] = ()) -> Tensor:
+def _moved(rotations: Tensor, on_the_floor: bool, checks: Sequence[Check] = ()) -> Tensor:
     """(N, 22, 3, 3) rotation matrices in double precision -> the same."""
     body = _Posed(rotations)
     goal = _goal(body.points, on_the_floor, checks)
     floor = (body.points[..., 1] - FLESH.double()).amin(dim=1)  # (N,)
     turned = rotations.new_zeros(len(rotations), NUM_UNKNOWNS)
     moves = torch.ones(len(rotations), 1, dtype=torch.bool)  # each by itself, whatever else is in the batch
-    due = torch.zeros(len(rotations), len(checks), dtype=torch.bool)  # checks that did not hold once; they are kept up
+    due = torch.zeros(len(rotations), len(goal.wishes), dtype=torch.bool)  # what did not hold once; it is kept up
     for _ in range(ROUNDS):
         step, due = _step(body, floor, goal, turned, due)
         longest = step[:, :-1].abs().amax(dim=1, keepdim=True)
@@ -188,7 +222,7 @@ def _moved(rotations: Tensor, on_the_floor: bool, checks: tuple[Check, ...] = ()
 
 
 def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor, due: Tensor) -> tuple[Tensor, Tensor]:
-    """The next step (N, 67), and the checks (N, C) that are due now."""
+    """The next step (N, 67), and the wishes (N, W) that are due now."""
     rows, moved, footing = _Residuals(), body.moved_points(), goal.footing
     if footing is not None:
         above = body.points[..., 1] - FLESH.double() - floor[:, None]
@@ -198,9 +232,9 @@ def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor, due: Tensor)
         rows.add(*_beside(body.points, moved, footing.under), OVER_THE_BEARING, footing.steady[:, None])
     deep, change = _change(_overlap, body.points, moved)
     rows.add(deep[:, None] - LEFT_OVERLAP, change[:, None], APART, goal.pressed[:, None])
-    for number, check in enumerate(goal.checks):
-        spare, change = _change(partial(_margin, check), body.points, moved)
-        due[:, number] |= spare < 0
+    for number, (condition, wanted) in enumerate(goal.wishes):
+        spare, change = _change(partial(_margin, condition), body.points, moved)
+        due[:, number] |= wanted & (spare < 0)
         rows.add(spare[:, None] - TO_SPARE, change[:, None], STATED, due[:, number, None])
     everything = torch.ones_like(goal.pressed[:, None])
     rows.add((body.points - goal.start).flatten(1), moved.flatten(1, 2), IN_PLACE, everything)
@@ -212,7 +246,31 @@ def _overlap(points: Tensor) -> Tensor:
 
 
 def _margin(check: Check, points: Tensor) -> Tensor:
-    return check.margin(Measurements(points))
+    return check.margin(_OverTheRest(points))
+
+
+class _OverTheRest(Measurements):
+    """Measurements whose heights are those above the rest of the body.
+
+    So what is lowest itself can rise; its height over the lowest point would be 0 whatever it does.
+    """
+
+    def measure(self, function: str, names: tuple[str, ...]) -> Tensor:
+        if function != "height":
+            return super().measure(function, names)
+        (name,) = names
+        known = NUM_POINTS if name in LANDMARKS else NUM_JOINTS
+        rest = [point for point in range(known) if POINT_NAMES[point] not in _rising_with(name)]
+        return self.position(name)[:, 1] - self.points[:, rest, 1].amin(dim=-1)
+
+
+def _rising_with(name: str) -> set[str]:
+    """The points that go up with one: a foot or a hand as a whole, but a heel or the toes alone."""
+    side, _, part = name.partition("_")
+    for end in (("ankle", "foot", "heel", "toes"), ("wrist", "palm", "fingers")):
+        if part in end and part not in ("heel", "toes"):
+            return {f"{side}_{each}" for each in end}
+    return {name}
 
 
 def _change(measure: Callable[[Tensor], Tensor], points: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
