@@ -1,7 +1,7 @@
 """What callers may ask of a policy, checked before any work."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from pose_rft.body.pose import Pose
 from pose_rft.config import Temperature
 from pose_rft.errors import UserError
+from pose_rft.policy.plain_prompt import plain_prompt
 from pose_rft.policy.prompt_encoder import PromptInput, read_prompt
 from pose_rft.vision.detector import Box
 
@@ -45,8 +46,12 @@ def prompt_inputs(
     images: Sequence[Any] | None,
     boxes: Sequence[Box | None] | None = None,
     poses: Sequence[AnyPose | Sequence[AnyPose] | None] | None = None,
+    is_word: Callable[[str], bool] = bool,
 ) -> list[PromptInput]:
-    """Prompts, as ``read_prompt`` reads them, with their images, boxes and poses.
+    """Prompts, as ``read_prompt`` reads them, with their images, boxes and poses; texts alone as ``plain_prompt``s.
+
+    Args:
+        is_word: as for ``plain_prompt``.
 
     Raises:
         UserError: no list of texts, an empty one, or not as many images, boxes or poses as prompts; or as
@@ -64,6 +69,8 @@ def prompt_inputs(
     given = [_one_each(name, values, len(texts)) for name, values in named]
     return [
         PromptInput(read_prompt(text), image, box, as_poses(own))
+        if (image, box, own) != (None, None, None)
+        else PromptInput(plain_prompt(read_prompt(text), is_word))
         for text, image, box, own in zip(texts, *given, strict=True)
     ]
 

@@ -218,6 +218,10 @@ class Backbone:
         """Tokens of an answer and the end of the turn."""
         return [*self._words(answer), self.end_tokens[0]]
 
+    def is_word(self, word: str) -> bool:
+        """Whether its vocabulary has a word, in a sentence, in one piece."""
+        return len(self._words(f" {word}")) == 1
+
     def text(self, ids: list[int]) -> str:
         """An answer's words, ``<POSE>`` kept, other special tokens dropped."""
         special = set(self.tokenizer.all_special_ids) - {self.pose_token}

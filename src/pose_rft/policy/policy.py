@@ -321,7 +321,7 @@ class PosePolicy(nn.Module):
         """Answer every prompt ``num_samples`` times, in words and with a pose.
 
         Args:
-            prompts: what users say.
+            prompts: what users say; read as ``plain_prompt`` has it.
             images: one per prompt: what ``vision.read_image`` takes, a ``Crop`` around one person (the pose is then in
                 its frame) or None.
             temperature: of the words and of the pose; 0 gives the likeliest words and the mean pose.
@@ -341,7 +341,7 @@ class PosePolicy(nn.Module):
             UserError: an image for a policy of texts, an unreadable one or nobody in it, an empty or too long prompt,
                 not as many images, boxes or poses as prompts or as places for them, or a number out of range.
         """
-        inputs = prompt_inputs(prompts, images, boxes, poses)
+        inputs = prompt_inputs(prompts, images, boxes, poses, self.backbone.is_word)
         self.language_model.check_lengths([each.prompt for each in inputs], max_new_tokens)
         candidates = CANDIDATES if best_of is None else best_of
         check_counts(num_samples=num_samples, max_new_tokens=max_new_tokens, batch_size=batch_size, best_of=candidates)

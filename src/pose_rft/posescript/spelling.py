@@ -61,9 +61,9 @@ def _parted(word: str) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=65536)
 def _mended(word: str) -> tuple[str, ...]:
-    misspelt, real = _table()
-    if word in misspelt:
-        return tuple(misspelt[word].split())
+    real = _table()[1]
+    if word in misspelt():
+        return tuple(misspelt()[word].split())
     if (joined := RUN_TOGETHER.fullmatch(word)) and len(joined[2]) > LONGEST_UNIT:
         return (joined[1], *_mended(joined[2]))
     if word in _known() or word in real or not word.isalpha():
@@ -89,6 +89,11 @@ def _table() -> tuple[dict[str, str], frozenset[str]]:
     """What misspelt words mean, and words that only look misspelt."""
     table = package_table(__package__, "spelling.yaml")
     return table["misspelt"], frozenset(table["real"].split())
+
+
+def misspelt() -> dict[str, str]:
+    """Words that are misspelt by ear or abbreviated, and what they mean."""
+    return _table()[0]
 
 
 @cache
