@@ -16,7 +16,8 @@ from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.data.keyboard import slipped
 from pose_rft.posescript.amounts import Amount, angle_at, length_at
 from pose_rft.posescript.checks import compile_check, satisfied
-from pose_rft.posescript.lexicon import plain_words, said_loosely, tokens_of
+from pose_rft.posescript.facts import Fact, said_loosely
+from pose_rft.posescript.lexicon import plain_words, synonyms, tokens_of
 from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.posecodes import exchange_sides, load_posecodes
 from pose_rft.posescript.spelling import corrected
@@ -114,3 +115,37 @@ def test_one_slip_in_a_word_of_bodies_is_mended(word):
 )
 def test_english_words_that_look_like_slips_stay_what_they_are(word):
     assert list(corrected([word])) == [word]
+
+
+def facts() -> list[Fact]:
+    """Of all plain words without an amount, and of all posecodes as people say them."""
+    plain = [words.fact for sides in plain_words() for words in sides if "{" not in words.fact.check]
+    codes = (*load_posecodes(), *synonyms())
+    return [*dict.fromkeys(plain), *(said_loosely(code, in_captions=False) for code in codes)]
+
+
+def test_what_is_aimed_at_is_no_looser_than_what_people_mean(poses):
+    points = load_body().points(poses)
+    wrong = []
+    for fact in facts():
+        aimed, meant = satisfied([fact.aim or fact.check, fact.check], points).T
+        wrong += [fact] * bool((aimed & ~meant).any())
+    assert wrong == []
+
+
+def test_the_aim_of_the_other_side_is_that_of_the_mirrored_pose(poses):
+    points, twins = load_body().points(poses), load_body().points(mirror_pose(poses))
+    (left,), (right,) = (parse(f"the {side} hand is on the hip").statements for side in ("left", "right"))
+    assert torch.equal(satisfied([left.aim], points), satisfied([right.aim], twins))
+
+
+def test_an_amount_is_aimed_at_more_closely_than_it_is_checked():
+    (bend,) = parse("the left elbow is bent by 60 degrees").statements
+    assert bend == ("abs(angle(left_elbow) - 120) < 15", "", "abs(angle(left_elbow) - 120) + 6.0 < 15")
+
+
+def test_captions_are_aimed_at_as_strictly_as_they_state():
+    (caption,), (person,) = (parse(text).statements for text in ("The left knee is straight.", "left leg extended"))
+    assert caption.posecode == person.posecode == "left_knee.straight"
+    assert caption.aim == "angle(left_knee) > 155"
+    assert person.aim == "angle(left_knee) > 158"

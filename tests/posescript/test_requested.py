@@ -16,7 +16,7 @@ from pose_rft.errors import UserError
 from pose_rft.posescript.captions import caption
 from pose_rft.posescript.checks import denied, satisfied
 from pose_rft.posescript.denial import contrary
-from pose_rft.posescript.lexicon import said_loosely
+from pose_rft.posescript.facts import said_loosely
 from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.posecodes import load_posecodes
 from pose_rft.posescript.spelling import corrected

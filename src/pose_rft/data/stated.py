@@ -6,7 +6,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pose_rft.data.sample import POSE_TOKEN
-from pose_rft.posescript.mentions import code_of
 from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.settling import settle
 from pose_rft.posescript.symmetry import evened, is_one_sided
@@ -20,11 +19,10 @@ def stated_checks(text: str, request: bool = False) -> tuple[str, ...]:
         text: a prompt or an answer.
         request: it asks for a pose, and is read with the trust of ``parse``.
 
-    Posecodes count by their own checks, which are narrower than what people may mean by the words (``parse``): an
-    answer speaks as captions do, and who aims at the middle of a meaning does not miss it.
+    Of each statement its aim, which is narrower than what people may mean by the words (``parse``): an answer speaks as
+    captions do, and who aims at the middle of a meaning does not miss it.
     """
-    said = parse(text.replace(POSE_TOKEN, ""), request).statements
-    return tuple(code_of(each.posecode).check if each.posecode else each.aim or each.check for each in said)
+    return tuple(each.aim or each.check for each in parse(text.replace(POSE_TOKEN, ""), request).statements)
 
 
 class Said(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from pose_rft.posescript.lexicon import Fact
+from pose_rft.posescript.facts import Fact
 from pose_rft.posescript.meanings import SWAPPED, facts_of
 from pose_rft.posescript.phrases import Piece, grammar_table, limb_nouns, piece_at
 

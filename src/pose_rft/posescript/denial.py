@@ -3,30 +3,34 @@
 from functools import lru_cache
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import denied, mirrored, tightened
-from pose_rft.posescript.lexicon import LOOSE_DEGREES, LOOSE_METRES, Fact, Facts, plain_table
+from pose_rft.posescript.checks import denied, tightened
+from pose_rft.posescript.facts import LOOSE_DEGREES, LOOSE_METRES, Fact, Facts, of_posecode, plain_table
 from pose_rft.posescript.mentions import code_of
+
+CLEAR_DEGREES, CLEAR_METRES = 10.0, 0.05  # by which a pose is made to do the contrary
 
 
 @lru_cache(maxsize=4096)
 def contrary(fact: Fact) -> Fact | None:
-    """What holds where a fact is denied, or None where that says nothing.
+    """What holds where a fact is denied, by a clear margin where it is aimed at, or None where that says nothing.
 
     Of a posecode it is what ``plain_words.yaml`` says of it, or else that the gist of its own check does not hold; of
     plain words, that the gist of their check, made stricter, does not.
     """
     table = plain_table()["denied"]
-    if fact.posecode in table:
-        return Fact(table[fact.posecode])
     code = code_of(fact.posecode) if fact.posecode else None
-    if code and code.partner in table:
-        return Fact(mirrored(table[code.partner]))
+    if code and (said := of_posecode(table, code)):
+        return _clearly(said)
     if code and code.subject == "body":
         return None  # of a whole posture, any part may be what is not so
     try:
-        return Fact(denied(code.check if code else tightened(fact.check, LOOSE_DEGREES, LOOSE_METRES)))
+        return _clearly(denied(code.check if code else tightened(fact.check, LOOSE_DEGREES, LOOSE_METRES)))
     except UserError:
         return None
+
+
+def _clearly(check: str) -> Fact:
+    return Fact(check, aim=tightened(check, CLEAR_DEGREES, CLEAR_METRES))
 
 
 def contraries(facts: Facts) -> Facts:
@@ -36,7 +40,8 @@ def contraries(facts: Facts) -> Facts:
 
 def of_the_other_side(facts: Facts) -> Facts:
     """The same facts of the other side; those that have no side are left out."""
-    return tuple(Fact(twin, _partner(each)) for each in facts if (twin := mirrored(each.check)) != each.check)
+    twins = (each.of_the_other_side()._replace(posecode=_partner(each)) for each in facts)
+    return tuple(twin for each, twin in zip(facts, twins, strict=True) if twin.check != each.check)
 
 
 def _partner(fact: Fact) -> str:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from pose_rft.posescript.amounts import angle_at, bare_at, length_at
-from pose_rft.posescript.checks import mirrored, tightened
+from pose_rft.posescript.facts import Fact, Facts, plain_table, said_loosely
 from pose_rft.posescript.phrases import grammar_table, limb_nouns
 from pose_rft.posescript.posecodes import Posecode, exchange_sides, load_posecodes
 from pose_rft.posescript.wording import NO_ONE, READER, VOICES, Words, participle, third_person, without_held, words_of
@@ -48,40 +48,7 @@ OUTSIDE_BRACKETS = re.compile(r"\|(?![^\[\]]*\])")
 PLAIN = re.compile(r"[a-z ]*")
 CHOICE = re.compile(r"\(([^()]*)\)")  # in a phrase: one of these
 
-ACUTE = 70.0  # degrees; smaller angles of a joint may be angles or bends
-LOOSE_DEGREES, LOOSE_METRES = 8.0, 0.05  # by which people's words may miss a posecode's check
 
-
-class Fact(NamedTuple):
-    """What a phrase says.
-
-    Attributes:
-        check: its truth condition; where the phrase has an amount, with ``{N}`` for it.
-        posecode: the id of the posecode that it is, or "".
-        mirror: the check is to be mirrored once the amount is known.
-        acute: the check where the amount is below ``ACUTE``, or "" for the same.
-        aim: what a pose that is made to do this meets, the middle of what the words may mean; "" for the check.
-    """
-
-    check: str
-    posecode: str = ""
-    mirror: bool = False
-    acute: str = ""
-    aim: str = ""
-
-    def of_amount(self, value: float) -> "Fact":
-        """The fact with its amount filled in."""
-        check = self.acute if self.acute and value < ACUTE else self.check
-        return Fact(_with_amount(check, value, self.mirror), self.posecode)
-
-
-@lru_cache(maxsize=4096)
-def _with_amount(check: str, value: float, mirror: bool) -> str:
-    check = check.replace("{N}", f"{value:g}")
-    return mirrored(check) if mirror else check
-
-
-Facts = tuple[Fact, ...]
 Subject = tuple[str, bool]  # "left knee", and whether it is one of several: "the left knee and the right elbow"
 PERSON: Subject = ("", False)
 
@@ -253,21 +220,6 @@ def _reworded(code: Posecode, words: dict[str, Any]) -> Posecode:
     return replace(code, nouns=nouns, be=be, verb=verb, do=do, act=act)
 
 
-@cache
-def plain_table() -> dict[str, Any]:
-    """``plain_words.yaml``."""
-    return package_table(__package__, "plain_words.yaml")
-
-
-def said_loosely(code: Posecode) -> Fact:
-    """A posecode with the check that people's use of its words meets; the captions' own check implies it."""
-    loosely = plain_table()["loosely"]
-    twin = str(code.partner)
-    if twin in loosely:
-        return Fact(mirrored(loosely[twin]), code.id)
-    return Fact(loosely.get(code.id) or tightened(code.check, -LOOSE_DEGREES, -LOOSE_METRES), code.id)
-
-
 class PlainWords(NamedTuple):
     """An entry of ``plain_words.yaml``: a fact and its wordings."""
 
@@ -286,7 +238,7 @@ class PlainWords(NamedTuple):
     def mirrored(self) -> "PlainWords":
         """The same of the other side."""
         amount = "{N}" in self.fact.check
-        fact = self.fact._replace(mirror=True) if amount else Fact(mirrored(self.fact.check))
+        fact = self.fact._replace(mirror=True) if amount else self.fact.of_the_other_side()
         return PlainWords(fact, *(tuple(map(exchange_sides, words)) for words in self[1:]))
 
 
@@ -306,7 +258,8 @@ def plain_words() -> Iterator[tuple[PlainWords, PlainWords]]:
     shared = [(f"<{name}>", f"({words})") for name, words in table["shared"].items()]
     for entry in table["words"]:
         kinds = [_phrases(entry.get(kind, ()), shared) for kind in ("be", "verb", "do", "act")]
-        left = PlainWords(Fact(entry["check"], acute=entry.get("acute", "")), tuple(entry.get("nouns", ())), *kinds)
+        fact = Fact(entry["check"], acute=entry.get("acute", ""), aim=entry.get("aim", ""))
+        left = PlainWords(fact, tuple(entry.get("nouns", ())), *kinds)
         sided = any("left" in phrase for phrases in left[1:] for phrase in phrases)
         yield left, left.mirrored() if sided else left
 
@@ -337,12 +290,13 @@ def _no_collection() -> Iterator[None]:
 def load_lexicon() -> Lexicon:
     """The words of all posecodes, for one side, for both, and for a part that shares its state with another."""
     lexicon = Lexicon()
-    for code in (*load_posecodes(), *synonyms()):
+    codes = [(code, True) for code in load_posecodes()] + [(code, False) for code in synonyms()]
+    for code, in_captions in codes:
         one, both = words_of(code)
-        fact = said_loosely(code)
+        fact = said_loosely(code, in_captions)
         lexicon.add(Variant(one.nouns, one, (fact,)))
         if code.partner:
-            partner = Fact(mirrored(fact.check), code.partner)
+            partner = fact.of_the_other_side()._replace(posecode=code.partner)
             facts = tuple(sorted((fact, partner), key=lambda each: each.posecode))
             lexicon.add(Variant(both.nouns, both, facts))
             lexicon.add(Variant(one.nouns, both, (fact,), listed=True))

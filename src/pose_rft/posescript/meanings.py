@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from pose_rft.posescript.checks import mirrored, tightened
-from pose_rft.posescript.lexicon import ACUTE, LOOSE_DEGREES, LOOSE_METRES, Fact
+from pose_rft.posescript.facts import ACUTE, LOOSE_DEGREES, LOOSE_METRES, NEARER_DEGREES, NEARER_METRES, Fact
 from pose_rft.posescript.phrases import ANGLE, FLEXION, LENGTH, Piece, grammar_table
 
 HINGES = {
@@ -56,6 +56,12 @@ GRADES = {"slight", "barely", "half", "almost", "much", "full", ANGLE, LENGTH}
 DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead"}  # "well above the head" is above it
 SWAPPED = {"left": "right", "right": "left"}
 CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
+PALM_REACHES = {
+    "knee": 0.14,
+    "elbow": 0.13,
+    "shoulder": 0.16,
+    "ankle": 0.14,
+}  # metres of the palm from a joint it holds
 
 
 class _Said(NamedTuple):
@@ -149,7 +155,9 @@ def _facts(
     facts = []
     for side, said in found:
         check, aim = (_filled(text, limb, bends, amounts) for text in said)
-        facts.append(Fact(mirrored(check), aim=mirrored(aim)) if side == "right" else Fact(check, aim=aim))
+        aim = tightened(aim, NEARER_DEGREES, NEARER_METRES) if aim == check else aim
+        fact = Fact(check, aim=aim)
+        facts.append(fact.of_the_other_side() if side == "right" else fact)
     return tuple(facts)
 
 
@@ -209,7 +217,19 @@ def _placed(limb: str, place: str, length: float | None) -> _Said | None:
     if length is not None:
         return _Said(f"abs({gaps} - {{L}}) < 0.12", f"abs({gaps} - {{L}}) < 0.12")
     least = CONTACT if relation == "on" else NEARBY
-    return _Said(f"{gaps} < {least + SLACK:g}", f"{gaps} < {least}")
+    palm = _palm_at(limb, name, side) if relation == "on" else ""
+    return _Said(f"{gaps} < {least + SLACK:g}", f"{gaps} < {least}{palm}")
+
+
+def _palm_at(limb: str, name: str, side: str) -> str:
+    """That the palm, and not the fingers alone, is where a hand is put."""
+    if TOUCHING[limb] != "left_hand" or name not in PALM_REACHES:
+        return ""
+    side = side or ("other" if name == "elbow" else "")
+    sides = [{"own": "left", "other": "right"}.get(side, side)] if side else ["left", "right"]
+    away = ", ".join(f"distance(left_palm, {each}_{name})" for each in sides)
+    nearest = away if len(sides) == 1 else f"min({away})"
+    return f" and {nearest} < {PALM_REACHES[name]}"
 
 
 def _at_height(end: str, relation: str, name: str, target: dict, length: float | None) -> _Said | None:

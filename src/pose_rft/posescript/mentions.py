@@ -10,16 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from pose_rft.posescript.composition import Composed, Composer
-from pose_rft.posescript.lexicon import (
-    PERSON,
-    Facts,
-    Lexicon,
-    load_lexicon,
-    read,
-    reading_table,
-    said_loosely,
-    tokens_of,
-)
+from pose_rft.posescript.facts import Facts, said_loosely
+from pose_rft.posescript.lexicon import PERSON, Lexicon, load_lexicon, read, reading_table, tokens_of
 from pose_rft.posescript.posecodes import Posecode, load_posecodes
 from pose_rft.posescript.wording import VOICES, participle, shared_state, third_person
 

@@ -107,7 +107,7 @@ def _statements(stated: Sequence[Mention]) -> Iterator[Statement]:
             yield from (Statement(fact.check, fact.posecode, fact.aim) for fact in one.facts)
         elif group := begun.get(one):
             facts = [fact for each in group for fact in each.facts]
-            aim = either_side([fact.aim or fact.check for fact in facts]) if any(fact.aim for fact in facts) else ""
+            aim = either_side([fact.aim or fact.check for fact in facts])
             yield Statement(either_side([fact.check for fact in facts]), "", aim)
 
 
