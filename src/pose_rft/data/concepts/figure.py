@@ -14,8 +14,8 @@ from pose_rft.data.concepts.pose_language import NUMBER_LIMITS, Direction, PoseS
 
 # Noise where the writer gives one number instead of a range: standard deviations, degrees.
 NUMBER_NOISE = {
-    ("trunk", "bend"): 2.0, ("trunk", "side"): 1.2, ("trunk", "twist"): 1.5,
-    ("head", "nod"): 2.5, ("head", "turn"): 3.0, ("head", "tilt"): 1.5,
+    ("trunk", "bend"): 2.0, ("trunk", "side"): 1.2, ("trunk", "twist"): 1.5, ("trunk", "curl"): 2.0,
+    ("head", "nod"): 2.5, ("head", "turn"): 3.0, ("head", "tilt"): 1.5, ("head", "push"): 2.0,
     ("root", "pitch"): 2.0, ("root", "roll"): 1.2, ("root", "turn"): 6.0,
 }  # fmt: skip
 DIRECTION_NOISE = 3.0  # degrees

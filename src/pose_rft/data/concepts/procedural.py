@@ -94,7 +94,10 @@ class _Solver(Figure):
         # `bend` is the lean of the line from pelvis to neck. Bending the spine by s moves that line by about 0.6 s;
         # people bend forward mostly at the hips and backward mostly in the spine.
         spine_bend = torch.where(bend > 0, 0.55 * bend, 0.8 * bend).clamp(math.radians(-42), math.radians(65))
-        spine_side = (1.1 * side).clamp(-0.7, 0.7)
+        if ("trunk", "curl") in self.spec.numbers:  # a rounder back at the same lean
+            spine_bend = (spine_bend + number("trunk", "curl")).clamp(max=math.radians(65))
+        # Who stands with both feet on the floor cannot tip the hips sideways without bending a knee.
+        spine_side = (1.6 * side).clamp(-0.85, 0.85) if self.spec.level else (1.1 * side).clamp(-0.7, 0.7)
         pelvis = (
             self.root
             @ about(Y, 0.12 * twist)
@@ -121,9 +124,11 @@ class _Solver(Figure):
             limit = {name: [math.radians(v) for v in NUMBER_LIMITS["head", name]] for name in ("nod", "turn")}
             turn = torch.atan2(local[:, 0], local[:, 2].clamp_min(0.02)).clamp(*limit["turn"])
             nod = -torch.asin(local[:, 1].clamp(-1, 1)).clamp(-limit["nod"][1], -limit["nod"][0])
-        for joint, share in (("neck", 0.45), ("head", 0.55)):
+        push = self.number("head", "push") if ("head", "push") in self.spec.numbers else 0.0 * nod
+        for joint, share, forward in (("neck", 0.45, push), ("head", 0.55, -push)):
             parent = self.chest if joint == "neck" else self.rotation["neck"]
-            self.place(joint, parent @ about(Y, share * turn) @ about(Z, -share * tilt) @ about(X, share * nod))
+            sideways = about(Y, share * turn) @ about(Z, -share * tilt)
+            self.place(joint, parent @ sideways @ about(X, share * nod + forward))
 
     def target_noise(self) -> Tensor:
         """Metres (N, 3), in the frame of the chest or the hips."""
