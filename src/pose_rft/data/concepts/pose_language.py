@@ -17,7 +17,8 @@ from pose_rft.storage import package_table
 DIRECTION_WORDS = ("up", "down", "forward", "back", "out", "in", "left", "right")
 FOOT_MODES = ("auto", "flat", "relax", "point", "flex", "tiptoe", "tucked")
 NUMBERS = {
-    "trunk": ("bend", "side", "twist", "curl"), "head": ("nod", "turn", "tilt", "push"), "root": ("pitch", "roll", "turn"),
+    "trunk": ("bend", "side", "twist", "curl"), "head": ("nod", "turn", "tilt", "push"),
+    "root": ("pitch", "roll", "turn"),
 }  # fmt: skip
 # Numbers that change sign in a mirror.
 SIDED_NUMBERS = {
@@ -30,7 +31,8 @@ SIDED_NUMBERS = {
 }
 # Human ranges, degrees.
 NUMBER_LIMITS = {
-    ("trunk", "bend"): (-75, 150), ("trunk", "side"): (-50, 50), ("trunk", "twist"): (-60, 60), ("trunk", "curl"): (0, 50),
+    ("trunk", "bend"): (-75, 150), ("trunk", "side"): (-50, 50), ("trunk", "twist"): (-60, 60),
+    ("trunk", "curl"): (0, 50),
     ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75), ("head", "tilt"): (-40, 40), ("head", "push"): (0, 45),
 }  # fmt: skip
 PAIRS = {"arms": "arm", "hands": "hand", "palms": "palm", "legs": "leg", "feet": "foot"}
