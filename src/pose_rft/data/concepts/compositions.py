@@ -18,7 +18,7 @@ from pose_rft.storage import package_table
 
 TABLE = package_table(__package__, "compositions.yaml")
 RECIPES = {tuple(parts): rate for rate, *parts in TABLE["recipes"]}
-ARM_KEYS = ("arm", "hand", "palm")
+ARM_KEYS = ("arm", "hand", "palm", "wrist", "shoulder")
 KEPT_SHARE = 0.6  # of a composition's samples must meet all checks, otherwise its parts do not go together
 PROBE = 24  # samples to see that
 STANDING = ("stand", "attention", "stand_wide")

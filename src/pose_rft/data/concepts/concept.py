@@ -24,8 +24,8 @@ DESCRIPTION_DIR = Path(__file__).parent / "descriptions"
 PART_KEYS = {
     "body": None,  # anything
     "legs": {"base", "vary", "off_balance", "root", "legs", "left_leg", "right_leg", "feet", "left_foot", "right_foot"},
-    "arms": {"base", "vary", "arms", "hands", "palms"}
-    | {f"{side}_{end}" for side in ("left", "right") for end in ("arm", "hand", "palm")},
+    "arms": {"base", "vary", "head", "arms", "hands", "palms", "wrists", "shoulders"}
+    | {f"{side}_{end}" for side in ("left", "right") for end in ("arm", "hand", "palm", "wrist", "shoulder")},
     "trunk": {"base", "vary", "off_balance", "trunk", "root"},
     "head": {"base", "vary", "head"},
 }

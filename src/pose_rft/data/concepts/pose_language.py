@@ -35,7 +35,11 @@ NUMBER_LIMITS = {
     ("trunk", "curl"): (0, 50),
     ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75), ("head", "tilt"): (-40, 40), ("head", "push"): (0, 45),
 }  # fmt: skip
-PAIRS = {"arms": "arm", "hands": "hand", "palms": "palm", "legs": "leg", "feet": "foot"}
+PAIRS = {
+    "arms": "arm", "hands": "hand", "palms": "palm", "wrists": "wrist", "shoulders": "shoulder",
+    "legs": "leg", "feet": "foot",
+}  # fmt: skip
+ARM_NUMBERS = {"wrist": (-70, 75), "shoulder": (0, 25)}  # human ranges, degrees
 POSE_KEYS = {
     "base",
     "vary",
@@ -75,6 +79,8 @@ class Limb:
     angle: Span | None = None  # interior angle at the elbow or knee, degrees; 180 = straight
     reach: Reach | None = None
     palm: Direction | None = None
+    wrist: float = 0.0  # degrees by which the hand is bent back, below 0 towards the palm
+    shoulder: float = 0.0  # degrees by which the shoulder is pulled up beyond what the arm needs
     foot: str = "auto"
 
 
@@ -278,7 +284,10 @@ def parse_pose(pose: object) -> PoseSpec:
             if any(key in own for key in keys):
                 fixed.add(keys[0])
             try:
-                limbs[keys[0]] = _parse_limb(side, limb, own, stance, f"{side}_{extra_key}" if extra_key else None)
+                parsed = _parse_limb(side, limb, own, stance, f"{side}_{extra_key}" if extra_key else None)
+                if limb == "arm":
+                    parsed = replace(parsed, **{name: _arm_number(own, side, name) for name in ARM_NUMBERS})
+                limbs[keys[0]] = parsed
             except UserError as error:
                 raise UserError(f"{side}_{limb}: {error}") from None
     for side, other in (("left", "right"), ("right", "left")):
@@ -306,6 +315,14 @@ def parse_pose(pose: object) -> PoseSpec:
         fixed=frozenset(fixed),
         arms_free=bool(entry.get("arms_free", True)),
     )
+
+
+def _arm_number(own: Mapping[str, Any], side: str, name: str) -> float:
+    value = own.get(f"{side}_{name}", 0.0)
+    low, high = ARM_NUMBERS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise UserError(f"{side}_{name} is a number of degrees from {low} to {high}, not {value!r}")
+    return float(value)
 
 
 def _within(span: Span, group: str, number: str) -> Span:

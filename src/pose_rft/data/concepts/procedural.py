@@ -328,6 +328,7 @@ class _Solver(Figure):
         local = rotate(self.chest.mT, upper)
         elevation = torch.asin(local[:, 1].clamp(-1, 1))
         raised = (0.28 * (elevation + math.radians(30))).clamp(0, math.radians(28))
+        raised = raised + math.radians(self.spec.limbs[f"{side}_arm"].shoulder)
         forward = (0.22 * local[:, 2] - 0.12 * sign * local[:, 0].clamp(-1, 1) * (local[:, 2] > 0)).clamp(-0.2, 0.3)
         self.place(f"{side}_collar", self.chest @ about(Z, sign * raised) @ about(Y, -sign * forward))
 
@@ -356,6 +357,9 @@ class _Solver(Figure):
             forearm, wrist = self.rotation[f"{side}_elbow"], about(axis, twist / 2)
         else:
             wrist = torch.eye(3).expand(self.n, 3, 3)
+        if limb.wrist:
+            back = torch.linalg.cross(axis, Y) * math.radians(limb.wrist)
+            wrist = wrist @ roma.rotvec_to_rotmat(back.expand(self.n, 3))
         wobble = roma.rotvec_to_rotmat(self.spec.vary * 0.05 * self.across * self.vector())
         self.place(f"{side}_wrist", forearm @ wrist @ wobble)
 
