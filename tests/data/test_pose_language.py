@@ -35,6 +35,8 @@ def test_a_place_without_a_side_is_on_the_hands_own_side() -> None:
         ({"left_leg": {"thigh": "down", "knee": 200}}, "knee is an interior angle"),
         ({"left_hand": "at left_elbow"}, "cannot go to its own arm"),
         ({"left_hand": "at right_elbow", "right_hand": "at left_elbow"}, "cannot both go to the other arm"),
+        ({"wrists": 100}, "left_wrist is a number of degrees from -70 to 75"),
+        ({"right_shoulder": "up"}, "right_shoulder is a number of degrees from 0 to 25"),
         ({"vary": 10}, "vary is a factor"),
         ("stand", "a pose is a mapping"),
     ],

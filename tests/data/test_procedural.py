@@ -169,6 +169,20 @@ def test_trunk_numbers_mean_degrees_of_the_line_from_pelvis_to_neck() -> None:
     assert share({"trunk": {"side": [20, 20.1]}}, "14 < roll() < 26") == 1
 
 
+def test_a_wrist_bends_the_hand_back_and_a_shoulder_is_pulled_up() -> None:
+    points = load_body().points
+    held_out = {"arms": "forward", "palms": "down"}
+    for wrists, check in ((65, "y(left_fingers) > y(left_wrist) + 0.08"), (-50, "y(left_fingers) < y(left_wrist)")):
+        posed = points(torch.from_numpy(sample_poses(parse_pose(held_out | {"wrists": wrists}), 64, 0)))
+        both = [check, check.replace("left", "right")]
+        assert satisfied(both, posed).all(1).float().mean() > 0.95
+
+    low, high = (
+        joints({"arms": "down", "shoulders": degrees})[:, JOINT_INDEX["left_shoulder"], 1] for degrees in (0, 20)
+    )
+    assert ((high - low) > 0.03).all()
+
+
 def test_elbow_and_knee_angles_are_interior() -> None:
     assert share({"left_arm": {"upper": "down", "elbow": [89, 91]}}, "85 < angle(left_elbow) < 95") == 1
     assert share({"left_leg": {"thigh": "forward", "knee": [89, 91]}}, "85 < angle(left_knee) < 95") == 1
@@ -180,6 +194,7 @@ def test_elbow_and_knee_angles_are_interior() -> None:
         {"base": "lunge_left", "left_arm": "up", "trunk": {"side": 15, "twist": 10}},
         {"left_hand": "at right_knee", "trunk": {"bend": 45}, "right_arm": {"upper": "left + forward", "fore": "up"}},
         {"base": "half_kneel_left", "head": {"turn": [20, 40]}, "left_foot": "flex"},
+        {"left_arm": "forward", "left_palm": "down", "left_wrist": 60, "right_shoulder": 15},
     ],
 )
 def test_a_mirrored_description_gives_the_mirrored_pose(pose: dict) -> None:
