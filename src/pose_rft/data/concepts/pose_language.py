@@ -286,7 +286,8 @@ def parse_pose(pose: object) -> PoseSpec:
             try:
                 parsed = _parse_limb(side, limb, own, stance, f"{side}_{extra_key}" if extra_key else None)
                 if limb == "arm":
-                    parsed = replace(parsed, **{name: _arm_number(own, side, name) for name in ARM_NUMBERS})
+                    wrist, shoulder = _arm_number(own, side, "wrist"), _arm_number(own, side, "shoulder")
+                    parsed = replace(parsed, wrist=wrist, shoulder=shoulder)
                 limbs[keys[0]] = parsed
             except UserError as error:
                 raise UserError(f"{side}_{limb}: {error}") from None
