@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from pose_rft.data.concepts.named import named_checks
 from pose_rft.data.sample import POSE_TOKEN
 from pose_rft.posescript.parsing import parse
 from pose_rft.posescript.settling import settle
@@ -42,6 +43,7 @@ class Said(NamedTuple):
 
 
 def said(prompt: str, *answers: str) -> Said:
-    """What a prompt asks for, and what answers say, of one body together."""
+    """What a prompt asks for, in statements or by the name of a pose, and what answers say, of one body together."""
     asked, told = stated_checks(prompt, request=True), (check for text in answers for check in stated_checks(text))
-    return Said(tuple(dict.fromkeys((*asked, *told))), any(map(is_one_sided, (prompt, *answers))))
+    checks = tuple(dict.fromkeys((*asked, *told, *named_checks(prompt))))
+    return Said(checks, any(map(is_one_sided, (prompt, *answers))))
