@@ -20,34 +20,21 @@ NUMBERS = {
     "trunk": ("bend", "side", "twist", "curl"), "head": ("nod", "turn", "tilt", "push"),
     "root": ("pitch", "roll", "turn"),
 }  # fmt: skip
-# Numbers that change sign in a mirror.
-SIDED_NUMBERS = {
-    ("trunk", "side"),
-    ("trunk", "twist"),
-    ("head", "turn"),
-    ("head", "tilt"),
-    ("root", "roll"),
-    ("root", "turn"),
-}
-# Human ranges, degrees.
-NUMBER_LIMITS = {
+SIDED_NUMBERS = {  # change sign in a mirror
+    ("trunk", "side"), ("trunk", "twist"), ("head", "turn"), ("head", "tilt"), ("root", "roll"), ("root", "turn"),
+}  # fmt: skip
+NUMBER_LIMITS = {  # human ranges, degrees
     ("trunk", "bend"): (-75, 150), ("trunk", "side"): (-50, 50), ("trunk", "twist"): (-60, 60),
-    ("trunk", "curl"): (0, 50),
-    ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75), ("head", "tilt"): (-40, 40), ("head", "push"): (0, 45),
+    ("trunk", "curl"): (0, 50), ("head", "nod"): (-60, 55), ("head", "turn"): (-75, 75),
+    ("head", "tilt"): (-40, 40), ("head", "push"): (0, 45),
 }  # fmt: skip
 PAIRS = {
     "arms": "arm", "hands": "hand", "palms": "palm", "wrists": "wrist", "shoulders": "shoulder",
     "legs": "leg", "feet": "foot",
 }  # fmt: skip
 ARM_NUMBERS = {"wrist": (-70, 75), "shoulder": (0, 25)}  # human ranges, degrees
-POSE_KEYS = {
-    "base",
-    "vary",
-    "off_balance",
-    *NUMBERS,
-    *PAIRS,
-    *(f"{side}_{limb}" for side in ("left", "right") for limb in PAIRS.values()),
-}
+_SIDED_KEYS = (f"{side}_{limb}" for side in ("left", "right") for limb in PAIRS.values())
+POSE_KEYS = {"base", "vary", "off_balance", *NUMBERS, *PAIRS, *_SIDED_KEYS}
 
 Span = tuple[float, float]
 
@@ -286,7 +273,7 @@ def parse_pose(pose: object) -> PoseSpec:
             try:
                 parsed = _parse_limb(side, limb, own, stance, f"{side}_{extra_key}" if extra_key else None)
                 if limb == "arm":
-                    wrist, shoulder = _arm_number(own, side, "wrist"), _arm_number(own, side, "shoulder")
+                    wrist, shoulder = (_arm_number(own, side, name) for name in ARM_NUMBERS)
                     parsed = replace(parsed, wrist=wrist, shoulder=shoulder)
                 limbs[keys[0]] = parsed
             except UserError as error:
