@@ -34,6 +34,8 @@ CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
     ("sft", "default_text_words"),
     ("sft", "default_text_more"),
     ("sft", "default_text_settled"),
+    ("sft", "default_text_meant"),
+    ("half way", "default_text_settled/policy", "default_text_meant/policy", "default_text_between"),
     ("rft", "default_text_rft"),
     ("sft", "default_images"),  # pose head for pictures
     ("rft", "default_images_rft"),

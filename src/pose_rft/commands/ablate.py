@@ -35,7 +35,7 @@ def ablate(
     Finished runs are not made again, and a run that was killed goes on. Any field of the study can be set here too:
     --start runs/sft/policy --minutes 12 --seeds "[0]"
 
-    Example:  pose-rft ablate controls --start runs/default_text_settled/policy --only ours-0
+    Example:  pose-rft ablate controls --start runs/default_text_between --only ours-0
     """
     from pose_rft.ablation.results import read_runs, tables
     from pose_rft.ablation.study import read_study

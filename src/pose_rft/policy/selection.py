@@ -129,8 +129,7 @@ def score_candidates(prompt: str, poses: Tensor, points: Tensor) -> Tensor:
         points: (N, 32, 3) their joints and landmarks, metres.
     """
     score = torch.zeros(len(poses))
-    stated = stated_checks(prompt, request=True)
-    if stated:
+    if stated := said(prompt).checks:
         score += STATED * satisfied(stated, points).float().mean(dim=1)
     model = _reward_model()
     if len(poses) > 1 and model.knows(prompt):
