@@ -10,7 +10,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.evaluation.benchmarks import evaluate_samples, save_result
 from pose_rft.evaluation.protocols import REGISTRY, find_protocol
-from pose_rft.evaluation.results_page import published_rows, results_page
+from pose_rft.evaluation.results_page import paired_page, published_rows, results_page
 from pose_rft.storage import package_table
 
 REST = torch.zeros(22, 3)
@@ -100,3 +100,32 @@ def test_another_file_is_one_line(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UserError, match=message):
         results_page([tmp_path / "x.json"])
+
+
+def test_paired_differences_are_those_of_the_same_prompts(result, tmp_path):
+    better, worse = result("better.json"), result("worse.json")
+    data = json.loads(worse.read_text())
+    for row in data["rows"]:
+        row["mean_pose"]["kept"] = 0.0
+    worse.write_text(json.dumps(data))
+    rows = table(paired_page([better, worse]) + "\n")
+    kept = next(row for row in rows if (row["answer"], row["measure"]) == ("mean pose", "kept"))
+    assert kept["pair"] == "better less worse"
+    assert kept["difference, 95 % interval over prompts"] == "**+100.0 (+100.0 to +100.0)**"
+    distance = next(row for row in rows if (row["answer"], row["measure"]) == ("mean pose", "MPJPE mm"))
+    assert distance["difference, 95 % interval over prompts"] == "+0.0 (+0.0 to +0.0)"
+
+
+def test_what_cannot_be_paired_is_refused_in_a_line(result):
+    mine, other = result("a.json"), result("b.json")
+    with pytest.raises(UserError, match="two files or more"):
+        paired_page([mine])
+    data = json.loads(other.read_text())
+    data["rows"][0]["prompt"] = "sit"
+    other.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"b\.json: has other prompts than .*a\.json"):
+        paired_page([mine, other])
+    data["rows"] = []
+    other.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="prompt by prompt"):
+        paired_page([mine, other])

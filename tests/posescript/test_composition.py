@@ -1,5 +1,6 @@
 """Statements put together from a limb and what is said of it: any order, any degree, any place."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from pose_rft.data.concepts.procedural import sample_poses
 from pose_rft.data.stated import stated_checks
 from pose_rft.posescript.checks import compile_check, satisfied
 from pose_rft.posescript.lexicon import tokens_of
-from pose_rft.posescript.meanings import facts_of
+from pose_rft.posescript.meanings import TOUCHING, facts_of
 from pose_rft.posescript.parsing import parse
-from pose_rft.posescript.phrases import Piece, piece_at, target_at
+from pose_rft.posescript.phrases import Piece, grammar_table, piece_at, target_at
 from pose_rft.posescript.posecodes import exchange_sides
 from pose_rft.posescript.spelling import corrected
 
@@ -96,3 +97,12 @@ def test_a_bend_by_an_angle_is_the_rest_of_a_straight_joint():
 )  # fmt: skip
 def test_words_that_are_run_together_or_parted_wrongly_are_mended(typed, meant):
     assert " ".join(corrected(typed.split())) == meant
+
+
+@pytest.mark.parametrize("limb", sorted(TOUCHING))
+def test_every_place_of_a_limb_says_something_in_the_language_of_checks(limb):
+    names, sides = grammar_table()["targets"], ("", "any", "own", "other", "left", "right")
+    for relation, name, side in product(("on", "near", "at", "above", "below"), names, sides):
+        for fact in facts_of(limb, ("left",), [Piece(1, (f"{relation}:{name}:{side}",))]):
+            compile_check(fact.check)
+            compile_check(fact.aim)

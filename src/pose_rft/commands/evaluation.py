@@ -107,16 +107,19 @@ def benchmarks() -> None:
 
 def results(
     files: Annotated[list[Path] | None, typer.Argument(help="JSON that evaluate wrote; none: all published.")] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="What the first has more than each other one, prompt by prompt.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the page to this Markdown file.")] = None,
 ) -> None:
     """One Markdown table of results with intervals, published figures of the same benchmark beside them.
 
-    Example:  pose-rft results before.json after.json --out results.md
+    Example:  pose-rft results after.json before.json --paired --out difference.md
     """
-    from pose_rft.evaluation.results_page import results_page
+    from pose_rft.evaluation.results_page import paired_page, results_page
     from pose_rft.storage import atomic_file
 
-    page = results_page(files or [])
+    page = paired_page(files or []) if paired else results_page(files or [])
     if out is None:
         output.print(page, markup=False, highlight=False, soft_wrap=True, end="")
         return

@@ -233,6 +233,14 @@ def interval_text(measure: str, interval: Mapping[str, float] | None) -> str:
     return f"{mean}{unit} ({low} to {high})"
 
 
+def difference_text(measure: str, interval: Mapping[str, float]) -> str:
+    """A paired difference with its interval, signed; in bold where the interval leaves out 0."""
+    scale, unit, digits = _written(measure)
+    mean, low, high = (f"{scale * interval[key]:+.{digits}f}" for key in ("mean", "low", "high"))
+    text = f"{mean}{unit.replace(' %', '')} ({low} to {high})"
+    return f"**{text}**" if interval["low"] > 0 or interval["high"] < 0 else text
+
+
 def value_text(measure: str, value: float) -> str:
     """A measure without an interval, written alike."""
     scale, unit, digits = _written(measure)

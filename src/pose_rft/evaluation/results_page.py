@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_rft.errors import UserError
-from pose_rft.evaluation.grading import MEASURES, interval_text, value_text
+from pose_rft.evaluation.grading import MEASURES, compare, difference_text, interval_text, value_text
 from pose_rft.evaluation.retrieval_metrics import KS, WAYS
 from pose_rft.storage import package_table, read_json
 
@@ -16,6 +16,7 @@ SHORT = {  # of measures in the table's head, replaced one after the other
     "text_to_pose/recall@": "T2P R@", "pose_to_text/recall@": "P2T R@", "pool/": "in a pool, ",
     "pa_mpjpe": "PA-MPJPE", "mpjpe": "MPJPE", "pve": "PVE", "_": " ",
 }  # fmt: skip
+WAYS_OF_ASKING = ("mean_pose", "sampled", "best_of")
 ADVICE = "give a JSON file that `pose-rft evaluate --out` or `python -m benchmarks.retrieval` wrote"
 Figure = Mapping[str, float] | float  # with an interval, or as printed
 
@@ -58,14 +59,56 @@ def results_page(files: Sequence[Path]) -> str:
     notes = list(dict.fromkeys(row.note for row in rows))
     shown = [name for name in ("gallery", "retriever") if any(getattr(row, name) for row in rows)]
     head = ["figures of", "benchmark", *shown, *map(_name, columns), "from"]
-    lines = [head, ["---"] * len(head)]
+    lines = [head]
     for row in rows:
         cells = [_cell(name, row.figures.get(name)) for name in columns]
         where = f"[{notes.index(row.note) + 1}]"
         lines.append([row.system, row.benchmark, *(getattr(row, name) for name in shown), *cells, where])
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     listed = "\n".join(f"{number}. {note}" for number, note in enumerate(notes, start=1))
-    return f"{table}\n\n{listed}\n"
+    return f"{_markdown(lines)}\n{listed}\n"
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table whose first line is its head."""
+    rows = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+def paired_page(files: Sequence[Path]) -> str:
+    """What the first result has more than each of the others, prompt by prompt; Markdown.
+
+    Args:
+        files: what ``save_result`` wrote for the same prompts of one benchmark, two at least.
+
+    Raises:
+        UserError: a file cannot be read, is something else, or has other prompts than the first.
+    """
+    if len(files) < 2:
+        raise UserError(f"--paired: give two files or more, not {len(files)}: the first is compared with the others")
+    first, *others = [(file, _answered(file)) for file in files]
+    lines: list[list[str]] = []
+    for file, rows in others:
+        if [row["prompt"] for row in rows] != [row["prompt"] for row in first[1]]:
+            raise UserError(f"{file}: has other prompts than {first[0]}; compare results of one benchmark and split")
+        for way in (way for way in WAYS_OF_ASKING if way in rows[0] and way in first[1][0]):
+            found = compare([row[way] for row in rows], [row[way] for row in first[1]])
+            lines += [
+                [
+                    f"{first[0].stem} less {file.stem}",
+                    way.replace("_", " "),
+                    _name(measure),
+                    difference_text(measure, each),
+                ]
+                for measure, each in found.items()
+            ]
+    return _markdown([["pair", "answer", "measure", "difference, 95 % interval over prompts"], *lines])
+
+
+def _answered(file: Path) -> list[dict[str, Any]]:
+    rows = _read(file).get("rows")
+    if not rows:
+        raise UserError(f"{file}: holds no answers prompt by prompt; {ADVICE}")
+    return list(rows)
 
 
 def published_rows() -> list[Row]:

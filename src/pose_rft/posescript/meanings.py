@@ -225,8 +225,8 @@ def _palm_at(limb: str, name: str, side: str) -> str:
     """That the palm, and not the fingers alone, is where a hand is put."""
     if TOUCHING[limb] != "left_hand" or name not in PALM_REACHES:
         return ""
-    side = side or ("other" if name == "elbow" else "")
-    sides = [{"own": "left", "other": "right"}.get(side, side)] if side else ["left", "right"]
+    side = side or ("other" if name == "elbow" else "any")
+    sides = ["left", "right"] if side == "any" else [{"own": "left", "other": "right"}.get(side, side)]
     away = ", ".join(f"distance(left_palm, {each}_{name})" for each in sides)
     nearest = away if len(sides) == 1 else f"min({away})"
     return f" and {nearest} < {PALM_REACHES[name]}"
