@@ -60,6 +60,7 @@ def test_every_plain_word_has_a_check_of_the_language():
         for words in sides:
             fact = words.fact.of_amount(60.0) if "{N}" in words.fact.check else words.fact
             compile_check(fact.check)
+            compile_check(fact.aim or fact.check)
 
 
 def test_what_is_said_loosely_is_true_wherever_the_posecode_is(poses):
