@@ -13,9 +13,8 @@ from PIL import Image
 from pose_rft.answers import read_inputs
 from pose_rft.body import load_body
 from pose_rft.data.sample import SHORT_ANSWER
-from pose_rft.data.stated import stated_checks
+from pose_rft.data.stated import said
 from pose_rft.policy import PoseBranchConfig, PosePolicy, PromptInput
-from pose_rft.posescript.settling import settle
 
 PROMPT = "Both arms are raised."
 
@@ -94,9 +93,9 @@ def test_poses_are_put_on_the_floor_unless_asked_not_to(generate, tmp_path):
         files = sorted((tmp_path / name).glob("*.npz"))
         return np.stack([np.load(file)["poses"][0, :66].reshape(22, 3) for file in files]).astype(np.float32)
 
-    stated = stated_checks(PROMPT, request=True)
-    assert stated
-    expected = load_body().joints(settle(torch.from_numpy(poses("as sampled", "--no-settle")), stated))
+    stated = said(PROMPT)
+    assert stated.checks
+    expected = load_body().joints(stated.settle(torch.from_numpy(poses("as sampled", "--no-settle"))))
     settled = load_body().joints(torch.from_numpy(poses("settled")))
     torch.testing.assert_close(settled, expected, atol=1e-3, rtol=0)
 

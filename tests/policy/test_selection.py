@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
+from pose_rft.data.stated import said
 from pose_rft.errors import UserError
 from pose_rft.policy.prompt_encoder import PromptInput
 from pose_rft.policy.selection import candidate_temperatures, choose_poses, score_candidates
 from pose_rft.posescript.checks import satisfied
-from pose_rft.posescript.settling import settle
 
 
 def raised(degrees: float, side: str = "left") -> torch.Tensor:
@@ -89,6 +89,7 @@ def test_a_chosen_pose_is_settled_and_its_action_is_what_was_sampled(tiny_policy
     )
     before, after = (np.stack([group[0].pose.axis_angle() for group in answers]) for answers in (sampled, settled))
     assert [group[0].logp_pose for group in sampled] == [group[0].logp_pose for group in settled]
-    expected = load_body().joints(settle(torch.from_numpy(before)))
+    pairs = zip(prompts, torch.from_numpy(before), strict=True)
+    expected = load_body().joints(torch.stack([said(prompt).settle(pose) for prompt, pose in pairs]))
     torch.testing.assert_close(load_body().joints(torch.from_numpy(after)), expected, atol=1e-4, rtol=0)
     assert np.abs(after - before).max() > 0.01
