@@ -68,9 +68,9 @@ def prompt_inputs(
     named = (("images", images), ("boxes", boxes), ("poses", poses))
     given = [_one_each(name, values, len(texts)) for name, values in named]
     return [
-        PromptInput(read_prompt(text), image, box, as_poses(own))
-        if (image, box, own) != (None, None, None)
-        else PromptInput(plain_prompt(read_prompt(text), is_word))
+        PromptInput(plain_prompt(read_prompt(text), is_word))
+        if image is None and box is None and own is None
+        else PromptInput(read_prompt(text), image, box, as_poses(own))
         for text, image, box, own in zip(texts, *given, strict=True)
     ]
 
