@@ -160,7 +160,7 @@ def test_the_temperature_of_a_spread_is_found_on_either_side_of_1(target):
 
 
 def test_a_spread_that_no_temperature_has_is_refused():
-    with pytest.raises(UserError, match="spread by 500.0 mm; at 1.99.* they miss it by 26"):
+    with pytest.raises(UserError, match=r"spread by 500.0 mm; at 1.99.* they miss it by 26"):
         matched_temperature(lambda temperature: 120 * temperature, 500)
 
 
