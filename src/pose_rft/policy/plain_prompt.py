@@ -7,10 +7,9 @@ their words.
 
 import re
 from collections.abc import Callable
-from functools import cache
 
-from pose_rft.data.concepts.concept import load_concepts
-from pose_rft.posescript.parsing import parse
+from pose_rft.data.concepts.named import mentions_name
+from pose_rft.data.stated import stated_checks
 from pose_rft.posescript.spelling import corrected, misspelt
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
@@ -24,8 +23,6 @@ TITLED = 0.7  # of the words of a prompt that begin with a capital: more are odd
 FEWEST_WORDS = 4  # of a prompt whose capitals may be odd
 FEWEST_SLIPS = 2  # towards the words of bodies, in a prompt of which no statement is understood
 LONG_WORDS, LONG_SENTENCES = 30, 3  # from which on a prompt may say other things too
-SHORTEST_NAME, LONGEST_NAME = 2, 5  # words of a pose's name; of one word many are everyday words: guard, skip
-ARTICLES = {"a", "an", "the"}
 
 
 def plain_prompt(text: str, is_word: Callable[[str], bool]) -> str:
@@ -36,7 +33,7 @@ def plain_prompt(text: str, is_word: Callable[[str], bool]) -> str:
     """
     text = _in_sentence_case(text)
     mended, slips = _spelt(text, is_word)
-    if parse(mended, request=True).statements:
+    if stated_checks(mended, request=True):
         return _to_the_point(mended)
     return mended if slips >= FEWEST_SLIPS else text
 
@@ -74,21 +71,8 @@ def _to_the_point(text: str) -> str:
     sentences = [sentence for sentence in SENTENCE_END.split(text.strip()) if sentence]
     if len(sentences) < LONG_SENTENCES or len(text.split()) < LONG_WORDS:
         return text
-    return " ".join(
-        each for each in sentences if ASKS.search(each) or _names_pose(each) or parse(each, True).statements
-    )
+    return " ".join(filter(_is_to_the_point, sentences))
 
 
-def _names_pose(sentence: str) -> bool:
-    words = [word.lower() for word in WORD.findall(sentence)]
-    runs = (
-        words[start : start + size] for size in range(SHORTEST_NAME, LONGEST_NAME + 1) for start in range(len(words))
-    )
-    return any(" ".join(run) in _pose_names() for run in runs)
-
-
-@cache
-def _pose_names() -> frozenset[str]:
-    """What poses of the concept bank are called, in lower case and without articles."""
-    names = (WORD.findall(name.lower()) for concept in load_concepts() for name in concept.name)
-    return frozenset(" ".join(name[name[0] in ARTICLES :]) for name in names if name)
+def _is_to_the_point(sentence: str) -> bool:
+    return bool(ASKS.search(sentence) or mentions_name(sentence) or stated_checks(sentence, request=True))

@@ -79,22 +79,23 @@ class Concept:
     def twin(self) -> "Concept":
         """The mirrored concept: only phrases that say left or right, with the sides exchanged."""
         pose = mirrored(self.pose)
-
-        def swapped(phrases: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(swap_sides(phrase) for phrase in phrases if has_side(phrase))
-
         return replace(
             self,
             id=f"{self.id}~mirrored",
-            doing=swapped(self.doing),
-            name=swapped(self.name),
-            who=swapped(self.who),
-            with_=swapped(self.with_),
-            told=swapped(self.told),
+            doing=_swapped(self.doing),
+            name=_swapped(self.name),
+            who=_swapped(self.who),
+            with_=_swapped(self.with_),
+            told=_swapped(self.told),
             pose=pose,
             spec=parse_pose(pose),
             checks=tuple(mirrored_check(check) for check in self.checks),
         )
+
+
+def _swapped(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Those that say left or right, with the sides exchanged."""
+    return tuple(swap_sides(phrase) for phrase in phrases if has_side(phrase))
 
 
 def has_side(phrase: str) -> bool:
@@ -128,14 +129,14 @@ def load_concepts(
             if concept.id in ids:
                 raise UserError(f"{place}: the id is already used in {ids[concept.id]}; choose another")
             ids[concept.id] = concept.file
-            twin = [concept.twin()] if concept.one_sided else []
-            for phrase in (p for c in (concept, *twin) for p in c.phrases):
+            mirrored_phrases = _swapped(concept.phrases) if concept.one_sided else ()
+            for phrase in (*concept.phrases, *mirrored_phrases):
                 owner = owners.setdefault(phrase.lower(), concept.id)
                 if owner != concept.id:
                     raise UserError(f"{place}: {phrase!r} is already said by {owner}; one phrase means one pose")
             concepts.append(concept)
-            if twins:
-                concepts.extend(c for c in twin if c.phrases)
+            if twins and mirrored_phrases:
+                concepts.append(concept.twin())
     if told:
         raise UserError(f"descriptions: no concept is called {next(iter(told))!r}; ids stand in bank/*.yaml")
     return concepts
