@@ -38,7 +38,12 @@ class Fact(NamedTuple):
         """The fact with its amount filled in."""
         check, aim = (self.acute, "") if self.acute and value < ACUTE else (self.check, self.aim)
         check, aim = (_with_amount(each, value, self.mirror) for each in (check, aim))
-        return Fact(check, self.posecode, aim=aim or tightened(check, NEARER_DEGREES, NEARER_METRES))
+        return Fact(check, self.posecode, aim=aim or nearer(check))
+
+
+def nearer(check: str) -> str:
+    """What a pose is made to meet where a check has an amount."""
+    return tightened(check, NEARER_DEGREES, NEARER_METRES)
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from pose_rft.posescript.checks import mirrored, tightened
-from pose_rft.posescript.facts import ACUTE, LOOSE_DEGREES, LOOSE_METRES, NEARER_DEGREES, NEARER_METRES, Fact
+from pose_rft.posescript.facts import ACUTE, LOOSE_DEGREES, LOOSE_METRES, Fact, nearer
 from pose_rft.posescript.phrases import ANGLE, FLEXION, LENGTH, Piece, grammar_table
 
 HINGES = {
@@ -56,12 +56,7 @@ GRADES = {"slight", "barely", "half", "almost", "much", "full", ANGLE, LENGTH}
 DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead"}  # "well above the head" is above it
 SWAPPED = {"left": "right", "right": "left"}
 CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
-PALM_REACHES = {
-    "knee": 0.14,
-    "elbow": 0.13,
-    "shoulder": 0.16,
-    "ankle": 0.14,
-}  # metres of the palm from a joint it holds
+PALM_REACHES = {"knee": 0.14, "elbow": 0.13, "shoulder": 0.16, "ankle": 0.14}  # metres from a joint that is held
 
 
 class _Said(NamedTuple):
@@ -155,8 +150,7 @@ def _facts(
     facts = []
     for side, said in found:
         check, aim = (_filled(text, limb, bends, amounts) for text in said)
-        aim = tightened(aim, NEARER_DEGREES, NEARER_METRES) if aim == check else aim
-        fact = Fact(check, aim=aim)
+        fact = Fact(check, aim=nearer(check) if aim == check else aim)
         facts.append(fact.of_the_other_side() if side == "right" else fact)
     return tuple(facts)
 

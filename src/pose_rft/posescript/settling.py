@@ -36,6 +36,7 @@ NUM_UNKNOWNS = 3 * NUM_JOINTS + 1  # a small turn of each joint, and the height 
 ON_THE_FLOOR, LEVEL_SOLE, OVER_THE_BEARING, APART, IN_PLACE = 0.006, 0.06, 0.015, 0.01, 0.25
 STATED = 0.02  # of a check's margin, in its units: 0.4 degrees or 2 mm
 NOTICED = 0.05  # of a check's margin: 1 degree or 5 mm
+LEAST = 1e-6  # by which what fails falls short
 TO_SPARE = 0.5  # by which a check that did not hold is to hold: 10 degrees or 5 cm
 MOST_OVERLAP, LEFT_OVERLAP = 0.04, 0.03  # metres: more is pushed apart, to this
 
@@ -149,9 +150,8 @@ def _shortfalls(rotations: Tensor, checks: Sequence[Check]) -> Tensor:
     if not checks:
         return rotations.new_zeros(len(rotations), 0)
     measured = Measurements(load_body().points_from_rotations(rotations.float()))
-    missed = [-check.margin(measured).clamp(max=0) for check in checks]
-    failed = [~check.evaluate(measured) for check in checks]
-    return torch.stack([miss.clamp(min=1e-6) * fails for miss, fails in zip(missed, failed, strict=True)], dim=1)
+    missed = [(-check.margin(measured)).clamp(min=LEAST) * ~check.evaluate(measured) for check in checks]
+    return torch.stack(missed, dim=1)
 
 
 def _is_better(missed: Tensor, before: Tensor) -> Tensor:
