@@ -10,12 +10,12 @@ import numpy as np
 
 from pose_rft.ablation.study import Study
 from pose_rft.errors import UserError
-from pose_rft.evaluation.grading import column
+from pose_rft.evaluation.grading import WAYS, column, signed_text
 from pose_rft.evaluation.metrics import Interval, paired_difference_over_seeds
+from pose_rft.evaluation.results_page import markdown_table
 from pose_rft.storage import atomic_file, read_json
 
 DEV, TEST, CAPTIONS = "canonical dev", "canonical test", "captions"
-WAYS = ("mean_pose", "sampled", "best_of")
 _LIKED = ("judge_preferred", "judge_score", "mpjpe_mm", "nearest_mm")
 _KEPT: dict[str, tuple[str, ...]] = {"mean_pose": ("kept",), "sampled": ("kept", "diversity_mm")}
 PER_PROMPT: dict[str, dict[str, tuple[str, ...]]] = {
@@ -156,7 +156,7 @@ def tables(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
     """What is compared, its figures, and what the compared variants have more than the others; Markdown."""
     about = [("variant", "what it is"), *((name, each.about) for name, each in study.variants.items())]
     compared = [difference_table(study, runs, name) for name in study.compared if of_variant(runs, name)]
-    return "\n".join([study.about + "\n", _markdown(about) + "\n", table(study, runs), *compared])
+    return "\n".join([study.about + "\n", markdown_table(about), table(study, runs), *compared])
 
 
 def table(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
@@ -169,7 +169,7 @@ def table(study: Study, runs: Sequence[Mapping[str, Any]]) -> str:
             clip = " / ".join(_clip_text(own, part) for part in ("text", "pose"))
             seconds = " / ".join(f"{np.mean([run[name] for run in own]):.0f}" for name in ("seconds", "wall_seconds"))
             lines.append((_name(own), str(len(own)), *cells, _checks_text(own), clip, seconds))
-    return f"{_markdown(lines)}\n\n{CAPTION}\n"
+    return f"{markdown_table(lines)}\n{CAPTION}\n"
 
 
 def difference_table(study: Study, runs: Sequence[Mapping[str, Any]], ours: str) -> str:
@@ -182,7 +182,7 @@ def difference_table(study: Study, runs: Sequence[Mapping[str, Any]], ours: str)
         found = (difference(runs, ours, control, measure) for control in controls)
         lines.append((_unit(measure), *(_difference_text(each, measure.digits) for each in found)))
     lines.append(("seeds", *(str(len(seeds[control])) for control in controls)))
-    return f"{_markdown(lines)}\n\nBold where the interval leaves out 0.\n"
+    return f"{markdown_table(lines)}\nBold where the interval leaves out 0.\n"
 
 
 def _name(own: Sequence[Mapping[str, Any]]) -> str:
@@ -212,10 +212,4 @@ def _unit(measure: Measure) -> str:
 def _difference_text(interval: Interval | None, digits: int) -> str:
     if interval is None or math.isnan(interval.mean):
         return "-"
-    text = f"{interval.mean:+.{digits}f} ({interval.low:+.{digits}f} to {interval.high:+.{digits}f})"
-    return text if interval.low <= 0 <= interval.high else f"**{text}**"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    head, *rest = lines
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rest))
+    return signed_text(interval.mean, interval.low, interval.high, digits)

@@ -35,6 +35,7 @@ from pose_rft.evaluation.caption_benchmark import (
 from pose_rft.evaluation.edit_benchmark import EDITS, edits_table, evaluate_edits
 from pose_rft.evaluation.grading import (
     MEASURES,
+    WAYS,
     Row,
     answered_poses,
     by_category,
@@ -55,7 +56,6 @@ from pose_rft.policy.selection import CANDIDATES
 from pose_rft.retrieval.model import RetrievalModel
 from pose_rft.storage import atomic_file, package_table
 
-WAYS = ("mean_pose", "sampled", "best_of")  # how a policy is asked; the last about texts alone
 RANDOM, RECORDED = "random real poses", "recorded poses"  # rows of a result beside the policy's
 RANDOM_POSES = 64  # real poses drawn for the reference row
 GALLERIES = 8  # at most so many samples of a prompt stand in a gallery of the judge

@@ -24,6 +24,7 @@ from pose_rft.storage import package_table
 
 MILLIMETRES = 1000.0
 _WORDING: dict[str, dict[str, Any]] = package_table(__package__, "report.yaml")["measures"]
+WAYS = ("mean_pose", "sampled", "best_of")  # how a policy is asked; the last about texts alone
 MEASURES = tuple(_WORDING)  # columns of a row that are averaged over prompts; docs/evaluation.md has their meanings
 
 Row = dict[str, Any]
@@ -235,10 +236,15 @@ def interval_text(measure: str, interval: Mapping[str, float] | None) -> str:
 
 def difference_text(measure: str, interval: Mapping[str, float]) -> str:
     """A paired difference with its interval, signed; in bold where the interval leaves out 0."""
-    scale, unit, digits = _written(measure)
-    mean, low, high = (f"{scale * interval[key]:+.{digits}f}" for key in ("mean", "low", "high"))
-    text = f"{mean}{unit.replace(' %', '')} ({low} to {high})"
-    return f"**{text}**" if interval["low"] > 0 or interval["high"] < 0 else text
+    scale, _, digits = _written(measure)
+    mean, low, high = (scale * interval[key] for key in ("mean", "low", "high"))
+    return signed_text(mean, low, high, digits)
+
+
+def signed_text(mean: float, low: float, high: float, digits: int) -> str:
+    """A difference with its interval; in bold, as Markdown has it, where the interval leaves out 0."""
+    text = f"{mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+    return text if low <= 0 <= high else f"**{text}**"
 
 
 def value_text(measure: str, value: float) -> str:

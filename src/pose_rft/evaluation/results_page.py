@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from pose_rft.errors import UserError
-from pose_rft.evaluation.grading import MEASURES, compare, difference_text, interval_text, value_text
-from pose_rft.evaluation.retrieval_metrics import KS, WAYS
+from pose_rft.evaluation.grading import MEASURES, WAYS, compare, difference_text, interval_text, value_text
+from pose_rft.evaluation.retrieval_metrics import KS
+from pose_rft.evaluation.retrieval_metrics import WAYS as RETRIEVAL_WAYS
 from pose_rft.storage import package_table, read_json
 
-RECALLS = tuple(f"{pool}{way}/recall@{k}" for pool in ("", "pool/") for way in WAYS for k in KS)
+RECALLS = tuple(f"{pool}{way}/recall@{k}" for pool in ("", "pool/") for way in RETRIEVAL_WAYS for k in KS)
 COLUMNS = (*MEASURES, *RECALLS[:8], "mean_recall", *RECALLS[8:], "pool/mean_recall")
 SHORT = {  # of measures in the table's head, replaced one after the other
     "text_to_pose/recall@": "T2P R@", "pose_to_text/recall@": "P2T R@", "pool/": "in a pool, ",
     "pa_mpjpe": "PA-MPJPE", "mpjpe": "MPJPE", "pve": "PVE", "_": " ",
 }  # fmt: skip
-WAYS_OF_ASKING = ("mean_pose", "sampled", "best_of")
 ADVICE = "give a JSON file that `pose-rft evaluate --out` or `python -m benchmarks.retrieval` wrote"
 Figure = Mapping[str, float] | float  # with an interval, or as printed
 
@@ -65,10 +65,10 @@ def results_page(files: Sequence[Path]) -> str:
         where = f"[{notes.index(row.note) + 1}]"
         lines.append([row.system, row.benchmark, *(getattr(row, name) for name in shown), *cells, where])
     listed = "\n".join(f"{number}. {note}" for number, note in enumerate(notes, start=1))
-    return f"{_markdown(lines)}\n{listed}\n"
+    return f"{markdown_table(lines)}\n{listed}\n"
 
 
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
     """A table whose first line is its head."""
     rows = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
@@ -90,18 +90,11 @@ def paired_page(files: Sequence[Path]) -> str:
     for file, rows in others:
         if [row["prompt"] for row in rows] != [row["prompt"] for row in first[1]]:
             raise UserError(f"{file}: has other prompts than {first[0]}; compare results of one benchmark and split")
-        for way in (way for way in WAYS_OF_ASKING if way in rows[0] and way in first[1][0]):
+        for way in (way for way in WAYS if way in rows[0] and way in first[1][0]):
             found = compare([row[way] for row in rows], [row[way] for row in first[1]])
-            lines += [
-                [
-                    f"{first[0].stem} less {file.stem}",
-                    way.replace("_", " "),
-                    _name(measure),
-                    difference_text(measure, each),
-                ]
-                for measure, each in found.items()
-            ]
-    return _markdown([["pair", "answer", "measure", "difference, 95 % interval over prompts"], *lines])
+            pair = [f"{first[0].stem} less {file.stem}", way.replace("_", " ")]
+            lines += [[*pair, _name(measure), difference_text(measure, each)] for measure, each in found.items()]
+    return markdown_table([["pair", "answer", "measure", "difference, 95 % interval over prompts"], *lines])
 
 
 def _answered(file: Path) -> list[dict[str, Any]]:
