@@ -20,15 +20,20 @@ from pose_rft.ablation.results import (
     values,
     write_run,
 )
+from pose_rft.ablation.shared_samples import Shared, SharedSamples
 from pose_rft.ablation.study import Study, bundled_studies, merged, read_study, stage_config, updates_per_step
 from pose_rft.ablation.training_time import Duration, computed_per_step, read_times, steps_within, total
-from pose_rft.config import read_config
+from pose_rft.config import from_mapping, read_config
 from pose_rft.errors import UserError
 from pose_rft.rewards import reward_specs
 from pose_rft.runs.rft import RftConfig
 from pose_rft.runs.sft import SftConfig
 
 CONTROLS = read_study("controls")
+SMALL_DATA = {  # phrases only: their poses are solved in a second
+    **dict.fromkeys(["captions_procedural", "captions_mocap", "compositions", "wordings", "requests", "clips"], 0),
+    "mocap": None, "concept_poses": 2,
+}  # fmt: skip
 TRAINED = [name for name, variant in CONTROLS.variants.items() if variant.trained]
 
 
@@ -237,3 +242,20 @@ def test_a_prompt_without_a_value_is_no_number_of_the_run():
 def test_every_variant_is_described_where_results_are_read():
     page = (Path(__file__).parents[2] / "docs" / "results" / "hygrpo.md").read_text()
     assert [name for name in CONTROLS.variants if f"`{name}`" not in page] == []
+
+
+def test_runs_of_a_seed_share_their_samples_and_the_states_of_the_start(tmp_path):
+    shared, data = SharedSamples(tmp_path), {"data": SMALL_DATA, "prompts": 6}
+
+    def of(seed: int, from_start: bool = True, **others: Any) -> Shared:
+        config = from_mapping(RftConfig, data | {"hygrpo": {"steps": 1, "seed": seed}} | others, source="test")
+        return shared.of(config, from_start)
+
+    first, again, trained, other_seed = of(0), of(0, rewards=["format"]), of(0, from_start=False), of(1)
+    assert first.samples is again.samples is trained.samples
+    assert first.states == again.states and trained.states is None
+    assert first.states != other_seed.states and first.samples is not other_seed.samples
+    assert of(0, pictures={"samples": 2}) == Shared()
+    first.states.touch()
+    shared.clear()
+    assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from typing import Any
 
 from pose_rft.ablation.matched_temperature import matched_temperature
 from pose_rft.ablation.results import CAPTIONS, DEV, TEST, figures, per_prompt, read_run, run_file, write_run
+from pose_rft.ablation.shared_samples import Shared, SharedSamples
 from pose_rft.ablation.study import StageConfig, Study, stage_config, updates_per_step
 from pose_rft.ablation.training_time import StepTimer, computed_per_step, read_times, steps_within, total
 from pose_rft.devices import pick_device
@@ -37,6 +38,7 @@ UNTRAINED: dict[str, Any] = {
     "minutes": 0, "steps": 0, "seconds": 0.0, "wall_seconds": 0.0, "clip": {}, "settings": {},
 }  # fmt: skip
 AGAIN = "delete its folder to begin that run again"
+ITS_OWN = Shared()
 PHASES = ("", POSE_PHASE, "head")  # folders of checkpoints
 
 
@@ -62,6 +64,7 @@ class Comparison:
             CAPTIONS: load(CAPTIONS, limit=limit or NUM_CAPTIONS),
         }
         self.judge = RetrievalModel.load(JUDGE)
+        self.shared = SharedSamples(out)
 
     def make(self, name: str, seed: int) -> None:
         """Make the run of a variant, unless it is there, and those that it needs.
@@ -106,7 +109,9 @@ class Comparison:
         if not finished.exists():
             plan = self.plan(name, seed, start, folder)
             config = stage_config(self.study, name, seed, plan["steps"], start, str(folder))
-            run_stage(config, has_begun(folder, [folder / phase for phase in PHASES]), StepTimer(times))
+            begun = has_begun(folder, [folder / phase for phase in PHASES])
+            shared = self.shared.of(config, from_start=start == self.study.start)
+            run_stage(config, begun, StepTimer(times), shared)
             history = [entry for phase in PHASES for entry in read_history(folder / phase)]
             clip = {part: mean_of(history, f"{part}/clip_share") for part in ("text", "pose")}
             took, variant = total(read_times(times)), self.study.variants[name]
@@ -125,7 +130,7 @@ class Comparison:
     def plan(self, name: str, seed: int, start: str, folder: Path) -> dict[str, Any]:
         """The number of steps that fills the time, by a short run with few prompts; what was found once stays.
 
-        Drawing samples and reading their hidden states is no training: it is not counted.
+        Drawing samples and reading their hidden states is no training: it is not counted, and done once for all runs.
         """
         plan, probe, minutes = folder / "plan.json", folder / "probe", self.study.minutes
         if not plan.exists():
@@ -197,11 +202,11 @@ def with_few_samples(config: StageConfig) -> StageConfig:
     return replace(config, head=few) if phase is config.head else replace(config, joint=few)
 
 
-def run_stage(config: StageConfig, resume: bool, timer: StepTimer) -> None:
+def run_stage(config: StageConfig, resume: bool, timer: StepTimer, shared: Shared = ITS_OWN) -> None:
     if isinstance(config, RftConfig):
-        run_rft(config, resume, callbacks=[timer])
+        run_rft(config, resume, shared.samples, [timer], shared.states)
     else:
-        run_sft(config, resume, callbacks=[timer])
+        run_sft(config, resume, shared.samples, [timer], shared.states)
 
 
 def mean_of(history: Sequence[dict[str, float]], metric: str) -> float | None:

@@ -53,6 +53,7 @@ def ablate(
             comparison = Comparison(settings, poses, out, results, limit)
         for name, seed in wanted or [(name, seed) for seed in settings.seeds for name in settings.variants]:
             comparison.make(name, seed)
+        comparison.shared.clear()
     text = tables(settings, read_runs(results, settings.variants))
     with atomic_file(results / "tables.md") as part:
         part.write_text(text, encoding="utf-8")

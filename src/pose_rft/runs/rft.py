@@ -99,6 +99,7 @@ def run_rft(
     resume: bool = False,
     samples: Sequence[Sample] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    states: Path | None = None,
 ) -> tuple[PosePolicy, list[dict[str, float]]]:
     """Train, save the policy in ``output_dir/policy``, and return it with the log of all steps.
 
@@ -108,6 +109,7 @@ def run_rft(
         resume: go on from the newest checkpoint in ``output_dir``.
         samples: training prompts; None draws them from ``config.data``.
         callbacks: beside those that show the run.
+        states: as for ``open_run``.
 
     Raises:
         UserError: as ``open_run``, ``from_pretrained`` and the rewards do.
@@ -116,7 +118,7 @@ def run_rft(
     pose_phase = Phase("pose_phase", POSE_PHASE, config.pose_phase.steps)
     main_phase = Phase("hygrpo", "", config.hygrpo.steps, config.hygrpo.updates_per_rollout)
     make_policy = partial(starting_policy, config)
-    with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume) as run:
+    with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume, states) as run:
         samples = run.samples(config.prompts, config.hygrpo.seed, samples)
         run.measure_phrases(AT_THE_START)
         rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error, run.body)

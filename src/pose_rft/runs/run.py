@@ -97,10 +97,12 @@ class Run:
         policy: PosePolicy,
         processes: PartialState,
         record: RunRecord,
+        states: Path | None = None,
     ) -> None:
         self.config, self.phases, self.policy, self._processes = config, phases, policy, processes
         self.body = load_body(config.body)
         self._output, self._record = Path(config.output_dir), record
+        self._states = states or self._output / STATES_FILE
         self.known_samples: Sequence[Sample] = []
         self._phrases: list[TaughtPhrase] = []
         self.phrase_fits: dict[str, PhraseFit] = {}
@@ -146,7 +148,7 @@ class Run:
         """What the pose head reads of samples, computed once."""
         together = self.config.shard  # all processes have to run a language model that they hold together
         with contextlib.nullcontext() if together else self._processes.main_process_first():
-            return cache_hidden_states(self.policy, samples, row_tokens, file=self._output / STATES_FILE)
+            return cache_hidden_states(self.policy, samples, row_tokens, file=self._states)
 
     def newest_checkpoint(self, phase: Phase) -> str | None:
         return newest_checkpoint(self._output / phase.folder)
@@ -206,6 +208,7 @@ def open_run(
     phases: Sequence[Phase],
     make_policy: Callable[[str], PosePolicy],
     resume: bool = False,
+    states: Path | None = None,
 ) -> Iterator[Run]:
     """Begin a run, or go on with the one in the output directory; save policy and report when the block ends.
 
@@ -216,6 +219,8 @@ def open_run(
         phases: in their order.
         make_policy: gives the policy to train, from a device's name.
         resume: go on from the newest checkpoint in the output directory.
+        states: file of the hidden states that runs of the same samples and language model share; None keeps them in
+            the output directory until the run ends.
 
     Raises:
         UserError: nothing to resume, a run that would be overwritten, or a place that cannot be written to.
@@ -229,7 +234,7 @@ def open_run(
     with status("Loading the policy ...") if processes.is_main_process else contextlib.nullcontext():
         policy = make_policy(device)
     policy.set_feature_cache(output / IMAGES_FOLDER)
-    run = Run(config, phases, policy, processes, record)
+    run = Run(config, phases, policy, processes, record, states)
     yield run
     record.settle()  # where no step was left
     policy.eval()

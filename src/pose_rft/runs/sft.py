@@ -96,6 +96,7 @@ def run_sft(
     resume: bool = False,
     samples: Sequence[Sample] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    states: Path | None = None,
 ) -> PosePolicy:
     """Train, save the policy in ``output_dir/policy`` and return it; ``output_dir/report.html`` shows how it went.
 
@@ -103,6 +104,7 @@ def run_sft(
         resume: go on from the newest checkpoint of the phase that was interrupted.
         samples: the training samples; None draws them from ``config.data``.
         callbacks: beside those that show the run.
+        states: as for ``open_run``.
 
     Raises:
         UserError: as ``open_run`` and ``from_pretrained`` do, or samples that a phase cannot learn from.
@@ -111,7 +113,7 @@ def run_sft(
     attributes = Phase("attributes", "attributes", config.attributes.steps, draws=False)
     joint = Phase("joint", "joint", config.joint.steps)
     make_policy = partial(_starting_policy, config)
-    with open_run(config, "A supervised run", [head, attributes, joint], make_policy, resume) as run:
+    with open_run(config, "A supervised run", [head, attributes, joint], make_policy, resume, states) as run:
         trained = [phase for phase in (config.head, config.attributes, config.joint) if phase.steps]
         largest = max((phase.samples for phase in trained), default=0)
         samples = run.samples(largest, config.data_seed, samples, imitated=True)
