@@ -253,8 +253,10 @@ def test_runs_of_a_seed_share_their_samples_and_the_states_of_the_start(tmp_path
 
     first, again, trained, other_seed = of(0), of(0, rewards=["format"]), of(0, from_start=False), of(1)
     assert first.samples is again.samples is trained.samples
-    assert first.states == again.states and trained.states is None
-    assert first.states != other_seed.states and first.samples is not other_seed.samples
+    assert first.states == again.states
+    assert trained.states is None
+    assert first.states != other_seed.states
+    assert first.samples is not other_seed.samples
     assert of(0, pictures={"samples": 2}) == Shared()
     first.states.touch()
     shared.clear()
