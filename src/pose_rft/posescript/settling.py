@@ -230,12 +230,15 @@ def _step(body: _Posed, floor: Tensor, goal: _Goal, turned: Tensor, due: Tensor)
         up, turned_up = body.sole_axes()
         rows.add(up.flatten(1), turned_up.flatten(1, 2), LEVEL_SOLE, footing.flat.repeat_interleave(2, dim=1))
         rows.add(*_beside(body.points, moved, footing.under), OVER_THE_BEARING, footing.steady[:, None])
-    deep, change = _change(_overlap, body.points, moved)
-    rows.add(deep[:, None] - LEFT_OVERLAP, change[:, None], APART, goal.pressed[:, None])
+    if goal.pressed.any():
+        deep, change = _change(_overlap, body.points, moved)
+        rows.add(deep[:, None] - LEFT_OVERLAP, change[:, None], APART, goal.pressed[:, None])
+    measured = _OverTheRest(body.points)
     for number, (condition, wanted) in enumerate(goal.wishes):
-        spare, change = _change(partial(_margin, condition), body.points, moved)
-        due[:, number] |= wanted & (spare < 0)
-        rows.add(spare[:, None] - TO_SPARE, change[:, None], STATED, due[:, number, None])
+        due[:, number] |= wanted & (condition.margin(measured) < 0)
+        if due[:, number].any():  # slopes are what takes time
+            spare, change = _change(partial(_margin, condition), body.points, moved)
+            rows.add(spare[:, None] - TO_SPARE, change[:, None], STATED, due[:, number, None])
     everything = torch.ones_like(goal.pressed[:, None])
     rows.add((body.points - goal.start).flatten(1), moved.flatten(1, 2), IN_PLACE, everything)
     return rows.solve(turned, goal.looseness), due
