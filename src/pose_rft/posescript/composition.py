@@ -140,6 +140,8 @@ class Composer:
 
     def _read_limbs(self, at: int) -> Iterator[tuple[tuple[_Limb, ...], int]]:
         tokens, named = self.tokens, _named()
+        if tokens[at] == "back" and tokens[at - 1] in _limb_words():
+            return  # "right foot back, both on the floor"
         for names, end in self.parts(at):
             if all(name in named for name in names):
                 yield tuple(named[name] for name in names), end
