@@ -139,6 +139,22 @@ def test_a_run_logs_the_first_failure_of_each_kind(tiny_policy, caplog):
     assert ["'bad 1'" in record.getMessage() for record in caplog.records] == [True, True]
 
 
+def test_poses_of_texts_can_be_graded_as_they_are_answered(tiny_policy):
+    checks = ("y(left_wrist) > y(head)",)
+    samples = [Sample("a person raising the left hand above the head", "", checks=checks, task="text_to_pose")]
+    samples.append(Sample("what is it?", "", image=object(), checks=checks, task="image_to_pose"))
+    action = tiny_policy.head.to_action(torch.zeros(1, 22, 3)).expand(2, 1, 3, 22, 6)  # arms to the sides
+    rollout = SimpleNamespace(texts=[["<POSE>"], ["<POSE>"]], action=action, valid=torch.ones(2, 1) > 0)
+    kept = [resolve(RewardSpec("kept"))]
+    as_sampled, as_answered = (
+        RolloutRewarder(tiny_policy, kept, as_answered=answered)(0, samples, rollout).pose.total
+        for answered in (False, True)
+    )
+    assert as_sampled[0].tolist() == [[0, 0, 0]]
+    assert as_answered[0].tolist() == [[1, 1, 1]]
+    assert torch.equal(as_answered[1], as_sampled[1])  # a picture's pose has no floor
+
+
 def test_a_reward_that_returns_the_wrong_number_of_grades_is_named():
     with pytest.raises(RewardError, match=r"one_too_few' returned 11 grades for 12 items \(prompt: 'p0'"):
         graded(pose("one_too_few"))

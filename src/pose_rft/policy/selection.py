@@ -9,6 +9,7 @@ that judges policies in evaluation takes no part.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Protocol
 
 import roma
 import torch
@@ -29,6 +30,19 @@ STATED, LIKED, WRONG = 4.0, 0.5, 1.0  # weights, chosen on dev splits (docs/eval
 SAID = 4.0  # weight of what the answer's own words state: that of what the prompt's words do
 NARROWEST, WIDEST = 0.0, 0.7  # temperatures of candidates, as shares of the asked one; likewise
 ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
+
+
+class Asked(Protocol):
+    """A prompt as a user gives it, or a training sample."""
+
+    @property
+    def prompt(self) -> str: ...
+
+    @property
+    def image(self) -> object: ...
+
+    @property
+    def poses(self) -> Sequence[object]: ...
 
 
 @lru_cache(maxsize=1)
@@ -106,12 +120,18 @@ def with_chosen_poses(
     action, logp_pose = rollout.action[place][:, :, None], rollout.logp_pose[place][:, :, None]
     rotations = rotations[place]
     if settled:
-        _settle_texts(rotations, inputs, rollout.texts)
+        settle_answers(rotations, inputs, rollout.texts)
     return replace(rollout, action=action, logp_pose=logp_pose), rotations
 
 
-def _settle_texts(rotations: Tensor, inputs: Sequence[PromptInput], texts: Sequence[Sequence[str]]) -> None:
-    """Settle the poses (B, G, 3, 3) of texts in place, those of which the same is said in one batch."""
+def settle_answers(rotations: Tensor, inputs: Sequence[Asked], texts: Sequence[Sequence[str]]) -> None:
+    """Settle the poses of texts in place, those of which the same is said in one batch.
+
+    Args:
+        rotations: (B, G, ..., 22, 3, 3).
+        inputs: the B prompts; the poses of those about pictures or given poses stay as they are.
+        texts: their G answers each.
+    """
     places: dict[Said, list[tuple[int, int]]] = {}
     for number, (asked, group) in enumerate(zip(inputs, texts, strict=True)):
         for answer, words in enumerate(group if asked.image is None and not asked.poses else ()):

@@ -21,6 +21,7 @@ from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
 from pose_rft.policy import PosePolicy, Rollout
 from pose_rft.policy.pose_only import PoseOnlyRollout
+from pose_rft.policy.selection import settle_answers
 from pose_rft.rewards.batch import PoseBatch
 from pose_rft.rewards.contract import RewardError
 from pose_rft.rewards.grades import Grades
@@ -83,6 +84,7 @@ class RolloutRewarder:
         rewards: of the run, each with a weight.
         on_error: as `grade` has it.
         body: on which poses are measured; None takes the bundled one.
+        as_answered: poses of texts are settled before they are graded, as ``PosePolicy.generate`` answers with them.
     """
 
     def __init__(
@@ -91,15 +93,18 @@ class RolloutRewarder:
         rewards: Sequence[ResolvedReward],
         on_error: OnError = "raise",
         body: BodyModel | None = None,
+        as_answered: bool = False,
     ) -> None:
         self.policy, self.rewards, self.on_error = policy, rewards, on_error
-        self.body = body or load_body()
+        self.body, self.as_answered = body or load_body(), as_answered
         self._logged: set[tuple[str, str]] = set()
 
     @torch.no_grad()
     def __call__(self, step: int, samples: Sequence[Sample], rollout: Rollout | PoseOnlyRollout) -> Graded:
         """Grade a rollout of B samples, G answers to each and K poses to each answer."""
         rotations = self.policy.head.to_rotations(rollout.action)  # (B, G, K, 22, 3, 3)
+        if self.as_answered:
+            settle_answers(rotations, samples, rollout.texts)
         graded = grade(
             self.rewards,
             step,

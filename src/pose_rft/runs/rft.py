@@ -58,6 +58,8 @@ class RftConfig(RunConfig):
             policy's own.
         prompts: how many training prompts to draw from the mixture, with ``hygrpo.seed``.
         rewards: names, or mappings with name, weight, warm_up, tasks, credits, options (docs/rewards.md).
+        as_answered: poses of texts are graded as users get them, settled by what prompt and answer say, not as they
+            were sampled: the head learns what settling does not mend. Takes a few milliseconds a pose.
         on_reward_error: "raise" stops at a reward that fails and names the sample; "skip" leaves the sample ungraded.
         pose_phase: an opening phase for the pose head alone.
         hygrpo: the algorithm and its training loop.
@@ -74,6 +76,7 @@ class RftConfig(RunConfig):
     output_dir: str = "runs/rft"
     prompts: PositiveInt = 4_000
     rewards: Sequence[Any] = ("format", "posecodes")
+    as_answered: bool = False
     on_reward_error: OnError = "raise"
     pose_phase: PosePhaseConfig = field(default_factory=PosePhaseConfig)
     hygrpo: HyGRPOConfig = field(default_factory=HyGRPOConfig)
@@ -121,7 +124,7 @@ def run_rft(
     with open_run(config, "A run of HyGRPO", [pose_phase, main_phase], make_policy, resume, states) as run:
         samples = run.samples(config.prompts, config.hygrpo.seed, samples)
         run.measure_phrases(AT_THE_START)
-        rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error, run.body)
+        rewarder = RolloutRewarder(run.policy, rewards, config.on_reward_error, run.body, config.as_answered)
         rewarder.try_out(samples)
         if run.is_due(pose_phase):
             posed = [each for each in samples if each.pose is not None and (each.checks or each.image is not None)]
