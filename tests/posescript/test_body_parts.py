@@ -102,4 +102,4 @@ def test_gaps_and_skins_decide_alike(poses):
     found = agreement(*distances(pairs, poses[::2], BODY))
     assert found["skins that touch"] > 5
     assert found["same decision, %"] > 95
-    assert found["same decision where they come within 10 cm, %"] > 75
+    assert found["same decision where they come within 10 cm, %"] > 60

@@ -24,6 +24,7 @@ from pose_rft.posescript.mentions import ARM_NOUNS, COPULAS, LEG_NOUNS, SIDES
 from pose_rft.posescript.spelling import corrected, taught_words
 from pose_rft.storage import package_table
 
+TRUNK = {"torso", "trunk"}
 BEFORE_A_LIMB = set(".,;:!?") | {"and", "but", "with", "while", "so"}  # the limb after these is of the side named last
 
 
@@ -91,15 +92,17 @@ def _means_a_limb(tokens: Sequence[str], at: int, plural: bool) -> bool:
         return False
     before, after = tokens[at - 1], tokens[at + 1]
     if token == ("them" if plural else "it"):
-        figure = after in request_table()["figures"] or _is_a_deed(tokens[at + 1 : at + 3])
+        figure = after in request_table()["figures"] or _is_a_deed(tokens[at + 1 : at + 4])
         return before != "as" and not figure  # "as far as it goes"; "it kneels"
-    deed = _is_a_deed(tokens[at + 1 : at + 3])
+    deed = _is_a_deed(tokens[at + 1 : at + 4])
     return token == "they" and plural and after in COPULAS and tokens[at + 2] in load_lexicon().states and not deed
 
 
 def _is_a_deed(tokens: Sequence[str]) -> bool:
-    """Whether what follows a pronoun is what somebody does, and no limb: is standing."""
-    return len(tokens) == 2 and tokens[0] in COPULAS and tokens[1].endswith("ing") and tokens[1] in load_lexicon().acts
+    """Whether what follows a pronoun is what somebody does, and no limb: is standing; is straightening arms."""
+    if len(tokens) < 2 or tokens[0] not in COPULAS or not tokens[1].endswith("ing"):
+        return False
+    return tokens[1] in load_lexicon().acts or any(word in SIDES or _kind(word) for word in tokens[2:])
 
 
 def _kind(noun: str) -> frozenset[str]:
@@ -135,3 +138,5 @@ def _spelt_out(items: Sequence[tuple[str, frozenset[str]]]) -> Iterator[tuple[st
         if ends and at >= end:
             end = max(ends)
             named = tuple(tokens[at:end])
+        elif token in TRUNK:
+            named = ()  # "it" is the torso
