@@ -12,7 +12,14 @@ from rich.console import Console
 
 from pose_rft.data.sample import Sample
 from pose_rft.errors import UserError
-from pose_rft.evaluation.benchmarks import evaluate, evaluate_samples, list_benchmarks, results_table, save_result
+from pose_rft.evaluation.benchmarks import (
+    evaluate,
+    evaluate_samples,
+    list_benchmarks,
+    load_benchmark,
+    results_table,
+    save_result,
+)
 
 REST = torch.zeros(22, 3)
 ARM_DOWN = REST.clone()
@@ -63,9 +70,11 @@ def test_real_poses_add_a_reference_row_and_naturalness(fake_policy: Any) -> Non
 
 
 def test_everyday_prompts_reports_the_test_split(fake_policy: Any) -> None:
-    result = evaluate("everyday-prompts", fake_policy(lambda *_: REST), num_samples=1)
-    assert result["prompts"] == 153
-    assert len(result["categories"]) >= 10
+    asked, _ = load_benchmark("everyday-prompts")
+    assert len(asked) == 153
+    assert len({sample.category for sample in asked}) >= 10
+    result = evaluate("everyday-prompts", fake_policy(lambda *_: REST), num_samples=1, limit=10)
+    assert list(result["categories"]) == list(dict.fromkeys(sample.category for sample in asked[:10]))
     assert result["mean_pose"]["satisfaction"] == result["references"]["rest pose"]["satisfaction"]
 
 
