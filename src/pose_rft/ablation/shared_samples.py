@@ -51,8 +51,7 @@ class SharedSamples:
         if isinstance(config, RftConfig):
             count, seed = config.prompts, config.hygrpo.seed
         else:
-            trained = [phase.samples for phase in (config.head, config.attributes, config.joint) if phase.steps]
-            count, seed = max(trained), config.data_seed
+            count, seed = config.num_samples, config.data_seed
         drawn = repr((count, seed, config.data))
         if drawn not in self._drawn:
             while len(self._drawn) >= KEPT:

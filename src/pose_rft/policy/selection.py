@@ -9,7 +9,6 @@ that judges policies in evaluation takes no part.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Protocol
 
 import roma
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from pose_rft.body import load_body
 from pose_rft.body.landmarks import NUM_POINTS
 from pose_rft.body.skeleton import NUM_JOINTS
+from pose_rft.data.sample import Sample
 from pose_rft.data.stated import Said, said, stated_checks
 from pose_rft.policy.outputs import Rollout
 from pose_rft.policy.prompt_encoder import PromptInput
@@ -30,19 +30,6 @@ STATED, LIKED, WRONG = 4.0, 0.5, 1.0  # weights, chosen on dev splits (docs/eval
 SAID = 4.0  # weight of what the answer's own words state: that of what the prompt's words do
 NARROWEST, WIDEST = 0.0, 0.7  # temperatures of candidates, as shares of the asked one; likewise
 ALIKE = 0.1  # metres that some joint has to differ by, or two answers show the same pose
-
-
-class Asked(Protocol):
-    """A prompt as a user gives it, or a training sample."""
-
-    @property
-    def prompt(self) -> str: ...
-
-    @property
-    def image(self) -> object: ...
-
-    @property
-    def poses(self) -> Sequence[object]: ...
 
 
 @lru_cache(maxsize=1)
@@ -124,7 +111,7 @@ def with_chosen_poses(
     return replace(rollout, action=action, logp_pose=logp_pose), rotations
 
 
-def settle_answers(rotations: Tensor, inputs: Sequence[Asked], texts: Sequence[Sequence[str]]) -> None:
+def settle_answers(rotations: Tensor, inputs: Sequence[PromptInput | Sample], texts: Sequence[Sequence[str]]) -> None:
     """Settle the poses of texts in place, those of which the same is said in one batch.
 
     Args:

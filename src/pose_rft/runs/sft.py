@@ -90,6 +90,12 @@ class SftConfig(RunConfig):
         if not self.joint.steps and not (self.start and self.head.steps) and self.pose_timeline.every:
             refuse_unread(self, ["pose_timeline"], "no phase trains a policy that has words already")
 
+    @property
+    def num_samples(self) -> int:
+        """How many are drawn: as many as the phase asks for that asks for most."""
+        phases = (self.head, self.attributes, self.joint)
+        return max((phase.samples for phase in phases if phase.steps), default=0)
+
 
 def run_sft(
     config: SftConfig,
@@ -114,8 +120,7 @@ def run_sft(
     joint = Phase("joint", "joint", config.joint.steps)
     make_policy = partial(_starting_policy, config)
     with open_run(config, "A supervised run", [head, attributes, joint], make_policy, resume, states) as run:
-        trained = [phase for phase in (config.head, config.attributes, config.joint) if phase.steps]
-        largest = max((phase.samples for phase in trained), default=0)
+        largest = config.num_samples
         samples = run.samples(largest, config.data_seed, samples, imitated=True)
 
         def samples_of(phase: PhaseConfig) -> Sequence[Sample]:
