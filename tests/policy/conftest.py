@@ -11,8 +11,9 @@ from pose_rft.data.sample import Sample
 
 @pytest.fixture(scope="module")
 def plausible():
-    """Poses of eight concepts, (16, 22, 3)."""
-    return torch.cat([solve(concept.spec, 2, 0).pose for concept in load_concepts()[:400:50]]).float()
+    """Poses of eight concepts spread over all, (16, 22, 3)."""
+    every = load_concepts()
+    return torch.cat([solve(concept.spec, 2, 0).pose for concept in every[:: len(every) // 8][:8]]).float()
 
 
 def samples(count=8):
