@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from pose_rft.body import load_body
-from pose_rft.data.concepts.pools import tidiest
+from pose_rft.body.skeleton import mirror_pose
+from pose_rft.data.concepts.concept import MIRRORED
+from pose_rft.data.concepts.pools import ConceptPools, tidiest
 from pose_rft.data.concepts.pose_language import parse_pose
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.mixtures.text_to_pose import MixtureConfig, text_to_pose_mixture
@@ -35,6 +37,18 @@ def test_none_are_kept_where_too_few_meet_the_checks() -> None:
     pose = poses(bends=[90, 10, 10], nods=[0, 0, 0])
     assert tidiest(pose, (BENT,), 3, least=2).shape == (0, 22, 3)
     assert len(tidiest(pose, (BENT,), 3, least=1)) == 1
+
+
+@pytest.mark.usefixtures("examples_only")
+def test_a_twin_has_the_poses_of_its_concept_in_a_mirror() -> None:
+    pools = ConceptPools(4, 0)
+    twins = [concept for concept in pools.concepts if concept.is_twin]
+    assert twins
+    for twin in twins:
+        original = next(concept for concept in pools.concepts if concept.id == twin.id.removesuffix(MIRRORED))
+        mirrored = torch.from_numpy(pools.poses(twin))
+        assert torch.equal(mirrored, mirror_pose(torch.from_numpy(pools.poses(original))))
+        assert satisfied(twin.checks, load_body().points(mirrored)).all()
 
 
 def test_without_checks_all_poses_are_candidates() -> None:

@@ -19,6 +19,7 @@ from pose_rft.posescript.checks import compile_check, either_side
 from pose_rft.posescript.checks import mirrored as mirrored_check
 from pose_rft.storage import SAFE_LOADER
 
+MIRRORED = "~mirrored"  # ends the id of a twin
 CONCEPT_DIR = Path(__file__).parent / "bank"
 DESCRIPTION_DIR = Path(__file__).parent / "descriptions"
 PART_KEYS = {
@@ -66,6 +67,11 @@ class Concept:
     file: str
 
     @property
+    def is_twin(self) -> bool:
+        """Whether this is the mirrored twin of another concept."""
+        return self.id.endswith(MIRRORED)
+
+    @property
     def phrases(self) -> tuple[str, ...]:
         """All phrases of all kinds."""
         return self.doing + self.name + self.who + self.with_ + self.told
@@ -81,7 +87,7 @@ class Concept:
         pose = mirrored(self.pose)
         return replace(
             self,
-            id=f"{self.id}~mirrored",
+            id=f"{self.id}{MIRRORED}",
             doing=_swapped(self.doing),
             name=_swapped(self.name),
             who=_swapped(self.who),

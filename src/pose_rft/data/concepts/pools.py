@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pose_rft.body import load_body
-from pose_rft.data.concepts.concept import Concept, has_side, load_concepts
+from pose_rft.body.skeleton import mirror_pose
+from pose_rft.data.concepts.concept import MIRRORED, Concept, has_side, load_concepts
 from pose_rft.data.concepts.procedural import solve
 from pose_rft.data.splits import Part
 from pose_rft.errors import UserError
@@ -45,26 +46,35 @@ class ConceptPools:
             raise UserError(
                 f"exclude_concepts: no concept is called {unknown[0]!r}; ids stand in data/concepts/bank/*.yaml"
             )
-        gone = set(exclude) | {f"{name}~mirrored" for name in exclude}
+        gone = set(exclude) | {f"{name}{MIRRORED}" for name in exclude}
         self.concepts = [concept for concept in every if concept.id not in gone]
         if not self.concepts:
             raise UserError("exclude_concepts: nothing is left of the concept bank; exclude fewer")
         weights = np.sqrt([len(concept.phrases) for concept in self.concepts])
         self.weights = weights / weights.sum()
         self.size, self.seed, self.part, self.settled = size, seed, part, settled
+        self._by_id = {concept.id: concept for concept in self.concepts}
         self._poses: dict[str, np.ndarray] = {}
         self._outlines: dict[str, Caption | None] = {}
         self._checks: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def poses(self, concept: Concept) -> np.ndarray:
-        """Poses (M, 22, 3) that meet the concept's checks; M is the pool's size, less where most poses miss a check."""
+        """Poses (M, 22, 3) that meet the concept's checks; M is the pool's size, less where most poses miss a check.
+
+        Those of a twin are those of its concept in a mirror.
+        """
         if concept.id not in self._poses:
-            named = f"{self.seed} {concept.id}" if self.part == "all" else f"{self.part} {self.seed} {concept.id}"
-            seed = zlib.crc32(named.encode())
-            self._poses[concept.id] = tidiest(
-                solve(concept.spec, SPARE * self.size, seed).pose, concept.checks, self.size, settled=self.settled
-            )
+            self._poses[concept.id] = self._twin_poses(concept) if concept.is_twin else self._solved(concept)
         return self._poses[concept.id]
+
+    def _twin_poses(self, twin: Concept) -> np.ndarray:
+        poses = self.poses(self._by_id[twin.id.removesuffix(MIRRORED)])
+        return mirror_pose(torch.from_numpy(poses)).numpy()
+
+    def _solved(self, concept: Concept) -> np.ndarray:
+        named = f"{self.seed} {concept.id}" if self.part == "all" else f"{self.part} {self.seed} {concept.id}"
+        pose = solve(concept.spec, SPARE * self.size, zlib.crc32(named.encode())).pose
+        return tidiest(pose, concept.checks, self.size, settled=self.settled)
 
     def outline(self, concept: Concept) -> Caption | None:
         """What the poses of a concept have in common, remembered."""
