@@ -1,12 +1,13 @@
 """Files: written so that a crash or a full disk never leaves half of one, and read with a word on what is wrong."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,42 @@ def _array(archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray | None:
     except Exception:  # BadZipFile, zlib.error, EOFError, MemoryError, ...: zipfile's and numpy's on damaged content
         return None
     return array if isinstance(array, np.ndarray) else None
+
+
+def sources_digest(*packages: str) -> str:
+    """A digest of all files of packages: another one as soon as code or data of them changes."""
+    digest = hashlib.sha256()
+    for folder in (Path(str(files(package))) for package in packages):
+        for file in sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts):
+            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path:
+    """Where what takes long to make is kept: ``$POSE_RFT_CACHE``, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose-rft"
+    return Path(os.environ.get("POSE_RFT_CACHE", default))
+
+
+def cached_array(name: str, digest: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array that takes long to make, kept between processes in ``cache_directory``.
+
+    Args:
+        name: what it is; a file of this name with another digest is removed.
+        digest: of everything that it is made of.
+        make: makes it, where it is not there or is damaged. A folder that takes no files costs the time of making it.
+    """
+    folder = cache_directory()
+    path = folder / f"{name}-{digest[:16]}.npy"
+    with suppress(UserError):
+        array = read_arrays(path, ["array"])["array"]
+        if array is not None:
+            return array
+    array = make()
+    with suppress(UserError, OSError):
+        with atomic_file(path) as part:
+            np.save(part, array)
+        for old in folder.glob(f"{name}-*.npy"):
+            if old != path:
+                old.unlink(missing_ok=True)
+    return array

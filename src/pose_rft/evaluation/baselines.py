@@ -1,9 +1,11 @@
 """What poses of the training data answer without a policy: the average, and those that a retrieval model finds."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from pose_rft.body.skeleton import NUM_JOINTS, mean_pose
@@ -11,6 +13,7 @@ from pose_rft.data.concepts.pools import concept_pools
 from pose_rft.data.mocap.clips import MocapClips, drawing_weights, facing_forward
 from pose_rft.policy.selection import CANDIDATES, choose_poses
 from pose_rft.retrieval.model import RetrievalModel
+from pose_rft.storage import cached_array, sources_digest
 
 AVERAGE, NEAREST = "average training pose", "nearest training pose"
 CONCEPT, RERANKED = "nearest concept pose", "best of the nearest concept poses"
@@ -32,20 +35,33 @@ def top_poses(retrieval: RetrievalModel, prompts: Sequence[str], poses: Tensor, 
     return poses[scores.topk(min(count, len(poses)), dim=1).indices]
 
 
-def concept_baselines(prompts: Sequence[str]) -> dict[str, Tensor]:
+def concept_baselines(prompts: Sequence[str], show_progress: bool = False) -> dict[str, Tensor]:
     """Answers (N, 1, 22, 3) to each prompt from the poses of the concept bank, by the bundled reward model.
 
     The pose that it scores highest, and of as many as a policy samples for an answer the one that ``choose_poses``
-    takes: what a policy has to beat, alone and with its best of K.
+    takes: what a policy has to beat, alone and with its best of K. The poses are solved once and kept in the user's
+    cache until the bank or the solver changes.
     """
-    pools, retrieval = concept_pools(CONCEPT_POSES, 0, (), "all"), RetrievalModel.load("reward")
-    poses = torch.from_numpy(np.concatenate([pools.poses(concept) for concept in pools.concepts])).float()
+    retrieval = RetrievalModel.load("reward")
+    poses = torch.from_numpy(cached_array("concept-poses", _concepts_digest(), partial(_concept_poses, show_progress)))
     nearest = top_poses(retrieval, prompts, poses, CANDIDATES)
     chosen = [choose_poses(prompt, some[None]) for prompt, some in zip(prompts, nearest, strict=True)]
     return {
         CONCEPT: nearest[:, :1],
         RERANKED: nearest[torch.arange(len(prompts))[:, None], torch.stack(chosen)],
     }
+
+
+def _concept_poses(show_progress: bool) -> np.ndarray:
+    pools = concept_pools(CONCEPT_POSES, 0, (), "all")
+    told = track(pools.concepts, description="Poses of the bank, kept for later", disable=not show_progress)
+    return np.concatenate([pools.poses(concept) for concept in told])
+
+
+@cache
+def _concepts_digest() -> str:
+    """Of what the poses are solved from: the bank, the solver, the body and the checks that they have to meet."""
+    return sources_digest("pose_rft.data.concepts", "pose_rft.body", "pose_rft.posescript")
 
 
 def training_baselines(prompts: Sequence[str], training: MocapClips) -> dict[str, Tensor]:

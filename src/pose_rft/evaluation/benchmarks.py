@@ -132,7 +132,7 @@ def evaluate(
     samples, reference = load_benchmark(benchmark, poses=poses, up=up, split=split, limit=limit)
     baselines = {}
     if benchmark in TYPED:
-        baselines = concept_baselines([sample.prompt for sample in samples])
+        baselines = concept_baselines([sample.prompt for sample in samples], show_progress)
     elif benchmark == FOREIGN:
         _, training = recorded_poses(poses or Path(RECORDINGS), up)
         baselines = training_baselines([sample.prompt for sample in samples], training)

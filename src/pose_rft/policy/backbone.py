@@ -31,6 +31,7 @@ from pose_rft.errors import UserError, reason_of
 from pose_rft.hf import loading
 from pose_rft.policy.prompt_tokens import PromptTokens, insert_tokens
 from pose_rft.policy.vision_tower import run_vision_tower
+from pose_rft.storage import cache_directory
 from pose_rft.terminal import status
 from pose_rft.vision.feature_cache import FeatureCache
 
@@ -289,12 +290,6 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
     ids = declared if isinstance(declared, list) else [declared]
     own = tokenizer.eos_token_id
     return tuple(dict.fromkeys(i for i in [own, *ids] if i is not None))
-
-
-def cache_directory() -> Path:
-    """Where converted parts are kept: ``$POSE_RFT_CACHE``, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose-rft"
-    return Path(os.environ.get("POSE_RFT_CACHE", default))
 
 
 TURN_END = "<|im_end|>"  # of SmolLM2's chat template
