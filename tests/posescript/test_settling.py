@@ -185,3 +185,14 @@ def test_what_cannot_be_reached_is_come_nearer_to():
     stands = turned(**ARMS_DOWN)
     far = ["front(left_wrist, left_shoulder) > 0.9"]  # longer than the arm
     assert value("front(left_wrist, left_shoulder)", settle(stands, far)) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("check", "heading"),
+    [("abs(turn()) > 145 and lean() < 60", 180), ("65 < turn() < 115", 90), ("abs(turn() + 45) + 6.0 < 15", -45)],
+)
+def test_who_faces_another_way_is_turned_as_a_whole(check, heading):
+    stands = turned(**ARMS_DOWN)
+    faces = settle(stands, [check])
+    assert math.cos(math.radians(value("turn()", faces) - heading)) > math.cos(math.radians(6))
+    assert torch.allclose(faces[1:], settle(stands)[1:], atol=0.02)

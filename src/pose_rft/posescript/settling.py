@@ -9,6 +9,7 @@ each rotation held near where it was, as loosely as such joints move (``LOOSENES
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -50,6 +51,8 @@ LOOSENESS = torch.deg2rad(
     torch.tensor([_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES])
 ).double()  # (22, 3)
 FALLING = math.radians(14)  # of the pelvis about the ground's axes, where a body falls onto other parts
+HEADINGS = 5  # degrees between those that are tried
+OF_THE_HEADING = re.compile(r"(?<![a-z_])turn\(\)")
 ANYWHERE = 100.0  # metres of the floor's height
 
 
@@ -132,9 +135,9 @@ def settle(pose: Tensor, checks: Sequence[str] = ()) -> Tensor:
     if not len(flat):
         return pose
     with torch.no_grad():
-        start = roma.rotvec_to_rotmat(flat.double().cpu())
-        settled = _moved(start, on_the_floor=True)
         stated = tuple(map(compile_check, checks))
+        start = _faced(roma.rotvec_to_rotmat(flat.double().cpu()), stated)
+        settled = _moved(start, on_the_floor=True)
         missed = _shortfalls(settled, stated)
         short = (missed > 0).any(dim=1)
         if short.any():
@@ -143,6 +146,28 @@ def settle(pose: Tensor, checks: Sequence[str] = ()) -> Tensor:
             better = _is_better(_shortfalls(obeying, stated), missed[short])
             settled[short] = torch.where(better[:, None, None, None], obeying, settled[short])
     return roma.rotmat_to_rotvec(settled).to(pose).reshape(pose.shape)
+
+
+def _faced(rotations: Tensor, checks: Sequence[Check]) -> Tensor:
+    """Poses (N, 22, 3, 3), those that fail what is stated of where they face turned to the middle of it."""
+    parts = [part for check in checks if not check.sides for part in conditions(check.text)]
+    stated = [compile_check(part) for part in parts if OF_THE_HEADING.search(part)]
+    failing = (_shortfalls(rotations, stated) > 0).any(dim=1)
+    if not failing.any():
+        return rotations
+    angles = torch.deg2rad(torch.arange(-180, 180, HEADINGS, dtype=rotations.dtype))
+    turns = roma.rotvec_to_rotmat(angles[:, None] * angles.new_tensor([0.0, 1.0, 0.0]))  # (K, 3, 3)
+    spares = []
+    for turn in turns:
+        measured = Measurements(load_body().points_from_rotations(_turned(rotations, turn).float()))
+        spares.append(torch.stack([check.margin(measured) for check in stated]).amin(dim=0))
+    best = turns[torch.stack(spares).argmax(dim=0)]
+    return torch.where(failing[:, None, None, None], _turned(rotations, best), rotations)
+
+
+def _turned(rotations: Tensor, turn: Tensor) -> Tensor:
+    """Poses turned as a whole about the vertical, by (3, 3) or (N, 3, 3)."""
+    return torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], dim=1)
 
 
 def _shortfalls(rotations: Tensor, checks: Sequence[Check]) -> Tensor:
