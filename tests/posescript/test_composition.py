@@ -93,6 +93,7 @@ def test_a_bend_by_an_angle_is_the_rest_of_a_straight_joint():
     [
         ("arm sout", "arms out"), ("handson knees", "hands on knees"), ("onher back", "on her back"),
         ("110degres", "110 degrees"), ("reachin up", "reaching up"), ("boht arms", "both arms"),
+        ("opositte shoulderr", "opposite shoulder"), ("tuch her tose", "touch her toes"), ("behnd", "behind"),
     ],
 )  # fmt: skip
 def test_words_that_are_run_together_or_parted_wrongly_are_mended(typed, meant):

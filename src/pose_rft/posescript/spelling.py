@@ -1,7 +1,8 @@
 """Typing errors: a word that nobody knows is read as the one word of bodies and directions that is one slip away.
 
 A slip is a letter too many, too few, wrong or exchanged with its neighbour (Damerau, 1964), in a word of four letters
-or more, or a missing space. ``spelling.yaml`` holds what is misspelt by ear, and English words that look like slips.
+or more, letters that stand once for twice or twice for once, or a missing space. ``spelling.yaml`` holds what is
+misspelt by ear, and English words that look like slips.
 """
 
 import re
@@ -79,9 +80,16 @@ def _mended(word: str) -> tuple[str, ...]:
     if len(word) < SHORTEST:
         return (word,)
     near = {right for shape in _with_one_less(word) for right in _by_shape()[shape] if is_one_slip(word, right)}
-    if len(near) > 1:  # rather letters exchanged or doubled than a letter wrong
+    near = near or _by_undoubled().get(_undoubled(word), set())
+    if len(near) > 1:  # rather a letter doubled, then letters exchanged, than a letter wrong
+        near = {right for right in near if _undoubled(right) == _undoubled(word)} or near
         near = {right for right in near if sorted(right) == sorted(word) or set(right) == set(word)} or near
     return (near.pop(),) if len(near) == 1 else (word,)
+
+
+def _undoubled(word: str) -> str:
+    """With one letter for those that stand twice: knneee -> kne."""
+    return re.sub(r"(.)\1+", r"\1", word)
 
 
 @cache
@@ -133,6 +141,16 @@ def _by_shape() -> dict[str, set[str]]:
         if len(word) >= SHORTEST:
             for shape in _with_one_less(word):
                 found[shape].add(word)
+    return found
+
+
+@cache
+def _by_undoubled() -> dict[str, set[str]]:
+    """Words of the lexicon by what is left of them where no letter stands twice."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for word in {*taught_words(), *OFTEN_MISSPELT}:
+        if len(word) > SHORTEST:
+            found[_undoubled(word)].add(word)
     return found
 
 
