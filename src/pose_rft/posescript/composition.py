@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from pose_rft.posescript.amounts import ARTICLES
 from pose_rft.posescript.facts import Fact
 from pose_rft.posescript.meanings import SWAPPED, facts_of
 from pose_rft.posescript.phrases import Piece, grammar_table, limb_nouns, piece_at
@@ -20,6 +21,9 @@ WHERE_ONE_BENDS = {"fwd", "back", "left", "right", "side", "at_waist", "down"}
 LONGEST = 14  # pieces of a chain, with those that say nothing
 LARGEST_BEND = 100.0  # degrees of "a bend of"; more is the angle of the joint
 BEFORE_AN_OBJECT = {"at", "in", "of", "on", "with"}
+ATTRIBUTES = {
+    *("soft", "gentle", "small", "big", "large", "slight", "deep", "strong", "sharp", "shallow", "low", "high", "wide"),
+}  # fmt: skip
 POINTING = {"that", "this"}
 ROLES = {
     "front": "front", "leading": "front", "lead": "front", "forward": "front",
@@ -39,7 +43,20 @@ LOOK_BACK = 25  # words in which a limb without a side looks for its side
 NOT_FIRST = frozenset(
     ("up", "down", "fwd", "back", "side", "left", "right", "out", "in", "apart", "together", "across", "off_floor")
 )
-OF_THE_PERSON = {"lean": "self", "bend": "self", "tilt": "self", "twist": "self", "arch": "self", "look": "look"}
+OF_THE_PERSON = {
+    "lean": "self", "bend": "self", "tilt": "self", "twist": "self", "arch": "self", "look": "look", "turn": "heading",
+    "squat": "squat", "lunge": "lunge", "tiptoe": "tiptoe", "fold": "folded",
+}  # fmt: skip
+WHOEVER = {
+    *("person", "man", "woman", "boy", "girl", "figure", "character", "model", "he", "she", "they", "i", "you", "him"),
+    *("dancer", "athlete", "body", "someone", "child", "lady", "guy", "while", "but", "then"),
+}  # fmt: skip
+BEFORE_WHOEVER = {
+    *("is", "are", "be", "has", "stand", "stands", "standing", "up", "a", "now", "all", "rise", "rises", "rising"),
+    *("make", "do", "does", "go", "please", "half", "barely", "slightly", "way", "by", "sit", "sits", "to", "with"),
+    "sitting",
+}  # fmt: skip
+OF_WHOEVER = {"heading", "tiptoe", "folded"}  # limbs and things may do that too: "hands on toes"
 ARM = frozenset(("arm", "hand", "palm", "elbow", "forearm", "upper_arm", "shoulder"))
 BEFORE_A_LIMB = {"left", "right", "both", "one", "each", "other"}
 
@@ -117,7 +134,7 @@ class Composer:
             for place in dict.fromkeys((chain.end, of)):
                 for limbs, after in self._limbs_at(place):
                     yield from self._of_limbs(limbs, after, chain.pieces, chain.carries)
-        yield from self._of_the_person(chains)
+        yield from self._of_the_person(chains, _is_of_whoever(self.tokens, at))
 
     def _piece_at(self, at: int) -> Piece | None:
         if at not in self._pieces:
@@ -130,7 +147,7 @@ class Composer:
             return False
         if piece is None or not piece.names or piece.carries:
             return bool(piece and piece.carries)
-        return not (NOT_FIRST & set(piece.names)) and ":" not in piece.names[0]
+        return piece.names[0] not in NOT_FIRST and ":" not in piece.names[0]
 
     def _limbs_at(self, at: int) -> list[tuple[tuple[_Limb, ...], int]]:
         """Limbs that begin at a token, one or two, and where they end."""
@@ -186,17 +203,20 @@ class Composer:
                         yield Composed(chain.end, facts, False, False, sideless, True)
                 return
 
-    def _of_the_person(self, chains: Sequence[_Chain]) -> Iterator[Composed]:
+    def _of_the_person(self, chains: Sequence[_Chain], whoever: bool) -> Iterator[Composed]:
         """lean forward a bit; look over the left shoulder"""
         for chain in chains:
             names = {name for piece in chain.pieces for name in piece.names}
-            deeds = [OF_THE_PERSON[name] for name in names if name in OF_THE_PERSON]
-            if not deeds or (len(chain.pieces) == 1 and self.tokens[chain.end] == "and"):  # bow and arrow
+            kinds = {OF_THE_PERSON[name] for name in names & OF_THE_PERSON.keys()}
+            if not kinds or (len(chain.pieces) == 1 and self.tokens[chain.end] == "and"):  # bow and arrow
                 continue
             if "bend" in names and not WHERE_ONE_BENDS & names:
                 continue
-            if facts := facts_of(deeds[0], (), _bent_by(chain.pieces)):
-                yield Composed(chain.end, facts, True, True, "", False)
+            if {"turn", "half"} == names and self.tokens[chain.end] not in ENDS | JOINTS | {"with"}:
+                continue  # "turn around the pole"
+            for kind in sorted(kinds - (set() if whoever else OF_WHOEVER)):
+                if facts := facts_of(kind, (), _bent_by(chain.pieces)):
+                    yield Composed(chain.end, facts, True, True, "", False)
 
     def _chains(self, at: int) -> Iterator[_Chain]:
         """Pieces from a token on, after each one."""
@@ -211,7 +231,26 @@ class Composer:
             at, carries = piece.end, carries or piece.carries
             if piece.names:
                 pieces.append(piece)
-            yield _Chain(at, tuple(pieces), carries)
+            if not (self.tokens[at - 1] in ATTRIBUTES and self.tokens[at - 2] in ARTICLES and self._is_strange(at)):
+                yield _Chain(at, tuple(pieces), carries)
+
+    def _is_strange(self, at: int) -> bool:
+        """Whether a word is a noun that nobody knows, of which an adjective before it tells: "in a soft light"."""
+        token = self.tokens[at]
+        return token.isalpha() and token not in JOINTS and not self._piece_at(at) and not self._limbs_at(at)
+
+
+def _is_of_whoever(tokens: Sequence[str], at: int) -> bool:
+    """Whether nothing but the person can be what does something at a place: no limb and no thing before it."""
+    place = at - 1
+    while place and tokens[place] in BEFORE_WHOEVER:
+        place -= 1
+    if tokens[at] == "rotation" or tokens[place] not in ENDS | JOINTS | WHOEVER:
+        return False
+    if tokens[place] not in JOINTS:
+        return True
+    start = max(at for at in range(place) if tokens[at] in ENDS) + 1
+    return tokens[start] in BEFORE_WHOEVER or not WHOEVER.isdisjoint(tokens[start:place])
 
 
 def _is_of_amounts(pieces: tuple[Piece, ...], limbs: tuple[_Limb, ...]) -> bool:

@@ -22,12 +22,19 @@ from pose_rft.storage import package_table
 
 # Decimals, words, stops and other signs; hyphens and quotes part words.
 TOKEN = re.compile(r"\d+\.\d+[a-z]*|[^\W_]+(?:'[a-z]+)?|[^\w\s\"'#*`-]")
+FRACTIONS = {"1/2": "half", "1/3": "a third", "2/3": "two thirds", "1/4": "a quarter", "3/4": "three quarters"}
 SIGNS = (
+    (re.compile(r"\u2044"), "/"),
+    *((re.compile(rf"(?<![\d/]){written}(?![\d/])"), f" {said} ") for written, said in FRACTIONS.items()),
     (re.compile(r"[\u2018\u2019]"), "'"),
     (re.compile(r"\n\s*[-*\u2022]\s|\n\s*\n"), " . "),  # the items of a list, paragraphs
     (re.compile(r"\s--?\s|[\u2013\u2014()\[\]]"), " , "),  # dashes and brackets
     (re.compile(r"&"), " and "),
     (re.compile(r"\u00b0"), " degrees "),
+    (re.compile(r"@"), " at "),
+    (re.compile(r"\bw/o\b"), " without "),
+    (re.compile(r"\bw/"), " with "),
+    (re.compile(r"(?<=\d)\s?%"), " percent "),
     (re.compile(r"\s/\s"), " , "),
     (re.compile(r"/"), " or "),
 )

@@ -4,13 +4,14 @@ Pieces of one clause are looked up together: first all of them, then those of ea
 Places ("at shoulder height", "on the other knee", "above the head") are put together from what is placed and where.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from pose_rft.posescript.checks import mirrored, tightened
 from pose_rft.posescript.facts import ACUTE, LOOSE_DEGREES, LOOSE_METRES, Fact, nearer
-from pose_rft.posescript.phrases import ANGLE, FLEXION, LENGTH, Piece, grammar_table
+from pose_rft.posescript.phrases import ANGLE, CLOCK, FLEXION, LENGTH, SHARE, Piece, grammar_table
 
 HINGES = {
     "elbow": "left_elbow",
@@ -21,7 +22,7 @@ HINGES = {
     "leg": "left_knee",
 }
 PAIRED = {
-    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "knees", "hand": "hands", "palm": "hands", "arm": "arms",
+    "foot": "feet", "leg": "feet", "knee": "knees", "thigh": "thighs", "hand": "hands", "palm": "hands", "arm": "arms",
     "elbow": "elbows", "heel": "heels", "toe": "toes", "forearm": "arms", "shoulder": "shoulders",
     "sole": "feet", "shin": "feet",
 }  # fmt: skip
@@ -39,10 +40,14 @@ TOUCHING = {
     "head": "head", "face": "head", "chin": "head",
 }  # fmt: skip
 OF_THE_ARM = {"hand", "forearm", "elbow", "upper_arm", "shoulder"}  # a hand touches those of the other arm
+OF_THE_LEG = {"left_foot", "left_knee", "left_thigh", "left_shin"}
 OTHER_WORDS = {
     "torso": {"bend": "lean", "tilt": "lean", "turn": "twist"},
+    "body": {"bend": "lean", "tilt": "lean"},
     "back": {"bend": "lean", "tilt": "lean", "turn": "twist"},
     "self": {"bend": "lean", "tilt": "lean"},
+    "lunge": {"fwd": "lunge"},
+    "folded": {"fwd": "fold"},
     "head": {"lean": "tilt", "twist": "turn", "look": "turn", "bend": "tilt"},
     "face": {"lean": "tilt", "twist": "turn", "look": "turn", "point": "turn"},
     "chin": {"lean": "tilt", "twist": "turn", "look": "turn", "point": "turn"},
@@ -52,8 +57,11 @@ OTHER_WORDS = {
     "knee": {"air": "up"},
 }
 MOVES = {"raise", "up", "lower", "down", "tuck", "high", "low", "hang", "nod", "tilt"}
-GRADES = {"slight", "barely", "half", "almost", "much", "full", ANGLE, LENGTH}
-DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead"}  # "well above the head" is above it
+GRADES = {"slight", "barely", "half", "almost", "much", "full", ANGLE, LENGTH, SHARE, CLOCK}
+MEASURED = {"slight", "barely", "much", "almost"}  # say nothing beside an amount
+DEGREES_OF_PLACES = {"slight", "barely", "much", "full", "dead", "almost"}  # "well above the head" is above it
+HEIGHTS = {"above_h", "below_h", "at:shoulder", "above:shoulder", "below:shoulder", "above:head"}
+JUST = {"slight", "barely"}
 SWAPPED = {"left": "right", "right": "left"}
 CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
 PALM_REACHES = {"knee": 0.14, "elbow": 0.13, "shoulder": 0.16, "ankle": 0.14}  # metres from a joint that is held
@@ -134,6 +142,10 @@ def _facts(
         return ()
     bends = FLEXION in names
     names = frozenset(OTHER_WORDS.get(limb, {}).get(name, ANGLE if name == FLEXION else name) for name in names)
+    if amounts:
+        names -= MEASURED
+    if "almost" in names and any(name.startswith(("on:", "near:")) for name in names):
+        names = frozenset(re.sub("^on:", "near:", name) for name in names - {"almost"})
     whole, left = _consumed(PAIRED.get(limb, "") if len(sides) == 2 else "", names, False)
     found: list[tuple[str, _Said]] = [("", said) for said in whole]
     rest: frozenset[str] = left
@@ -141,7 +153,7 @@ def _facts(
         own = frozenset(map(_mirror_name, left)) if side == "right" else left
         each, rest = _consumed(limb, own, len(sides) == 2)
         for place in sorted(name for name in rest if ":" in name):
-            if said := _placed(limb, place, amounts.get(LENGTH)):
+            if said := _placed(limb, place, amounts.get(LENGTH), rest):
                 each.append(said)
                 rest -= {place, *((LENGTH,) if "{L}" in said.aim else ()), *DEGREES_OF_PLACES}
         if rest - _weak() - MOVES:
@@ -165,8 +177,9 @@ def _consumed(limb: str, names: frozenset[str], both: bool) -> tuple[list[_Said]
         if len(used) < len(rule.pieces) or (rule.alone and used != names) or (both and rule.of_one):
             continue
         measured = LENGTH in called and LENGTH not in rule.pieces and any(":" in piece for piece in rule.pieces)
-        if measured or (graded and rule.pieces <= MOVES):
-            continue  # "20 cm above"; lifted 5 cm is not lifted high
+        raised = rule.pieces & MOVES and rule.pieces & GRADES and not rule.pieces & HEIGHTS and called.keys() & HEIGHTS
+        if measured or raised or (graded and rule.pieces <= MOVES):
+            continue  # "20 cm above"; "slightly above"; lifted 5 cm is not lifted high
         if not rule.says:
             return [], names  # not understood
         says += rule.says
@@ -197,14 +210,16 @@ def _filled(check: str, limb: str, bends: bool, amounts: Mapping[str, float]) ->
     return check
 
 
-def _placed(limb: str, place: str, length: float | None) -> _Said | None:
-    """What a place says of the left limb, or None."""
+def _placed(limb: str, place: str, length: float | None, beside: frozenset[str]) -> _Said | None:
+    """What a place says of the left limb beside other pieces, or None."""
     relation, name, side = place.split(":")
     target, end = grammar_table()["targets"][name], ENDS.get(limb, "")
     if relation in {"at", "above", "below"} and end and name != "body":
-        return _at_height(end, relation, name, target, length)
+        return _at_height(end, relation, name, target, length, beside)
     if name == "foot" and limb in PAIRED and PAIRED[limb] in {"feet", "heels", "toes"} and not side:
         return None  # the foot on its toes
+    if limb in PAIRED and TOUCHING.get(limb, "") in OF_THE_LEG and name in {"back", "body"}:
+        return None  # legs raised, lying on the back
     gaps = _gaps(limb, target, name, side) if relation in {"on", "near"} and limb in TOUCHING else ""
     if not gaps:
         return None
@@ -226,7 +241,9 @@ def _palm_at(limb: str, name: str, side: str) -> str:
     return f" and {nearest} < {PALM_REACHES[name]}"
 
 
-def _at_height(end: str, relation: str, name: str, target: dict, length: float | None) -> _Said | None:
+def _at_height(
+    end: str, relation: str, name: str, target: dict, length: float | None, beside: frozenset[str]
+) -> _Said | None:
     height = target["y"]
     if name == "one" or f"y({end})" == height:  # the left hand higher than the other; at the height of the hand
         height = f"y({end})"
@@ -235,6 +252,8 @@ def _at_height(end: str, relation: str, name: str, target: dict, length: float |
         height = mirrored(f"{height} > 0").removesuffix(" > 0")
     if name == "floor":
         return None
+    if relation == "at" and "almost" in beside:
+        return _under(end, height)
     if relation == "at":
         return _Said(*(f"abs(y({end}) - ({height})) < {slack}" for slack in (2 * LEVEL, LEVEL)))
     top = height if name == "one" else target.get("top", height)
@@ -242,9 +261,23 @@ def _at_height(end: str, relation: str, name: str, target: dict, length: float |
         sign = "-" if relation == "above" else "+"
         exactly = f"abs(y({end}) - ({top if relation == 'above' else height}) {sign} {{L}}) < 0.12"
         return _Said(exactly, exactly)
+    if "almost" in beside:
+        return None
+    if beside & JUST:
+        return _between(end, top, -0.03, 0.3, 0.03, 0.18) if relation == "above" else _under(end, height)
     if relation == "above":
         return _Said(f"y({end}) > {height} - 0.03", f"y({end}) > {top} + 0.04")
     return _Said(f"y({end}) < {height} + 0.03", f"y({end}) < {height} - 0.05")
+
+
+def _between(end: str, height: str, least: float, most: float, low: float, high: float) -> _Said:
+    """So much over a height as people mean it, and as a pose is made to be."""
+    return _Said(*(f"{a} < y({end}) - ({height}) < {b}" for a, b in ((least, most), (low, high))))
+
+
+def _under(end: str, height: str) -> _Said:
+    """A little under a height."""
+    return _between(end, height, -0.33, 0.04, -0.2, -0.05)
 
 
 def _gaps(limb: str, target: dict, name: str, side: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from pose_rft.posescript.amounts import angle_at, bare_at, length_at
+from pose_rft.posescript.amounts import angle_at, bare_at, clock_at, comparison_at, length_at, share_at
 from pose_rft.posescript.wording import participle, third_person
 from pose_rft.storage import package_table
 
@@ -28,7 +28,9 @@ SIDE_WORDS = {
     "that": "",
     "two": "",
 }
-ANGLE, LENGTH, FLEXION = "N", "L", "F"
+ANGLE, LENGTH, FLEXION, SHARE, CLOCK = "N", "L", "F", "P", "C"
+MORE_DEGREES, MORE_METRES = 15.0, 0.12  # by which "more than" an amount is more
+BENT = {"bend", "bends", "bending", "bent", "flex", "flexes", "flexed", "flexing"}
 PREPOSITIONS = {"on", "at", "against", "onto", "upon", "to", "up", "around", "round"}
 STOP = frozenset(".;!?,:")
 
@@ -187,12 +189,19 @@ def _places(tokens: Sequence[str], at: int) -> Iterator[Piece]:
 
 def _amounts(tokens: Sequence[str], at: int) -> Iterator[Piece]:
     by = at + (tokens[at] == "by")
-    if amount := angle_at(tokens, by):
-        yield Piece(amount.end, (FLEXION if by > at else ANGLE,), amount.value)
-    if amount := length_at(tokens, by):
-        yield Piece(amount.end, (LENGTH,), amount.value)
-    elif by == at and (amount := bare_at(tokens, at)):
-        yield Piece(amount.end, (ANGLE,), amount.value)
+    start, sign = comparison_at(tokens, by)
+    # "bent more than 90 degrees" is a bend, "bent to less than 90 degrees" is an angle
+    flexion = by > at or (sign and tokens[at - 1] not in {"to", "at"} and BENT & set(tokens[max(0, at - 3) : at]))
+    if amount := angle_at(tokens, start):
+        yield Piece(amount.end, (FLEXION if flexion else ANGLE,), amount.value + sign * MORE_DEGREES)
+    if amount := length_at(tokens, start):
+        yield Piece(amount.end, (LENGTH,), max(0.0, amount.value + sign * MORE_METRES))
+    if amount := share_at(tokens, by):
+        yield Piece(amount.end, (SHARE,), round(amount.value, 2))
+    if clock := clock_at(tokens, at):
+        yield Piece(clock[0].end, (CLOCK,) if clock[1] else (CLOCK, "bare"), clock[0].value)
+    if by == at and (amount := bare_at(tokens, start)):
+        yield Piece(amount.end, (FLEXION if flexion else ANGLE,), amount.value + sign * MORE_DEGREES)
 
 
 def piece_at(tokens: Sequence[str], at: int) -> Piece | None:

@@ -231,7 +231,7 @@ class _Reader:
 
     def _is_of_a_body(self, at: int) -> bool:
         """Whether the first word of a place that says anything is one that wordings know: "behind the head"."""
-        while self.tokens[at] in self.table["places"] | self.table["thin"]:
+        while self.tokens[at] in self.table["places"] | self.table["thin"] | self.table["attributes"]:
             at += 1
         return self.tokens[at] in taught_words() or not self.tokens[at].isalpha()
 
