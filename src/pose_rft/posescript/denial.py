@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from pose_rft.errors import UserError
-from pose_rft.posescript.checks import denied, tightened
+from pose_rft.posescript.checks import denied, mirrored, tightened
 from pose_rft.posescript.facts import LOOSE_DEGREES, LOOSE_METRES, Fact, Facts, of_posecode, plain_table
 from pose_rft.posescript.mentions import code_of
 
@@ -14,22 +14,36 @@ CLEAR_DEGREES, CLEAR_METRES = 10.0, 0.05  # by which a pose is made to do the co
 def contrary(fact: Fact) -> Fact | None:
     """What holds where a fact is denied, by a clear margin where it is aimed at, or None where that says nothing.
 
-    Of a posecode it is what ``plain_words.yaml`` says of it, or else that the gist of its own check does not hold; of
-    plain words, that the gist of their check, made stricter, does not.
+    Of a posecode, and of plain words with that check, it is what ``plain_words.yaml`` says of it; else of a posecode,
+    that the gist of its own check does not hold, of plain words, that the gist of their check, made stricter, does not.
     """
-    table = plain_table()["denied"]
     code = code_of(fact.posecode) if fact.posecode else None
-    if code and (said := of_posecode(table, code)):
-        return _clearly(said)
+    if said := _said(fact):
+        return said
     if code and code.subject == "body":
         return None  # of a whole posture, any part may be what is not so
     try:
-        return _clearly(denied(code.check if code else tightened(fact.check, LOOSE_DEGREES, LOOSE_METRES)))
+        return clearly(denied(code.check if code else tightened(fact.check, LOOSE_DEGREES, LOOSE_METRES)))
     except UserError:
         return None
 
 
-def _clearly(check: str) -> Fact:
+def _said(fact: Fact) -> Fact | None:
+    """What ``plain_words.yaml`` says where this is denied: "CHECK", or "CHECK >> AIM"."""
+    table = plain_table()["denied"]
+    said = of_posecode(table, code_of(fact.posecode), _mirrored) if fact.posecode else ""
+    for check in (fact.check, fact.aim):
+        said = said or table.get(check, "") or (_mirrored(table.get(mirrored(check), "")) if check else "")
+    check, _, aim = said.partition(" >> ")
+    return (Fact(check, aim=aim) if aim else clearly(check)) if said else None
+
+
+def _mirrored(said: str) -> str:
+    return " >> ".join(map(mirrored, said.split(" >> "))) if said else ""
+
+
+def clearly(check: str) -> Fact:
+    """A check, aimed at by a margin."""
     return Fact(check, aim=tightened(check, CLEAR_DEGREES, CLEAR_METRES))
 
 

@@ -88,7 +88,7 @@ def left_open(stated: Iterable[str], asked: str) -> bool:
 @cache
 def limbs_told(name: str) -> frozenset[str]:
     """The arms and legs whose joints the check of a posecode measures: {"left arm", "right leg"}."""
-    names = {node.id for node in ast.walk(_tree(name)) if isinstance(node, ast.Name)}
+    names = {node.id for node in ast.walk(ast.parse(code_of(name).check)) if isinstance(node, ast.Name)}
     return frozenset(
         f"{side} {limb}"
         for side in ("left", "right")
@@ -97,26 +97,40 @@ def limbs_told(name: str) -> frozenset[str]:
     )
 
 
-@cache
 def bounds_of(name: str) -> Bounds:
     """The bounds that a posecode puts on measurements; none where its check says "or"."""
-    tree, found = _tree(name), Bounds()
-    if any(isinstance(node, ast.Or) for node in ast.walk(tree)):
+    return bounds_in(code_of(name).check)
+
+
+@cache
+def bounds_in(check: str) -> Bounds:
+    """The bounds that a check puts on measurements; none where it says "or" or "either_side"."""
+    tree, found = ast.parse(check, mode="eval").body, Bounds()
+    if any(isinstance(node, ast.Or) for node in ast.walk(tree)) or isinstance(tree, ast.Call):
         return found
-    for comparison in tree.values if isinstance(tree, ast.BoolOp) else [tree]:
-        assert isinstance(comparison, ast.Compare)
+    for comparison in _conditions(tree):
         terms = [comparison.left, *comparison.comparators]
         for smaller, relation, larger in zip(terms[:-1], comparison.ops, terms[1:], strict=True):
-            pair = (larger, smaller) if isinstance(relation, ast.Gt) else (smaller, larger)
+            pair = (larger, smaller) if isinstance(relation, (ast.Gt, ast.GtE)) else (smaller, larger)
             for difference in _differences(*pair):
                 term, bound = _bound(difference)
                 found[term] = _tighter(found.get(term, (-inf, inf)), bound)
     return found
 
 
-@cache
-def _tree(name: str) -> ast.expr:
-    return ast.parse(code_of(name).check, mode="eval").body
+def _conditions(tree: ast.expr) -> Iterator[ast.Compare]:
+    for value in tree.values if isinstance(tree, ast.BoolOp) else [tree]:
+        if isinstance(value, ast.BoolOp):
+            yield from _conditions(value)
+        else:
+            assert isinstance(value, ast.Compare)
+            yield value
+
+
+def exclude(one: str, other: str) -> bool:
+    """Whether two checks cannot hold at once, as their bounds tell."""
+    first, second = bounds_in(one), bounds_in(other)
+    return any(_apart(first[term], second[term]) for term in first.keys() & second.keys())
 
 
 def _differences(smaller: ast.expr, larger: ast.expr) -> Iterator[Sum]:

@@ -1,6 +1,6 @@
 """What a phrase says: a check as loose as people's words, and what a pose that is made to do it meets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ def said_loosely(code: Posecode, in_captions: bool = True) -> Fact:
     return Fact(check, code.id, aim=aim or code.check)
 
 
-def of_posecode(checks: Mapping[str, str], code: Posecode) -> str:
-    """What a table says of a posecode or of its twin; "" where it says nothing."""
+def of_posecode(checks: Mapping[str, str], code: Posecode, turned: Callable[[str], str] = mirrored) -> str:
+    """What a table says of a posecode or, ``turned`` to the other side, of its twin; "" where it says nothing."""
     twin = checks.get(str(code.partner), "")
-    return checks.get(code.id, "") or (mirrored(twin) if twin else "")
+    return checks.get(code.id, "") or (turned(twin) if twin else "")

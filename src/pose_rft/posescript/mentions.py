@@ -25,6 +25,22 @@ ARM_NOUNS = frozenset(["arm", "hand", "elbow", "forearm", "wrist", "fist", "palm
 LEG_NOUNS = frozenset(["leg", "knee", "foot", "ankle", "heel", "thigh", "shin"])
 SHARING = {",", "and", "but", "then", "which", "that"}  # between states of one limb
 CLAUSE_ENDS = STOPS | {"and", "while", "but", "whereas", "with", "as", "like", "so", "for"}
+BEFORE_PLACES = {
+    "on",
+    "at",
+    "to",
+    "by",
+    "behind",
+    "near",
+    "against",
+    "beside",
+    "towards",
+    "toward",
+    "above",
+    "below",
+    "over",
+    "under",
+}
 STRANGE = 3  # words that may part a state from its noun
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
 COMPOSED, LOOSELY_COMPOSED = 3, 7
@@ -78,14 +94,16 @@ def _limb_before(tokens: Sequence[str], at: int) -> tuple[str, str]:
     singular = {word: limb for limb, both in load_lexicon().limbs.items() for word in (limb, both)}
     limbs = sorted(singular, key=len, reverse=True)  # lower leg before leg
     found: set[tuple[str, str]] = set()
+    places: set[tuple[str, str]] = set()  # where something is: "the left hand on the hip, the other behind the head"
     for place in range(at - 2, max(0, at - LOOK_BACK), -1):
         if tokens[place] in STOPS and found:
             break
         said = " ".join(tokens[max(0, place - 1) : place + 1])
         if noun := next((limb for limb in limbs if said == limb or said.endswith(f" {limb}")), ""):
-            side = tokens[place - len(noun.split())]
-            side = "one" if side in {"a", "an"} else side
-            found.add((side if side in (*SIDES, "one") else "", singular[noun]))
+            first = place - len(noun.split())
+            side = "one" if tokens[first] in {"a", "an"} else tokens[first]
+            (places if side in BEFORE_PLACES else found).add((side if side in (*SIDES, "one") else "", singular[noun]))
+    found = found or places
     return found.pop() if len(found) == 1 else ("", "")
 
 
@@ -123,6 +141,8 @@ def _twin_before(tokens: Sequence[str], at: int, limb: str) -> str:
     for place in range(at - 1, max(0, at - LOOK_BACK), -1):
         if tokens[place] in kind:
             sides = [token for token in tokens[max(0, place - 2) : place] if token in TWINS]
+            if not sides and tokens[place - 1] in BEFORE_ELLIPSES:  # "hand on hip, the other arm hanging"
+                sides = ["one"]
             return f"{TWINS[sides[-1]]} {limb}" if sides else ""
     return ""
 

@@ -20,7 +20,7 @@ from pose_rft.errors import UserError
 from pose_rft.posescript.assertion import Word, asserted
 from pose_rft.posescript.checks import either_side, satisfied
 from pose_rft.posescript.lexicon import ONESELF, OWNERS, POINTERS, SELVES, words_in
-from pose_rft.posescript.mentions import STOPS, Mention, find_mentions, holds_together
+from pose_rft.posescript.mentions import ARM_NOUNS, LEG_NOUNS, STOPS, Mention, find_mentions, holds_together
 from pose_rft.posescript.requested import requested
 from pose_rft.posescript.rewording import reworded
 from pose_rft.posescript.spelling import corrected
@@ -97,7 +97,7 @@ def _statements(stated: Sequence[Mention]) -> Iterator[Statement]:
     """What mentions state; of "one arm" and "the other arm" together, of whichever side."""
     sideless: list[list[Mention]] = []  # each of one limb and of its twin
     for one in stated:
-        if one.limb.startswith("other ") and sideless:
+        if sideless and (one.limb.startswith("other ") or _is_of_same_limb(sideless[-1][-1].limb, one.limb)):
             sideless[-1].append(one)
         elif one.limb:
             sideless.append([one])
@@ -109,6 +109,14 @@ def _statements(stated: Sequence[Mention]) -> Iterator[Statement]:
             facts = [fact for each in group for fact in each.facts]
             aim = either_side([fact.aim or fact.check for fact in facts])
             yield Statement(either_side([fact.check for fact in facts]), "", aim)
+
+
+def _is_of_same_limb(before: str, limb: str) -> bool:
+    """Whether nouns without a side name parts of one limb: "thigh level, shin vertical", and not "one knee" twice."""
+    nouns = before.removeprefix("one "), limb.removeprefix("one ")
+    if nouns[0] == nouns[1] or not limb.startswith("one ") or not before.startswith("one "):
+        return False
+    return any(kind.issuperset(noun.split()[-1] for noun in nouns) for kind in (ARM_NOUNS, LEG_NOUNS))
 
 
 def _with_owners(text: str) -> Iterator[Word]:

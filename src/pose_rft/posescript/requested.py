@@ -5,6 +5,7 @@ wants it, whatever the words around it are. Not wanted are questions, conditions
 to come, and limbs of somebody else; what is denied becomes its contrary (``denial``).
 """
 
+from pose_rft.posescript.agreement import of_both, of_side, reconciled, without_exceptions
 from pose_rft.posescript.amounts import DEGREES, ONES, TENS
 from pose_rft.posescript.assertion import ENDS
 from pose_rft.posescript.denial import contraries, of_the_other_side
@@ -51,6 +52,7 @@ class _Reader:
         supposes: whether the sentence is said under a condition.
         contrast: UNLIKE or LIKEWISE, and the side, for the next statement.
         wanted: what is stated so far.
+        denied: what of it is the contrary of what is said.
     """
 
     def __init__(self, request: Reworded) -> None:
@@ -60,6 +62,7 @@ class _Reader:
         found = with_states_apart(self.tokens, found, taught_words())
         self.mentions = {one.start: one for one in found}
         self.wanted: list[Mention] = []
+        self.denied: set[Mention] = set()
         self.scope, self.alternative, self.supposes = "", 0, False
         self.contrast: tuple[str, str] | None = None
 
@@ -71,7 +74,8 @@ class _Reader:
                     self._read_sentence(start, end)
                 start = end + 1
         present = {"now", "today"} & set(self.tokens)
-        return [one for one in self.wanted if not (present and PAST & set(self.tokens[one.start : one.end]))]
+        wanted = [one for one in self.wanted if not (present and PAST & set(self.tokens[one.start : one.end]))]
+        return reconciled(without_exceptions(self.tokens, wanted), self.denied)
 
     def _asks(self, start: int, end: int) -> bool:
         """Whether a sentence wants to know something instead of a pose."""
@@ -168,9 +172,10 @@ class _Reader:
         if one.start <= self.alternative and not denied:
             return
         if denied:
-            if one.limb or not (facts := contraries(one.facts)):
+            if one.limb.startswith("one ") or not (facts := contraries(one.facts)):
                 return
             one = one._replace(facts=facts)
+            self.denied.add(one)
         self.wanted.append(one)
         if ONLY in inner | self.marks[one.start]:
             self._compare(UNLIKE, "other", before)
@@ -180,16 +185,31 @@ class _Reader:
     def _compare(self, how: str, side: str, before: int) -> None:
         """The side that is named does what was said of the other, or does not; before that is said, it waits."""
         told = self.wanted[-1] if len(self.wanted) > before else None
+        if told and side in SIDES and of_both(told.facts):
+            self._except(told, how, side)
+            return
         own = set(self.tokens[told.start : told.end]) & set(SIDES) if told else set()
         if told is None or (not told.limb and (len(own) != 1 or side in own)):
             self.contrast = (how, side)
             return
         facts = of_the_other_side(told.facts)
-        facts = contraries(facts) if how == UNLIKE else facts
         limb = told.limb.replace("one ", "other ") if told.limb else ""
+        self._add(how, told._replace(facts=facts, limb=limb))
+
+    def _except(self, told: Mention, how: str, side: str) -> None:
+        """Both arms are up, but not the left."""
+        own = of_side(told.facts, side)
+        if how == UNLIKE:
+            self.wanted[-1] = told._replace(facts=tuple(fact for fact in told.facts if fact not in own))
+            self._add(how, told._replace(facts=own))
+
+    def _add(self, how: str, one: Mention) -> None:
+        """What is said of the other side."""
         self.contrast = None
-        if facts:
-            self.wanted.append(told._replace(facts=facts, limb=limb))
+        one = one._replace(facts=contraries(one.facts) if how == UNLIKE else one.facts)
+        if one.facts:
+            self.wanted.append(one)
+            self.denied |= {one} if how == UNLIKE else set()
 
     def _close(self, start: int, end: int, before: int) -> None:
         """A clause is over: one such as "the right one not", "but only slightly" speaks of the statement before it."""

@@ -24,7 +24,8 @@ from pose_rft.posescript.mentions import ARM_NOUNS, COPULAS, LEG_NOUNS, SIDES
 from pose_rft.posescript.spelling import corrected, taught_words
 from pose_rft.storage import package_table
 
-TRUNK = {"torso", "trunk"}
+TRUNK = {"torso", "trunk", "body"}
+LIMBS_DO = {"hang", "dangle", "rest", "point", "reach"}  # "they hang": no people do, so near a limb
 BEFORE_A_LIMB = set(".,;:!?") | {"and", "but", "with", "while", "so"}  # the limb after these is of the side named last
 
 
@@ -42,11 +43,11 @@ class Reworded(NamedTuple):
 
 @cache
 def request_table() -> dict[str, Any]:
-    """``request_words.yaml``: compiled rewordings, and lists of words as sets."""
-    table = package_table(__package__, "request_words.yaml")
-    rewordings = []
-    for pattern, plain in table["rewordings"]:
-        for name, words in table["groups"].items():
+    """``request_words.yaml``: compiled rewordings, behind those of ``contrasts.yaml``, and lists of words as sets."""
+    table, contrasts = (package_table(__package__, name) for name in ("request_words.yaml", "contrasts.yaml"))
+    groups, rewordings = contrasts["groups"] | table["groups"], []
+    for pattern, plain in (*contrasts["rewordings"], *table["rewordings"]):
+        for name, words in groups.items():
             pattern = pattern.replace(f"<{name}>", f"(?:{words})")
         rewordings.append((re.compile(pattern), plain))
     lists = {name: frozenset(words.split()) for name, words in table.items() if isinstance(words, str)}
@@ -95,7 +96,16 @@ def _means_a_limb(tokens: Sequence[str], at: int, plural: bool) -> bool:
         figure = after in request_table()["figures"] or _is_a_deed(tokens[at + 1 : at + 4])
         return before != "as" and not figure  # "as far as it goes"; "it kneels"
     deed = _is_a_deed(tokens[at + 1 : at + 4])
+    if token == "they" and plural and after in LIMBS_DO:
+        return True
     return token == "they" and plural and after in COPULAS and tokens[at + 2] in load_lexicon().states and not deed
+
+
+def _means_both(tokens: Sequence[str], at: int) -> bool:
+    """Whether "both" are the two limbs named before: "the right arm higher than the left, both out to the side"."""
+    if tokens[at] != "both" or tokens[at - 1] not in BEFORE_A_LIMB or _kind(tokens[at + 2]):
+        return False
+    return tokens[at + 1] in load_lexicon().states
 
 
 def _is_a_deed(tokens: Sequence[str]) -> bool:
@@ -117,6 +127,9 @@ def _spelt_out(items: Sequence[tuple[str, frozenset[str]]]) -> Iterator[tuple[st
     end = 0  # of these
     sides: dict[frozenset[str], str] = {}  # of arms and legs, that named last in this sentence
     for at, (token, marks) in enumerate(items):
+        if named and _means_both(tokens, at):
+            yield lexicon.limbs.get(named[-1], named[-1]), marks
+            continue
         pronoun = bool(named) and _means_a_limb(tokens, at, named[-1] in lexicon.limbs.values())
         if pronoun:
             yield named[0], marks
