@@ -64,6 +64,8 @@ HEIGHTS = {"above_h", "below_h", "at:shoulder", "above:shoulder", "below:shoulde
 JUST = {"slight", "barely"}
 SWAPPED = {"left": "right", "right": "left"}
 CONTACT, NEARBY, SLACK, LEVEL = 0.05, 0.16, 0.07, 0.11  # metres
+CLEARLY = 0.12  # metres by which a limb is made higher than its twin
+STIFF = {"left_shoulder", "left_hip"}  # which hardly are
 PALM_REACHES = {"knee": 0.14, "elbow": 0.13, "shoulder": 0.16, "ankle": 0.14}  # metres from a joint that is held
 
 
@@ -265,9 +267,10 @@ def _at_height(
         return None
     if beside & JUST:
         return _between(end, top, -0.03, 0.3, 0.03, 0.18) if relation == "above" else _under(end, height)
+    above, below = (CLEARLY, CLEARLY) if name == "one" and end not in STIFF else (0.04, 0.05)
     if relation == "above":
-        return _Said(f"y({end}) > {height} - 0.03", f"y({end}) > {top} + 0.04")
-    return _Said(f"y({end}) < {height} + 0.03", f"y({end}) < {height} - 0.05")
+        return _Said(f"y({end}) > {height} - 0.03", f"y({end}) > {top} + {above}")
+    return _Said(f"y({end}) < {height} + 0.03", f"y({end}) < {height} - {below}")
 
 
 def _between(end: str, height: str, least: float, most: float, low: float, high: float) -> _Said:

@@ -25,6 +25,7 @@ from pose_rft.posescript.spelling import corrected, taught_words
 from pose_rft.storage import package_table
 
 TRUNK = {"torso", "trunk", "body"}
+GOALS = {"to", "on", "onto", "against", "towards"}  # before "it": "lift a knee and bring the elbow to it"
 LIMBS_DO = {"hang", "dangle", "rest", "point", "reach"}  # "they hang": no people do, so near a limb
 BEFORE_A_LIMB = set(".,;:!?") | {"and", "but", "with", "while", "so"}  # the limb after these is of the side named last
 
@@ -124,19 +125,22 @@ def _spelt_out(items: Sequence[tuple[str, frozenset[str]]]) -> Iterator[tuple[st
     tokens = [token for token, _ in items]
     lexicon = load_lexicon()
     named: tuple[str, ...] = ()  # the tokens of the limb named last
+    earlier = named  # the tokens of the limb named before that
     end = 0  # of these
+    others = False  # the limb before that, in this sentence, was of another kind
     sides: dict[frozenset[str], str] = {}  # of arms and legs, that named last in this sentence
     for at, (token, marks) in enumerate(items):
-        if named and _means_both(tokens, at):
+        if named and _means_both(tokens, at) and not others:
             yield lexicon.limbs.get(named[-1], named[-1]), marks
             continue
         pronoun = bool(named) and _means_a_limb(tokens, at, named[-1] in lexicon.limbs.values())
         if pronoun:
-            yield named[0], marks
-            yield from ((word, frozenset()) for word in named[1:])
+            meant = earlier if earlier and tokens[at - 1] in GOALS else named
+            yield meant[0], marks
+            yield from ((word, frozenset()) for word in meant[1:])
             continue
         if token in ".;!?":
-            sides = {}
+            sides, others = {}, False
         kind = _kind(token)
         side = sides.get(kind, "") if kind and token in lexicon.limbs else ""
         before = tokens[at - 2 : at] if tokens[at - 1] in {"bent", "straight"} else tokens[at - 1 : at]
@@ -150,6 +154,7 @@ def _spelt_out(items: Sequence[tuple[str, frozenset[str]]]) -> Iterator[tuple[st
         ends = [last for last, name in read(lexicon.nouns, tokens, at) if _kind(name[PERSON].split()[-1])]
         if ends and at >= end:
             end = max(ends)
-            named = tuple(tokens[at:end])
+            others = bool(sides) and bool(named) and _kind(named[-1]) != _kind(tokens[end - 1])
+            earlier, named = named, tuple(tokens[at:end])
         elif token in TRUNK:
             named = ()  # "it" is the torso
