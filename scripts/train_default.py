@@ -36,6 +36,8 @@ CHAIN = (  # (command, config), or ("half way", start, end, folder to write)
     ("sft", "default_text_settled"),
     ("sft", "default_text_meant"),
     ("half way", "default_text_settled/policy", "default_text_meant/policy", "default_text_between"),
+    ("sft", "default_text_bodies"),
+    ("half way", "default_text_between", "default_text_bodies/policy", "default_text_half"),
     ("rft", "default_text_rft"),
     ("sft", "default_images"),  # pose head for pictures
     ("rft", "default_images_rft"),
