@@ -55,7 +55,7 @@ def reconciled(wanted: Sequence[Mention], denied: Collection[Mention]) -> list[M
     stated = [fact for one in wanted if one not in denied for fact in one.facts]
     joints = _joints(stated)
     milder = [
-        one._replace(facts=tuple(_milder(fact) if joints & _joints((fact,)) else fact for fact in one.facts))
+        one._replace(facts=tuple(clearly(fact.check) if joints & _joints((fact,)) else fact for fact in one.facts))
         if one in denied
         else one
         for one in wanted
@@ -72,12 +72,7 @@ def _joints(facts: Sequence[Fact]) -> set[str]:
     return {joint for fact in facts for joint in MEASURED.findall(fact.check)}
 
 
-def _milder(fact: Fact) -> Fact:
-    return clearly(fact.check)
-
-
 def _with_room(fact: Fact, contrary: Sequence[Fact]) -> Fact:
     """A fact, aimed at no more closely than its check tells where its aim is what is denied."""
-    return (
-        fact._replace(aim=fact.check) if any(exclude(fact.aim or fact.check, each.aim) for each in contrary) else fact
-    )
+    denied = any(exclude(fact.aim or fact.check, each.aim) for each in contrary)
+    return fact._replace(aim=fact.check) if denied else fact

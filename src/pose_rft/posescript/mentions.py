@@ -26,21 +26,9 @@ LEG_NOUNS = frozenset(["leg", "knee", "foot", "ankle", "heel", "thigh", "shin"])
 SHARING = {",", "and", "but", "then", "which", "that"}  # between states of one limb
 CLAUSE_ENDS = STOPS | {"and", "while", "but", "whereas", "with", "as", "like", "so", "for"}
 BEFORE_PLACES = {
-    "on",
-    "at",
-    "to",
-    "by",
-    "behind",
-    "near",
-    "against",
-    "beside",
-    "towards",
-    "toward",
-    "above",
-    "below",
-    "over",
-    "under",
-}
+    "on", "at", "to", "by", "behind", "near", "against", "beside", "towards", "toward",
+    "above", "below", "over", "under",
+}  # fmt: skip
 STRANGE = 3  # words that may part a state from its noun
 LOOK_BACK = 30  # words in which "the other one" looks for its limb
 COMPOSED, LOOSELY_COMPOSED = 3, 7

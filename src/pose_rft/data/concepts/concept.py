@@ -67,9 +67,14 @@ class Concept:
     file: str
 
     @property
+    def original(self) -> str:
+        """The id of the concept whose mirrored twin this is, or its own."""
+        return self.id.removesuffix(MIRRORED)
+
+    @property
     def is_twin(self) -> bool:
         """Whether this is the mirrored twin of another concept."""
-        return self.id.endswith(MIRRORED)
+        return self.id != self.original
 
     @property
     def phrases(self) -> tuple[str, ...]:

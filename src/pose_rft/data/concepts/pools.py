@@ -68,7 +68,7 @@ class ConceptPools:
         return self._poses[concept.id]
 
     def _twin_poses(self, twin: Concept) -> np.ndarray:
-        poses = self.poses(self._by_id[twin.id.removesuffix(MIRRORED)])
+        poses = self.poses(self._by_id[twin.original])
         return mirror_pose(torch.from_numpy(poses)).numpy()
 
     def _solved(self, concept: Concept) -> np.ndarray:

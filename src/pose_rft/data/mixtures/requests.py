@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_rft.data.concepts.concept import MIRRORED, Concept
+from pose_rft.data.concepts.concept import Concept
 from pose_rft.data.concepts.pools import ConceptPools
 from pose_rft.data.mixtures.follow_ups import LIMBS, TABLE, about_shown, part_of_outline, question_about
 from pose_rft.data.phrases import pick, typed
@@ -59,7 +59,7 @@ def _told(
 
 def facts_of(concept: Concept) -> Mapping[str, str]:
     """Kind -> what is true of a concept; a mirrored twin shares what does not hang on the name."""
-    entry = FACTS.get(concept.id.removesuffix(MIRRORED), {})
+    entry = FACTS.get(concept.original, {})
     facts = {kind: fact for kind, fact in entry.items() if kind != "called"}
     return facts if concept.id in FACTS else {kind: facts[kind] for kind in facts if kind in OF_THE_BODY}
 
